@@ -1,0 +1,3 @@
+//! Side-by-side benchmark: direct, bare pass-through and gate in turn in one run.
+
+fn main() {}

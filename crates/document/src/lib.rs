@@ -1,0 +1,1 @@
+//! Reads JSON, YAML and TOML documents into one tree that remembers where each value stands.

@@ -1,0 +1,1 @@
+//! The policy language: parse, check, explain, decide. Pure: no clock, no I/O, no async.

@@ -1,0 +1,3 @@
+//! The gate between AI agents and everything they can run.
+
+fn main() {}
