@@ -1,0 +1,88 @@
+//! The key of the gate: signs the head of the record and keys the hashes of grant tokens.
+
+use crate::schema::Failure;
+use data_encoding::HEXLOWER;
+use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
+use rustix::fs::{Mode, OFlags};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+/// File name in the data folder.
+const FILE: &str = "gate.key";
+
+/// A secret of 32 bytes that never leaves the data folder.
+pub struct GateKey {
+    signing: SigningKey,
+    token_key: [u8; 32],
+}
+
+impl std::fmt::Debug for GateKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "GateKey({})", self.public_hex())
+    }
+}
+
+impl GateKey {
+    /// Reads the key of a data folder, or makes one (mode 0600) where there is none.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or written, or holds something else.
+    pub fn open(folder: &Path) -> Result<Self, Failure> {
+        let path = folder.join(FILE);
+        let wrong = |why: &str| Failure::Key { path: path.clone(), why: why.to_owned() };
+        let secret: [u8; 32] = match fs::read_to_string(&path) {
+            Ok(text) => HEXLOWER
+                .decode(text.trim().as_bytes())
+                .ok()
+                .and_then(|bytes| bytes.try_into().ok())
+                .ok_or_else(|| wrong("expected 64 hexadecimal digits"))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let mut secret = [0; 32];
+                getrandom::fill(&mut secret).map_err(|error| wrong(&error.to_string()))?;
+                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+                let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)
+                    .map_err(|error| wrong(&error.to_string()))?;
+                let mut file = fs::File::from(file);
+                file.write_all(HEXLOWER.encode(&secret).as_bytes())
+                    .and_then(|()| file.sync_all())
+                    .map_err(|error| wrong(&error.to_string()))?;
+                secret
+            }
+            Err(error) => return Err(wrong(&error.to_string())),
+        };
+        Ok(Self {
+            signing: SigningKey::from_bytes(&secret),
+            token_key: blake3::derive_key("portcullis 2026 grant tokens", &secret),
+        })
+    }
+
+    /// The public half, hexadecimal.
+    #[must_use]
+    pub fn public_hex(&self) -> String {
+        HEXLOWER.encode(self.signing.verifying_key().as_bytes())
+    }
+
+    pub(crate) fn sign(&self, text: &str) -> String {
+        HEXLOWER.encode(&self.signing.sign(text.as_bytes()).to_bytes())
+    }
+
+    pub(crate) fn check(public_hex: &str, text: &str, signature_hex: &str) -> bool {
+        let key =
+            HEXLOWER.decode(public_hex.as_bytes()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        let signature = HEXLOWER.decode(signature_hex.as_bytes()).ok();
+        let (Some(key), Some(signature)) = (key, signature) else { return false };
+        let (Ok(key), Ok(signature)) = (VerifyingKey::from_bytes(&key), Signature::from_slice(&signature))
+        else {
+            return false;
+        };
+        key.verify(text.as_bytes(), &signature).is_ok()
+    }
+
+    /// The keyed hash under which a token is kept and looked up. Whoever reads the store cannot test guesses
+    /// without the key, and a look-up by this hash tells nothing by its timing.
+    #[must_use]
+    pub fn token_hash(&self, token: &str) -> [u8; 32] {
+        *blake3::keyed_hash(&self.token_key, token.as_bytes()).as_bytes()
+    }
+}

@@ -1,0 +1,286 @@
+//! The handle through which the rest of the gate remembers.
+
+use crate::row::Written;
+use crate::schema::{Failure, open_reader, open_writer};
+use crate::writer::{Job, Shown, Writer, stamp};
+use crate::{CounterKey, CounterRow, GateKey, Grant, Head, SignedHead, TokenHash};
+use parking_lot::Mutex;
+use rusqlite::{OptionalExtension, params};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc;
+use tokio::sync::oneshot;
+
+/// What must be true before a waiting caller goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// The row is in the operating system's hands: it survives a SIGKILL of the gate.
+    Process,
+    /// The row is on the disk: it survives a power cut.
+    Disk,
+}
+
+/// The open store. Clones share one writer.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    folder: Arc<PathBuf>,
+    key: Arc<GateKey>,
+    jobs: mpsc::Sender<Job>,
+    shown: Arc<Mutex<Shown>>,
+}
+
+impl Ledger {
+    /// Opens the store of a data folder and starts its writer. The folder must exist.
+    ///
+    /// # Errors
+    /// Where the file or the key cannot be used.
+    pub fn open(folder: &Path) -> Result<Self, Failure> {
+        let key = Arc::new(GateKey::open(folder)?);
+        let conn = open_writer(folder)?;
+        let (jobs, queue) = mpsc::channel();
+        let (writer, shown) = Writer::new(conn, queue)?;
+        std::thread::Builder::new()
+            .name("ledger".into())
+            .spawn(move || writer.run())
+            .map_err(|error| Failure::Write(error.to_string()))?;
+        Ok(Self { folder: Arc::new(folder.to_owned()), key, jobs, shown })
+    }
+
+    /// Appends a row together with the counters that it moved, and waits until it is kept. Gives its number.
+    ///
+    /// # Errors
+    /// Where it could not be kept; then neither row nor counters are, and the call must not pass.
+    pub async fn append(&self, row: Written, counters: Vec<CounterRow>, keep: Keep) -> Result<u64, Failure> {
+        let (done, answer) = oneshot::channel();
+        self.give(Job::Append { row, counters, keep, done })?;
+        answer.await.map_err(|_| Failure::Closed)?
+    }
+
+    /// Appends a row that nobody waits for. It is written with the next transaction, and again until it can
+    /// be. The queue has no bound of its own: every row in it belongs to a call that waited for its decision
+    /// in the same queue, so it holds no more than calls are in flight.
+    ///
+    /// # Errors
+    /// Where the ledger is closed.
+    pub fn append_later(&self, row: Written, counters: Vec<CounterRow>) -> Result<(), Failure> {
+        self.give(Job::Later { row, counters })
+    }
+
+    fn give(&self, job: Job) -> Result<(), Failure> {
+        self.jobs.send(job).map_err(|_| Failure::Closed)
+    }
+
+    async fn change(
+        &self,
+        row: Option<Written>,
+        edit: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<(), Failure> + Send + 'static,
+    ) -> Result<(), Failure> {
+        let (done, answer) = oneshot::channel();
+        self.give(Job::Change { row, edit: Box::new(edit), done })?;
+        answer.await.map_err(|_| Failure::Closed)?
+    }
+
+    /// Writes what waits and ends the writer.
+    pub async fn close(&self) {
+        let (done, answer) = oneshot::channel();
+        if self.give(Job::Close(done)).is_ok() {
+            let _ = answer.await;
+        }
+    }
+
+    /// The end of the chain.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.shown.lock().head
+    }
+
+    /// The end of the chain, signed now.
+    #[must_use]
+    pub fn signed_head(&self) -> SignedHead {
+        self.head().sign(&self.key, stamp(jiff::Timestamp::now().as_millisecond()))
+    }
+
+    /// Why rows cannot be written at present, where they cannot.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.shown.lock().trouble.clone()
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The keyed hash of a token.
+    #[must_use]
+    pub fn token_hash(&self, token: &str) -> TokenHash {
+        self.key.token_hash(token)
+    }
+
+    /// All counters as they were last written.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn counters(&self) -> Result<Vec<CounterRow>, Failure> {
+        let read = || -> rusqlite::Result<Vec<CounterRow>> {
+            let conn = open_reader(&self.folder).map_err(|_| rusqlite::Error::InvalidQuery)?;
+            let mut statement = conn.prepare(
+                "SELECT policy, counter, window, scope, window_start, used, version FROM counters",
+            )?;
+            let rows = statement.query_map([], |row| {
+                Ok(CounterRow {
+                    key: CounterKey {
+                        policy: row.get(0)?,
+                        counter: row.get(1)?,
+                        window: row.get(2)?,
+                        scope: row.get(3)?,
+                    },
+                    window_start: row.get(4)?,
+                    used: row.get(5)?,
+                    version: row.get(6)?,
+                })
+            })?;
+            rows.collect()
+        };
+        read().map_err(|error| Failure::read(&error))
+    }
+
+    /// All grants with the hashes of their tokens.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn grants(&self) -> Result<Vec<(TokenHash, Grant)>, Failure> {
+        let conn = open_reader(&self.folder)?;
+        let read = || -> rusqlite::Result<Vec<(TokenHash, String)>> {
+            let mut statement = conn.prepare("SELECT token_hash, body FROM grants ORDER BY name")?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect()
+        };
+        read()
+            .map_err(|error| Failure::read(&error))?
+            .into_iter()
+            .map(|(hash, body)| {
+                let grant = serde_json::from_str(&body).map_err(|error| Failure::Read(error.to_string()))?;
+                Ok((hash, grant))
+            })
+            .collect()
+    }
+
+    /// Adds a grant.
+    ///
+    /// # Errors
+    /// Where one of that name exists, or it cannot be written.
+    pub async fn add_grant(&self, grant: Grant, token: &str, row: Written) -> Result<(), Failure> {
+        let hash = self.token_hash(token);
+        let body = serde_json::to_string(&grant).map_err(|error| Failure::Write(error.to_string()))?;
+        self.change(Some(row), move |tx| {
+            let there = tx
+                .query_row("SELECT 1 FROM grants WHERE name = ?1", [&grant.name], |_| Ok(()))
+                .optional()
+                .map_err(|error| Failure::write(&error))?;
+            if there.is_some() {
+                return Err(Failure::GrantExists(grant.name));
+            }
+            tx.execute(
+                "INSERT INTO grants (name, token_hash, body) VALUES (?1, ?2, ?3)",
+                params![grant.name, hash, body],
+            )
+            .map(drop)
+            .map_err(|error| Failure::write(&error))
+        })
+        .await
+    }
+
+    /// Gives a grant a new token.
+    ///
+    /// # Errors
+    /// Where there is no such grant, or it cannot be written.
+    pub async fn rotate_grant(&self, name: String, token: &str, row: Written) -> Result<(), Failure> {
+        let hash = self.token_hash(token);
+        self.change(Some(row), move |tx| {
+            let changed = tx
+                .execute("UPDATE grants SET token_hash = ?2 WHERE name = ?1", params![name, hash])
+                .map_err(|error| Failure::write(&error))?;
+            if changed == 0 { Err(Failure::NoGrant(name)) } else { Ok(()) }
+        })
+        .await
+    }
+
+    /// Takes a grant away.
+    ///
+    /// # Errors
+    /// Where there is no such grant, or it cannot be written.
+    pub async fn revoke_grant(&self, name: String, row: Written) -> Result<(), Failure> {
+        self.change(Some(row), move |tx| {
+            let changed = tx
+                .execute("DELETE FROM grants WHERE name = ?1", params![name])
+                .map_err(|error| Failure::write(&error))?;
+            if changed == 0 { Err(Failure::NoGrant(name)) } else { Ok(()) }
+        })
+        .await
+    }
+
+    /// Lets go of rows older than `before` (milliseconds since 1970); the chain is then verified from the
+    /// last of them. Gives nothing back of the file's size, SQLite reuses the pages.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn prune(&self, before: i64) -> Result<(), Failure> {
+        self.change(None, move |tx| {
+            let run = || -> rusqlite::Result<()> {
+                let last: Option<(i64, Vec<u8>)> = tx
+                    .query_row(
+                        "SELECT n, hash FROM ledger WHERE time < ?1 ORDER BY n DESC LIMIT 1",
+                        [before],
+                        |row| Ok((row.get(0)?, row.get(1)?)),
+                    )
+                    .optional()?;
+                if let Some((n, hash)) = last {
+                    tx.execute("INSERT INTO anchor (n, hash) VALUES (?1, ?2)", params![n, hash])?;
+                    tx.execute("DELETE FROM ledger WHERE n <= ?1", [n])?;
+                    tx.execute("DELETE FROM anchor WHERE n < ?1", [n])?;
+                }
+                Ok(())
+            };
+            run().map_err(|error| Failure::write(&error))
+        })
+        .await
+    }
+
+    /// Keeps an upstream's list, so that it can be shown before the upstream answers again.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn keep_definitions(
+        &self,
+        upstream: String,
+        list: String,
+        body: String,
+    ) -> Result<(), Failure> {
+        self.change(None, move |tx| {
+            tx.execute(
+                "INSERT INTO definitions (upstream, list, body) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO UPDATE SET body = excluded.body",
+                params![upstream, list, body],
+            )
+            .map(drop)
+            .map_err(|error| Failure::write(&error))
+        })
+        .await
+    }
+
+    /// The lists that were kept: upstream, list and body.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn definitions(&self) -> Result<Vec<(String, String, String)>, Failure> {
+        let conn = open_reader(&self.folder)?;
+        let read = || -> rusqlite::Result<Vec<(String, String, String)>> {
+            let mut statement = conn.prepare("SELECT upstream, list, body FROM definitions")?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            rows.collect()
+        };
+        read().map_err(|error| Failure::read(&error))
+    }
+}

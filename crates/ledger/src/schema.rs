@@ -1,0 +1,121 @@
+//! The tables, and what can go wrong with the file.
+
+use rusqlite::{Connection, OpenFlags};
+use std::path::{Path, PathBuf};
+
+/// File name of the store in the data folder.
+pub const FILE: &str = "ledger.db";
+
+/// The layout this program writes; a file with a higher number is refused.
+const VERSION: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS ledger (
+    n    INTEGER PRIMARY KEY,
+    time INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    hash BLOB NOT NULL
+) STRICT;
+CREATE TRIGGER IF NOT EXISTS ledger_is_never_changed BEFORE UPDATE ON ledger
+    BEGIN SELECT RAISE(ABORT, 'the record is only ever appended to'); END;
+CREATE TRIGGER IF NOT EXISTS ledger_is_never_cut BEFORE DELETE ON ledger
+    WHEN OLD.n > (SELECT coalesce(max(n), 0) FROM anchor)
+    BEGIN SELECT RAISE(ABORT, 'the record is only ever appended to'); END;
+-- The last row that retention let go: the chain is verified from here.
+CREATE TABLE IF NOT EXISTS anchor (n INTEGER PRIMARY KEY, hash BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS grants (
+    name       TEXT PRIMARY KEY,
+    token_hash BLOB NOT NULL,
+    body       TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS counters (
+    policy TEXT NOT NULL, counter TEXT NOT NULL, window TEXT NOT NULL, scope TEXT NOT NULL,
+    window_start INTEGER NOT NULL, used TEXT NOT NULL, version INTEGER NOT NULL,
+    PRIMARY KEY (policy, counter, window, scope)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS definitions (
+    upstream TEXT NOT NULL, list TEXT NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (upstream, list)
+) STRICT, WITHOUT ROWID;
+";
+
+/// What can go wrong with the store.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Failure {
+    /// The file cannot be opened or is not ours.
+    #[error("the ledger at {path} cannot be opened: {why}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// SQLite's or our reason.
+        why: String,
+    },
+    /// The key of the gate cannot be used.
+    #[error("the key of the gate at {path} cannot be used: {why}")]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        why: String,
+    },
+    /// Rows cannot be written at present.
+    #[error("the ledger cannot be written: {0}")]
+    Write(String),
+    /// Rows cannot be read.
+    #[error("the ledger cannot be read: {0}")]
+    Read(String),
+    /// A grant of that name exists.
+    #[error("a grant named `{0}` exists already")]
+    GrantExists(String),
+    /// No grant of that name exists.
+    #[error("there is no grant named `{0}`")]
+    NoGrant(String),
+    /// The writer has ended.
+    #[error("the ledger is closed")]
+    Closed,
+}
+
+impl Failure {
+    pub(crate) fn read(error: &rusqlite::Error) -> Self {
+        Self::Read(error.to_string())
+    }
+
+    pub(crate) fn write(error: &rusqlite::Error) -> Self {
+        Self::Write(error.to_string())
+    }
+}
+
+/// Opens the file for writing and brings its tables up.
+pub(crate) fn open_writer(folder: &Path) -> Result<Connection, Failure> {
+    let path = folder.join(FILE);
+    let failed = |why: String| Failure::Open { path: path.clone(), why };
+    let set_up = || -> rusqlite::Result<(Connection, i64)> {
+        let conn = Connection::open(&path)?;
+        conn.busy_timeout(std::time::Duration::from_secs(5))?;
+        conn.pragma_update(None, "journal_mode", "WAL")?;
+        conn.pragma_update(None, "synchronous", "NORMAL")?;
+        conn.pragma_update(None, "wal_autocheckpoint", 4000)?;
+        let version = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if version <= VERSION {
+            conn.execute_batch(TABLES)?;
+            conn.pragma_update(None, "user_version", VERSION)?;
+        }
+        Ok((conn, version))
+    };
+    let (conn, version) = set_up().map_err(|error| failed(error.to_string()))?;
+    if version > VERSION {
+        return Err(failed(format!("layout {version} is newer than this program's {VERSION}")));
+    }
+    Ok(conn)
+}
+
+/// Opens the file for reading only.
+pub(crate) fn open_reader(folder: &Path) -> Result<Connection, Failure> {
+    let path = folder.join(FILE);
+    let open = || -> rusqlite::Result<Connection> {
+        let conn = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        conn.busy_timeout(std::time::Duration::from_secs(5))?;
+        Ok(conn)
+    };
+    open().map_err(|error| Failure::Open { path: path.clone(), why: error.to_string() })
+}

@@ -1,0 +1,92 @@
+//! Checking the chain from its beginning, and against a head that was kept elsewhere.
+
+use crate::chain::{GENESIS, Hash, link};
+use crate::schema::{Failure, open_reader};
+use crate::{Head, SignedHead};
+use rusqlite::OptionalExtension;
+use serde::Serialize;
+use std::path::Path;
+
+/// What a verification found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Number of the last row.
+    pub rows: u64,
+    /// Hash of the last row, hexadecimal.
+    pub head: String,
+    /// Whether everything holds.
+    pub ok: bool,
+    /// Number of the first row that does not.
+    pub first_bad: Option<u64>,
+    /// What is wrong, for a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// Recomputes every link. With a head kept elsewhere, also checks its signature and that the chain passes
+/// through it.
+///
+/// # Errors
+/// Where the file cannot be read.
+pub fn verify(folder: &Path, kept: Option<&SignedHead>) -> Result<Report, Failure> {
+    let conn = open_reader(folder)?;
+    let failed = |error: rusqlite::Error| Failure::read(&error);
+    let anchor: Option<(i64, Hash)> = conn
+        .query_row("SELECT n, hash FROM anchor ORDER BY n DESC LIMIT 1", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()
+        .map_err(failed)?;
+    let (mut n, mut hash) = anchor.map_or((0, GENESIS), |(n, hash)| (n.cast_unsigned(), hash));
+    let mut bad: Option<(u64, String)> = None;
+    let mut passed_kept = kept.is_none_or(|kept| kept.rows <= n);
+    let mut statement = conn.prepare("SELECT n, text, hash FROM ledger ORDER BY n").map_err(failed)?;
+    let mut rows = statement.query([]).map_err(failed)?;
+    while let Some(row) = rows.next().map_err(failed)? {
+        let at: i64 = row.get(0).map_err(failed)?;
+        let at = at.cast_unsigned();
+        let (text, stored) = match (row.get::<_, String>(1), row.get::<_, Hash>(2)) {
+            (Ok(text), Ok(stored)) => (text, stored),
+            _ => {
+                bad = Some((at, "its text or hash cannot be read".into()));
+                break;
+            }
+        };
+        if at != n + 1 {
+            bad = Some((n + 1, format!("row {} is missing: the next one is {at}", n + 1)));
+            break;
+        }
+        if link(&hash, &text) != stored {
+            bad = Some((at, "its hash does not match its text and the row before".into()));
+            break;
+        }
+        (n, hash) = (at, stored);
+        if let Some(kept) = kept
+            && kept.rows == n
+        {
+            passed_kept = true;
+            if (Head { rows: n, hash }).hex() != kept.head {
+                bad = Some((
+                    n,
+                    "the chain does not pass through the head that was kept: it was rewritten".into(),
+                ));
+                break;
+            }
+        }
+    }
+    if let Some(kept) = kept
+        && bad.is_none()
+    {
+        if !kept.holds() {
+            bad = Some((kept.rows, "the signature of the head that was kept does not hold".into()));
+        } else if !passed_kept {
+            bad = Some((
+                n + 1,
+                format!("the chain was cut: it ends at row {n}, the head kept is row {}", kept.rows),
+            ));
+        }
+    }
+    let head = Head { rows: n, hash };
+    let (first_bad, why) = bad.map_or((None, None), |(row, why)| (Some(row), Some(why)));
+    Ok(Report { rows: head.rows, head: head.hex(), ok: first_bad.is_none(), first_bad, why })
+}

@@ -1,0 +1,166 @@
+//! The store through its public face.
+
+use portcullis_ledger::{
+    CounterKey, CounterRow, Draft, Filter, Grant, Keep, Kind, Ledger, Outcome, new_token, query, verify,
+};
+use std::collections::BTreeMap;
+
+fn row(tool: &str) -> portcullis_ledger::Written {
+    Draft { tool: Some(tool), outcome: Some(Outcome::Allowed), ..Draft::of(Kind::Decision) }.write()
+}
+
+fn counter(used: &str, version: i64) -> CounterRow {
+    let key =
+        CounterKey { policy: "p".into(), counter: "c".into(), window: "minute".into(), scope: "me".into() };
+    CounterRow { key, window_start: 60_000, used: used.into(), version }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_many_callers_form_one_chain_that_verifies_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(folder.path()).unwrap();
+    let tasks: Vec<_> = (0..200)
+        .map(|i| {
+            let ledger = ledger.clone();
+            let keep = if i % 3 == 0 { Keep::Disk } else { Keep::Process };
+            tokio::spawn(async move { ledger.append(row(&format!("t{i}")), Vec::new(), keep).await.unwrap() })
+        })
+        .collect();
+    let mut numbers = Vec::new();
+    for task in tasks {
+        numbers.push(task.await.unwrap());
+    }
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=200).collect::<Vec<u64>>());
+    ledger.close().await;
+    let again = Ledger::open(folder.path()).unwrap();
+    assert_eq!(again.append(row("after"), Vec::new(), Keep::Process).await.unwrap(), 201);
+    let report = verify(folder.path(), None).unwrap();
+    assert!(report.ok && report.rows == 201, "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_cut_or_rewritten_chain_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(folder.path()).unwrap();
+    for i in 0..10 {
+        ledger.append(row(&format!("t{i}")), Vec::new(), Keep::Process).await.unwrap();
+    }
+    let kept = ledger.signed_head();
+    ledger.close().await;
+    assert!(kept.holds());
+    assert!(verify(folder.path(), Some(&kept)).unwrap().ok);
+
+    let file = folder.path().join(portcullis_ledger::FILE);
+    let conn = rusqlite::Connection::open(&file).unwrap();
+    assert!(conn.execute("UPDATE ledger SET text = '{}' WHERE n = 4", []).is_err(), "the trigger refuses");
+    conn.execute_batch("DROP TRIGGER ledger_is_never_changed; DROP TRIGGER ledger_is_never_cut").unwrap();
+    conn.execute("UPDATE ledger SET text = replace(text, 't3', 'xx') WHERE n = 4", []).unwrap();
+    assert_eq!(verify(folder.path(), None).unwrap().first_bad, Some(4));
+    conn.execute("UPDATE ledger SET text = replace(text, 'xx', 't3') WHERE n = 4", []).unwrap();
+    assert!(verify(folder.path(), None).unwrap().ok);
+
+    conn.execute("DELETE FROM ledger WHERE n > 7", []).unwrap();
+    assert!(verify(folder.path(), None).unwrap().ok, "a cut tail alone shows nothing");
+    let report = verify(folder.path(), Some(&kept)).unwrap();
+    assert!(!report.ok && report.why.unwrap().contains("cut"));
+
+    // Whoever can write the file can build a new chain from the same program; the kept head tells.
+    drop(conn);
+    for name in ["ledger.db", "ledger.db-wal", "ledger.db-shm"] {
+        let _ = std::fs::remove_file(folder.path().join(name));
+    }
+    let forged = Ledger::open(folder.path()).unwrap();
+    for i in 0..12 {
+        forged.append(row(&format!("f{i}")), Vec::new(), Keep::Process).await.unwrap();
+    }
+    assert!(verify(folder.path(), None).unwrap().ok);
+    let report = verify(folder.path(), Some(&kept)).unwrap();
+    assert!(!report.ok && report.why.unwrap().contains("rewritten"));
+
+    let mut tampered = kept;
+    tampered.rows = 3;
+    assert!(!tampered.holds());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counters_never_go_back_however_rows_overtake_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(folder.path()).unwrap();
+    ledger.append(row("a"), vec![counter("2", 2)], Keep::Process).await.unwrap();
+    ledger.append(row("b"), vec![counter("1", 1)], Keep::Process).await.unwrap();
+    assert_eq!(ledger.counters().unwrap(), [counter("2", 2)]);
+    ledger.append(row("c"), vec![counter("0", 3)], Keep::Process).await.unwrap();
+    assert_eq!(ledger.counters().unwrap(), [counter("0", 3)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queries_filter_limit_and_link_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(folder.path()).unwrap();
+    for i in 0..20 {
+        ledger.append(row(if i % 2 == 0 { "even" } else { "odd" }), Vec::new(), Keep::Process).await.unwrap();
+    }
+    let read = |filter: Filter| {
+        let mut rows = Vec::new();
+        query(folder.path(), &filter, |row| {
+            rows.push(row);
+            true
+        })
+        .unwrap();
+        rows
+    };
+    let odd = read(Filter { tool: Some("odd".into()), limit: Some(3), ..Filter::default() });
+    assert_eq!(odd.iter().map(|row| row["n"].as_u64().unwrap()).collect::<Vec<_>>(), [16, 18, 20]);
+    let all = read(Filter::default());
+    assert!(all.windows(2).all(|pair| pair[0]["hash"] == pair[1]["prev"]));
+    assert_eq!(all[0]["prev"], "0".repeat(64));
+    assert_eq!(read(Filter { after: Some(18), ..Filter::default() }).len(), 2);
+    assert!(read(Filter { since: Some(i64::MAX / 2), ..Filter::default() }).is_empty());
+    assert_eq!(read(Filter { since: Some(0), ..Filter::default() }).len(), 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retention_lets_old_rows_go_and_the_rest_still_verifies() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(folder.path()).unwrap();
+    for _ in 0..5 {
+        ledger.append(row("old"), Vec::new(), Keep::Process).await.unwrap();
+    }
+    ledger.prune(i64::MAX / 2).await.unwrap();
+    assert_eq!(ledger.append(row("new"), Vec::new(), Keep::Process).await.unwrap(), 6);
+    let report = verify(folder.path(), None).unwrap();
+    assert!(report.ok && report.rows == 6, "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn grants_keep_the_hash_of_their_token_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(folder.path()).unwrap();
+    let token = new_token().unwrap();
+    let grant = Grant {
+        name: "me".into(),
+        upstreams: BTreeMap::from([("*".into(), "careful".into())]),
+        labels: BTreeMap::new(),
+        expires: None,
+        created: 0,
+        approver: false,
+    };
+    let admin = || Draft { message: Some("grant added"), ..Draft::of(Kind::Admin) }.write();
+    ledger.add_grant(grant.clone(), &token, admin()).await.unwrap();
+    let error = ledger.add_grant(grant.clone(), &token, admin()).await.unwrap_err();
+    assert_eq!(error.to_string(), "a grant named `me` exists already");
+    assert_eq!(ledger.grants().unwrap(), [(ledger.token_hash(&token), grant)]);
+    let next = new_token().unwrap();
+    ledger.rotate_grant("me".into(), &next, admin()).await.unwrap();
+    assert_eq!(ledger.grants().unwrap()[0].0, ledger.token_hash(&next));
+    assert!(ledger.revoke_grant("you".into(), admin()).await.is_err());
+    ledger.revoke_grant("me".into(), admin()).await.unwrap();
+    assert!(ledger.grants().unwrap().is_empty());
+    ledger.close().await;
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        assert!(!bytes.windows(token.len()).any(|part| part == token.as_bytes()));
+    }
+    assert!(verify(folder.path(), None).unwrap().ok);
+}

@@ -1,0 +1,465 @@
+//! One JSON-RPC message as bytes plus the places of its members.
+
+use crate::params::KNOWN_PARAMS;
+use crate::strict::Key;
+use crate::{INVALID_PARAMS, INVALID_REQUEST, Id, PARSE_ERROR, Params, Span, folds_to, strict, text};
+use bytes::Bytes;
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::fmt;
+
+/// The members of an envelope: a member that only folds to one of these is refused.
+const KNOWN: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
+
+/// What a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Wants an answer.
+    Request,
+    /// Wants none.
+    Notification,
+    /// Answers a request.
+    Response,
+}
+
+/// A message that was not let in: what to answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refused {
+    /// A JSON-RPC error code.
+    pub code: i32,
+    /// What was expected and what was found.
+    pub message: String,
+    /// The id of the message, where it could be read.
+    pub id: Option<Id>,
+}
+
+/// One JSON-RPC message. Cheap to clone: the bytes are shared.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    bytes: Bytes,
+    id: Option<(Id, Span)>,
+    method: Option<(Box<str>, Span)>,
+    params: Option<Span>,
+    result: Option<Span>,
+    error: Option<Span>,
+}
+
+impl Envelope {
+    /// Reads a message that will be judged, strictly (see `docs/decision.md`).
+    ///
+    /// # Errors
+    /// What is wrong with it and the code to answer with.
+    pub fn request(bytes: Bytes) -> Result<Self, Refused> {
+        let envelope = Self::read(bytes, true)?;
+        let refuse = |code, message: String| Refused { code, message, id: envelope.id().cloned() };
+        for (place, span) in
+            [("params", &envelope.params), ("result", &envelope.result), ("error", &envelope.error)]
+        {
+            let Some(span) = span else { continue };
+            let json = envelope.slice(span);
+            strict::check(json).map_err(|fault| refuse(INVALID_PARAMS, format!("`{place}`: {fault}")))?;
+        }
+        if let Some(span) = &envelope.params {
+            let json = envelope.slice(span);
+            if !json.starts_with('{') {
+                return Err(refuse(
+                    INVALID_PARAMS,
+                    format!("`params` must be an object, found {}", named(json)),
+                ));
+            }
+            if let Some((found, known)) = folded_member(json, &KNOWN_PARAMS) {
+                return Err(refuse(
+                    INVALID_PARAMS,
+                    format!("`params` has `{}`, which could be read as `{known}`", found.escape_default()),
+                ));
+            }
+            let arguments = Params::read(json).and_then(|params| params.arguments);
+            if let Some(arguments) = arguments
+                && !arguments.get().starts_with('{')
+            {
+                let found = named(arguments.get());
+                return Err(refuse(INVALID_PARAMS, format!("`arguments` must be an object, found {found}")));
+            }
+        }
+        Ok(envelope)
+    }
+
+    /// Reads a message that comes from a server: the envelope alone, whatever its members hold.
+    ///
+    /// # Errors
+    /// Where it is not one JSON-RPC message.
+    pub fn reply(bytes: Bytes) -> Result<Self, Refused> {
+        Self::read(bytes, false)
+    }
+
+    fn read(bytes: Bytes, strict: bool) -> Result<Self, Refused> {
+        let refuse = |code, message: String| Refused { code, message, id: None };
+        let source = std::str::from_utf8(&bytes)
+            .map_err(|error| refuse(PARSE_ERROR, format!("not UTF-8 at byte {}", error.valid_up_to())))?;
+        match source.trim_start_matches([' ', '\t', '\r', '\n']).chars().next() {
+            Some('{') => {}
+            Some('[') => {
+                return Err(refuse(INVALID_REQUEST, "batches are not accepted: send one message".into()));
+            }
+            None => return Err(refuse(PARSE_ERROR, "expected one JSON object, found nothing".into())),
+            Some(_) => {
+                let known = serde_json::from_str::<IgnoredAny>(source).is_ok();
+                let code = if known { INVALID_REQUEST } else { PARSE_ERROR };
+                return Err(refuse(code, "expected one JSON object".into()));
+            }
+        }
+        let mut reader = serde_json::Deserializer::from_str(source);
+        let members = reader
+            .deserialize_map(Outer { strict })
+            .and_then(|members| reader.end().map(|()| members))
+            .map_err(|error| {
+                let code = if error.is_data() { INVALID_REQUEST } else { PARSE_ERROR };
+                refuse(code, format!("not one JSON-RPC message: {error}"))
+            })?;
+        let span = |raw: &RawValue| {
+            let start = raw.get().as_ptr() as usize - source.as_ptr() as usize;
+            start..start + raw.get().len()
+        };
+        let id = match members.id {
+            None => None,
+            // A reply to something that could not be read carries a null id.
+            Some(raw) if raw.get() == "null" && members.error.is_some() => None,
+            Some(raw) => {
+                let id = Id::from_json(raw.get()).ok_or_else(|| {
+                    refuse(
+                        INVALID_REQUEST,
+                        format!("`id` must be a string or an integer, found {}", named(raw.get())),
+                    )
+                })?;
+                Some((id, span(raw)))
+            }
+        };
+        let refuse = |message: String| Refused {
+            code: INVALID_REQUEST,
+            message,
+            id: id.as_ref().map(|(id, _)| id.clone()),
+        };
+        match members.jsonrpc.and_then(|raw| text(raw.get())).as_deref() {
+            Some("2.0") => {}
+            _ => return Err(refuse("`jsonrpc` must be \"2.0\"".into())),
+        }
+        let method = match members.method {
+            None => None,
+            Some(raw) => {
+                let name = text(raw.get()).ok_or_else(|| {
+                    refuse(format!("`method` must be a string, found {}", named(raw.get())))
+                })?;
+                Some((Box::from(&*name), span(raw)))
+            }
+        };
+        let answers = usize::from(members.result.is_some()) + usize::from(members.error.is_some());
+        match (&method, answers) {
+            (Some(_), 0) | (None, 1) => {}
+            (None, 0) => return Err(refuse("a message has a `method`, a `result` or an `error`".into())),
+            _ => return Err(refuse("a message has only one of `method`, `result` and `error`".into())),
+        }
+        if method.is_none() && id.is_none() && members.result.is_some() {
+            return Err(refuse("a response has an `id`".into()));
+        }
+        let (params, result, error) =
+            (members.params.map(span), members.result.map(span), members.error.map(span));
+        Ok(Self { bytes, id, method, params, result, error })
+    }
+
+    /// The message as it came.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Whether it asks, tells or answers.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match (&self.method, &self.id) {
+            (Some(_), Some(_)) => Kind::Request,
+            (Some(_), None) => Kind::Notification,
+            (None, _) => Kind::Response,
+        }
+    }
+
+    /// The id, where it has one.
+    #[must_use]
+    pub fn id(&self) -> Option<&Id> {
+        self.id.as_ref().map(|(id, _)| id)
+    }
+
+    /// Where the id stands.
+    #[must_use]
+    pub fn id_span(&self) -> Option<Span> {
+        self.id.as_ref().map(|(_, span)| span.clone())
+    }
+
+    /// The decoded method.
+    #[must_use]
+    pub fn method(&self) -> Option<&str> {
+        self.method.as_ref().map(|(name, _)| &**name)
+    }
+
+    /// The JSON text of `params`.
+    #[must_use]
+    pub fn params(&self) -> Option<&str> {
+        self.params.as_ref().map(|span| self.slice(span))
+    }
+
+    /// Where `params` stands.
+    #[must_use]
+    pub fn params_span(&self) -> Option<Span> {
+        self.params.clone()
+    }
+
+    /// The peeked members of `params`, all absent where there are none.
+    #[must_use]
+    pub fn peek(&self) -> Params<'_> {
+        self.params().and_then(Params::read).unwrap_or_default()
+    }
+
+    /// The JSON text of `result`.
+    #[must_use]
+    pub fn result(&self) -> Option<&str> {
+        self.result.as_ref().map(|span| self.slice(span))
+    }
+
+    /// Where `result` stands.
+    #[must_use]
+    pub fn result_span(&self) -> Option<Span> {
+        self.result.clone()
+    }
+
+    /// The JSON text of `error`.
+    #[must_use]
+    pub fn error(&self) -> Option<&str> {
+        self.error.as_ref().map(|span| self.slice(span))
+    }
+
+    /// The place of a part that was peeked out of this message.
+    #[must_use]
+    pub fn span_of(&self, part: &str) -> Span {
+        let start = (part.as_ptr() as usize).saturating_sub(self.bytes.as_ptr() as usize);
+        start..start + part.len()
+    }
+
+    /// The same message under another id. Without an id it stays as it is.
+    #[must_use]
+    pub fn with_id(&self, id: &str) -> Bytes {
+        match self.id_span() {
+            None => self.bytes.clone(),
+            Some(span) => {
+                let mut splice = crate::Splice::new(&self.bytes);
+                splice.replace(span, id);
+                splice.finish()
+            }
+        }
+    }
+
+    fn slice(&self, span: &Span) -> &str {
+        self.bytes.get(span.clone()).and_then(|part| std::str::from_utf8(part).ok()).unwrap_or_default()
+    }
+}
+
+/// The first member of an object that only folds to a known name.
+fn folded_member(json: &str, known: &[&'static str]) -> Option<(String, &'static str)> {
+    struct Keys<'k>(&'k [&'static str]);
+    impl<'de> Visitor<'de> for Keys<'_> {
+        type Value = Option<(String, &'static str)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+            let mut found = None;
+            while let Some(key) = members.next_key::<Key<'de>>()? {
+                members.next_value::<IgnoredAny>()?;
+                if found.is_none() {
+                    found = self
+                        .0
+                        .iter()
+                        .find(|known| folds_to(key.as_str(), known))
+                        .map(|known| (key.as_str().to_owned(), *known));
+                }
+            }
+            Ok(found)
+        }
+    }
+    serde_json::Deserializer::from_str(json).deserialize_map(Keys(known)).ok().flatten()
+}
+
+/// The kind of a JSON value, for messages.
+fn named(json: &str) -> &'static str {
+    match json.as_bytes().first() {
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b'"') => "a string",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        Some(_) => "a number",
+        None => "nothing",
+    }
+}
+
+#[derive(Default)]
+struct Members<'de> {
+    jsonrpc: Option<&'de RawValue>,
+    id: Option<&'de RawValue>,
+    method: Option<&'de RawValue>,
+    params: Option<&'de RawValue>,
+    result: Option<&'de RawValue>,
+    error: Option<&'de RawValue>,
+}
+
+struct Outer {
+    strict: bool,
+}
+
+impl<'de> Visitor<'de> for Outer {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON-RPC message")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+        let mut members = Members::default();
+        let mut others: Vec<Key<'de>> = Vec::new();
+        while let Some(key) = map.next_key::<Key<'de>>()? {
+            let slot = match key.as_str() {
+                "jsonrpc" => &mut members.jsonrpc,
+                "id" => &mut members.id,
+                "method" => &mut members.method,
+                "params" => &mut members.params,
+                "result" => &mut members.result,
+                "error" => &mut members.error,
+                other => {
+                    if let Some(known) = KNOWN.iter().find(|known| self.strict && folds_to(other, known)) {
+                        let other = other.escape_default();
+                        return Err(A::Error::custom(format!("`{other}` could be read as `{known}`")));
+                    }
+                    if others.contains(&key) {
+                        return Err(A::Error::custom(format!("`{}` stands twice", other.escape_default())));
+                    }
+                    if self.strict {
+                        let raw = map.next_value::<&RawValue>()?;
+                        strict::check(raw.get()).map_err(A::Error::custom)?;
+                        others.push(key);
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                    continue;
+                }
+            };
+            if slot.is_some() {
+                return Err(A::Error::custom(format!("`{}` stands twice", key.as_str())));
+            }
+            *slot = Some(map.next_value()?);
+        }
+        Ok(members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn request(text: &str) -> Result<Envelope, Refused> {
+        Envelope::request(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    #[test]
+    fn a_plain_call_is_read_in_place() {
+        let text = r#" {"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":"a","arguments":{"b":1.0}},"vendor":1}"#;
+        let envelope = request(text).unwrap();
+        assert_eq!(envelope.kind(), Kind::Request);
+        assert_eq!(envelope.peek().arguments.unwrap().get(), r#"{"b":1.0}"#);
+        assert_eq!(envelope.with_id("5"), text.replace("\"x\"", "5"));
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_refused() {
+        let cases = [
+            (r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#, INVALID_REQUEST, "batches"),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"a","method":"b"}"#,
+                INVALID_REQUEST,
+                "`method` stands twice",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"a","Method":"b"}"#,
+                INVALID_REQUEST,
+                "could be read as `method`",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"a","paramſ":{}}"#,
+                INVALID_REQUEST,
+                "could be read as `params`",
+            ),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"a","x":1,"x":2}"#, INVALID_REQUEST, "`x` stands twice"),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"a","params":{"Name":"b"}}"#,
+                INVALID_PARAMS,
+                "could be read as `name`",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"a","params":{"name":"b","name":"c"}}"#,
+                INVALID_PARAMS,
+                "stands twice",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"a","params":{"arguments":[1]}}"#,
+                INVALID_PARAMS,
+                "found an array",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"a","params":{"arguments":"{}"}}"#,
+                INVALID_PARAMS,
+                "found a string",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"a","params":{"arguments":{"a":{"b":1,"b":2}}}}"#,
+                INVALID_PARAMS,
+                "stands twice",
+            ),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"a","params":[]}"#, INVALID_PARAMS, "must be an object"),
+            (r#"{"jsonrpc":"2.0","id":1.5,"method":"a"}"#, INVALID_REQUEST, "found a number"),
+            (r#"{"jsonrpc":"2.0","id":null,"method":"a"}"#, INVALID_REQUEST, "found null"),
+            (r#"{"jsonrpc":"1.0","id":1,"method":"a"}"#, INVALID_REQUEST, "2.0"),
+            (r#"{"jsonrpc":"2.0","id":1,"method":7}"#, INVALID_REQUEST, "`method` must be a string"),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"a","result":{}}"#, INVALID_REQUEST, "only one of"),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"a"}{"jsonrpc":"2.0","id":2,"method":"b"}"#,
+                PARSE_ERROR,
+                "trailing",
+            ),
+            (r#"{"jsonrpc":"2.0","id":1"#, PARSE_ERROR, "EOF"),
+            ("", PARSE_ERROR, "nothing"),
+            ("7", INVALID_REQUEST, "one JSON object"),
+            ("nope", PARSE_ERROR, "one JSON object"),
+        ];
+        for (text, code, message) in cases {
+            let refused = request(text).unwrap_err();
+            assert_eq!(refused.code, code, "{text}: {refused}");
+            assert!(refused.message.contains(message), "{text}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_request_where_it_can() {
+        let refused =
+            request(r#"{"jsonrpc":"2.0","id":9,"method":"a","params":{"arguments":[]}}"#).unwrap_err();
+        assert_eq!(refused.id, Some(Id::from(9)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,200}") {
+            let _ = request(&text);
+            let _ = Envelope::reply(Bytes::from(text));
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The walk that refuses what two parsers could read in two ways.
+//!
+//! A server may take the first of two equal keys, the last, or match `Name` where `name` is meant; it may stop
+//! at a NUL or run out of stack. Whatever could be read differently there than it was judged here does not
+//! pass (`docs/decision.md`, "Strict where it judges").
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use std::collections::HashSet;
+use std::fmt;
+
+/// Why a text was refused: what was found and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct Fault {
+    /// One sentence for the caller.
+    pub what: String,
+}
+
+/// Members at most in one object before a hash set replaces the linear search for duplicates.
+const FEW: usize = 16;
+
+/// Walks one JSON value: each member of every object once (compared after decoding escapes), no NUL in any
+/// key or string, numbers that a double can hold, at most 127 levels deep.
+///
+/// # Errors
+/// The first fault found.
+pub fn check(json: &str) -> Result<(), Fault> {
+    let mut reader = serde_json::Deserializer::from_str(json);
+    Walk.deserialize(&mut reader).and_then(|()| reader.end()).map_err(|error| Fault { what: plain(&error) })
+}
+
+/// serde_json's message in our words, without its "at line 1" where the text is one line on the wire.
+fn plain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let what = text.split(" at line ").next().unwrap_or(&text);
+    match what {
+        "recursion limit exceeded" => "nested deeper than 127 levels".into(),
+        "number out of range" => "a number that no double can hold".into(),
+        other => format!("{other} (byte {})", error.column()),
+    }
+}
+
+/// Whether `found` would be read as `known` by a parser that ignores case or folds Unicode, without being it.
+#[must_use]
+pub fn folds_to(found: &str, known: &str) -> bool {
+    if found == known {
+        return false;
+    }
+    if found.is_ascii() && known.is_ascii() {
+        return found.eq_ignore_ascii_case(known);
+    }
+    fold(found).eq(fold(known))
+}
+
+fn fold(text: &str) -> impl Iterator<Item = char> + '_ {
+    // Up and down again also joins the long s, the Kelvin sign and the dotless i to their plain letters.
+    text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
+}
+
+struct Walk;
+
+impl<'de> DeserializeSeed<'de> for Walk {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Walk {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        without_nul(text)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element_seed(Self)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let mut few: Vec<Key<'de>> = Vec::new();
+        let mut many: HashSet<Key<'de>> = HashSet::new();
+        while let Some(key) = members.next_key::<Key<'de>>()? {
+            without_nul(key.as_str())?;
+            let again = if many.is_empty() { few.contains(&key) } else { many.contains(&key) };
+            if again {
+                return Err(A::Error::custom(format!("the member `{}` stands twice", shown(key.as_str()))));
+            }
+            members.next_value_seed(Self)?;
+            if many.is_empty() && few.len() < FEW {
+                few.push(key);
+            } else {
+                many.extend(few.drain(..));
+                many.insert(key);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn without_nul<E: Error>(text: &str) -> Result<(), E> {
+    if memchr::memchr(0, text.as_bytes()).is_some() {
+        return Err(E::custom(format!("a NUL character in `{}`", shown(text))));
+    }
+    Ok(())
+}
+
+/// A name for an error message: printable and short.
+fn shown(text: &str) -> String {
+    text.chars().take(40).flat_map(char::escape_default).collect()
+}
+
+/// A decoded key that borrows where the text has no escapes (serde's own `Cow` always copies).
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct Key<'de>(std::borrow::Cow<'de, str>);
+
+impl Key<'_> {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Borrow;
+        impl<'de> Visitor<'de> for Borrow {
+            type Value = Key<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a member's name")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(text.into()))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Key<'de>, E> {
+                Ok(Key(text.to_owned().into()))
+            }
+        }
+        deserializer.deserialize_str(Borrow)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_may_stand_once_at_every_depth() {
+        assert!(check(r#"{"a":{"b":[{"c":1},{"c":2}]}}"#).is_ok());
+        let fault = check(r#"{"a":{"b":[{"c":1,"\u0063":2}]}}"#).unwrap_err();
+        assert!(fault.what.contains("`c` stands twice"), "{fault}");
+    }
+
+    #[test]
+    fn duplicates_are_found_in_large_objects_too() {
+        let members: Vec<String> = (0..40).map(|n| format!("\"k{n}\":{n}")).collect();
+        assert!(check(&format!("{{{}}}", members.join(","))).is_ok());
+        for twin in [0, 15, 16, 17, 39] {
+            assert!(check(&format!("{{{},\"k{twin}\":0}}", members.join(","))).is_err(), "{twin}");
+        }
+    }
+
+    #[test]
+    fn nul_depth_and_endless_numbers_are_refused() {
+        assert!(check(r#""a\u0000b""#).is_err());
+        assert!(check(r#"{"a\u0000":1}"#).is_err());
+        assert!(check(&"[".repeat(200)).unwrap_err().what.contains("127"));
+        assert!(check("1e999").unwrap_err().what.contains("double"));
+        assert!(check(&"9".repeat(400)).is_err());
+        assert!(check("\"\\ud800\"").is_err());
+        assert!(check("{} {}").is_err());
+    }
+
+    #[test]
+    fn folding_joins_what_lenient_parsers_join() {
+        assert!(folds_to("Method", "method"));
+        assert!(folds_to("param\u{17f}", "params"));
+        assert!(folds_to("to\u{212a}en", "token"));
+        assert!(!folds_to("method", "method"));
+        assert!(!folds_to("methods", "method"));
+    }
+}
