@@ -100,6 +100,8 @@ impl Writer {
             }
             self.commit(batch);
         }
+        // Whoever waits for the end may look at the files next: the connection folds its log away first.
+        drop(self);
         if let Some(done) = closing {
             let _ = done.send(());
         }
