@@ -167,6 +167,13 @@ impl Envelope {
         Ok(Self { bytes, id, method, params, result, error })
     }
 
+    /// A message that says nothing: an empty notification.
+    #[must_use]
+    pub fn nothing() -> Self {
+        let bytes = Bytes::from_static(br#"{"jsonrpc":"2.0","method":""}"#);
+        Self { bytes, id: None, method: Some(("".into(), 26..28)), params: None, result: None, error: None }
+    }
+
     /// The message as it came.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {

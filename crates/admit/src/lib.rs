@@ -1,0 +1,3 @@
+//! May it.
+mod permit;
+pub use permit::{Housekeeping, Message, Permit};

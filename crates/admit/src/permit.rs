@@ -1,0 +1,95 @@
+//! The key to the way out.
+
+use bytes::Bytes;
+use portcullis_wire::{Envelope, Id, Splice};
+
+/// A message for an upstream, in the very bytes that were judged.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// The message; its id and progress token are still the client's.
+    pub envelope: Envelope,
+    /// Headers that go with it where the upstream is reached by HTTP: name in lower case, value.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Message {
+    /// The message as it goes out: under our own id, with our own progress token where the client gave one,
+    /// every other byte as it was judged.
+    #[must_use]
+    pub fn rendered(&self, id: u64) -> Bytes {
+        let mut splice = Splice::new(self.envelope.bytes());
+        if let Some(span) = self.envelope.id_span() {
+            splice.replace(span, id.to_string());
+        }
+        if let Some(token) = self.envelope.peek().meta().progress_token {
+            splice.replace(self.envelope.span_of(token.get()), id.to_string());
+        }
+        splice.finish()
+    }
+}
+
+/// The only thing that sending takes. It exists only where a call was judged, its limits were reserved and the
+/// decision was kept ([`Admit::judge`](crate::Admit::judge)), or for the gate's own housekeeping.
+#[derive(Debug)]
+pub struct Permit {
+    message: Message,
+}
+
+impl Permit {
+    pub(crate) fn new(message: Message) -> Self {
+        Self { message }
+    }
+
+    /// A permit for what the gate says on its own behalf: opening, probing, listing, ending.
+    #[must_use]
+    pub fn housekeeping(what: Housekeeping, params: &str) -> Self {
+        let bytes = portcullis_wire::request(&Id::from(0), what.method(), params);
+        // The text was just written from a method and an object; a reply reader takes any such message.
+        let envelope = Envelope::reply(bytes).unwrap_or_else(|_| Envelope::nothing());
+        Self { message: Message { envelope, headers: Vec::new() } }
+    }
+
+    /// What may be sent.
+    #[must_use]
+    pub fn message(&self) -> &Message {
+        &self.message
+    }
+}
+
+/// What the gate asks of an upstream on its own behalf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Housekeeping {
+    /// `initialize`
+    Initialize,
+    /// `server/discover`
+    Discover,
+    /// `ping`
+    Ping,
+    /// `tools/list`
+    Tools,
+    /// `resources/list`
+    Resources,
+    /// `resources/templates/list`
+    Templates,
+    /// `prompts/list`
+    Prompts,
+    /// `subscriptions/listen`
+    Listen,
+}
+
+impl Housekeeping {
+    /// The method.
+    #[must_use]
+    pub const fn method(self) -> &'static str {
+        match self {
+            Self::Initialize => "initialize",
+            Self::Discover => "server/discover",
+            Self::Ping => "ping",
+            Self::Tools => "tools/list",
+            Self::Resources => "resources/list",
+            Self::Templates => "resources/templates/list",
+            Self::Prompts => "prompts/list",
+            Self::Listen => "subscriptions/listen",
+        }
+    }
+}

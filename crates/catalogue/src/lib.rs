@@ -1,0 +1,22 @@
+//! What an upstream offers: its lists of tools, resources, templates and prompts, every item in the very
+//! bytes it came in, plus what the gate reads out of a tool's definition.
+//!
+//! Pure: lists come in as JSON text and go out as JSON text.
+//!
+//! ```
+//! use portcullis_catalogue::{List, ListKind};
+//! let page = r#"{"tools":[{"name":"echo","inputSchema":{"type":"object"}}],"ttlMs":5}"#;
+//! let list = List::from_pages(ListKind::Tools, &[page]).unwrap();
+//! assert_eq!(list.get("echo").unwrap().raw(), r#"{"name":"echo","inputSchema":{"type":"object"}}"#);
+//! assert_eq!(list.write(list.items().iter(), None, &[]), page);
+//! ```
+
+mod canonical;
+mod kind;
+mod list;
+mod tool;
+
+pub use canonical::{canonical, fingerprint};
+pub use kind::ListKind;
+pub use list::{BadList, Item, List};
+pub use tool::{ParamHeader, Tool};

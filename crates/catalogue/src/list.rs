@@ -1,0 +1,194 @@
+//! A list as a server gave it, all pages together.
+
+use crate::{ListKind, Tool};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::{BTreeMap, HashMap};
+
+/// Why a list was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadList {
+    /// A page is not what the method answers.
+    #[error("the answer to {method} has no array `{member}`: {why}")]
+    Shape {
+        /// The method asked.
+        method: &'static str,
+        /// The member expected.
+        member: &'static str,
+        /// The reader's reason.
+        why: String,
+    },
+}
+
+/// One item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    key: Box<str>,
+    raw: Box<str>,
+    tool: Option<Box<Tool>>,
+}
+
+impl Item {
+    /// Its name or URI.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Its definition as it came.
+    #[must_use]
+    pub fn raw(&self) -> &str {
+        &self.raw
+    }
+
+    /// The facts of a tool; absent for items of the other lists.
+    #[must_use]
+    pub fn tool(&self) -> Option<&Tool> {
+        self.tool.as_deref()
+    }
+}
+
+/// All items of one list in the server's order. An item without a name, or with the name of an earlier one,
+/// could not be called unambiguously and is left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List {
+    kind: ListKind,
+    items: Vec<Item>,
+    places: HashMap<Box<str>, usize>,
+    /// Members of the last page's result beside the items and the cursor, as they came.
+    rest: Vec<(String, Box<str>)>,
+}
+
+impl List {
+    /// Joins the pages' results.
+    ///
+    /// # Errors
+    /// Where a page is not an object with an array of items.
+    pub fn from_pages(kind: ListKind, pages: &[&str]) -> Result<Self, BadList> {
+        let mut list = Self { kind, items: Vec::new(), places: HashMap::new(), rest: Vec::new() };
+        for page in pages {
+            list.add(page)?;
+        }
+        Ok(list)
+    }
+
+    fn add(&mut self, page: &str) -> Result<(), BadList> {
+        let bad =
+            |why: String| BadList::Shape { method: self.kind.method(), member: self.kind.member(), why };
+        let mut members: BTreeMap<String, &RawValue> =
+            serde_json::from_str(page).map_err(|error| bad(error.to_string()))?;
+        let items = members.remove(self.kind.member()).ok_or_else(|| bad("it is missing".into()))?;
+        let items: Vec<&RawValue> =
+            serde_json::from_str(items.get()).map_err(|error| bad(error.to_string()))?;
+        members.remove("nextCursor");
+        self.rest = members.into_iter().map(|(name, raw)| (name, raw.get().into())).collect();
+        for raw in items {
+            let Some(key) = key_of(self.kind, raw.get()) else { continue };
+            if self.places.contains_key(&key) {
+                continue;
+            }
+            let tool = (self.kind == ListKind::Tools).then(|| Box::new(Tool::read(raw.get())));
+            self.places.insert(key.clone(), self.items.len());
+            self.items.push(Item { key, raw: raw.get().into(), tool });
+        }
+        Ok(())
+    }
+
+    /// All items.
+    #[must_use]
+    pub fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    /// The item of that name or URI.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Item> {
+        self.places.get(key).and_then(|place| self.items.get(*place))
+    }
+
+    /// A result with the chosen items: members in the order of the specification's examples, the server's
+    /// other members kept unless `replaced` names them with JSON text of their own (empty: left out).
+    pub fn write<'a>(
+        &self,
+        items: impl Iterator<Item = &'a Item>,
+        next_cursor: Option<&str>,
+        replaced: &[(&str, &str)],
+    ) -> String {
+        let mut out = format!("{{\"{}\":[", self.kind.member());
+        for (place, item) in items.enumerate() {
+            if place > 0 {
+                out.push(',');
+            }
+            out.push_str(item.raw());
+        }
+        out.push(']');
+        if let Some(cursor) = next_cursor {
+            push_member(&mut out, "nextCursor", &serde_json::Value::from(cursor).to_string());
+        }
+        for (name, value) in &self.rest {
+            if !replaced.iter().any(|(other, _)| other == name) {
+                push_member(&mut out, name, value);
+            }
+        }
+        for (name, value) in replaced.iter().filter(|(_, value)| !value.is_empty()) {
+            push_member(&mut out, name, value);
+        }
+        out.push('}');
+        out
+    }
+
+    /// Whether the server's result had such a member beside its items.
+    #[must_use]
+    pub fn has_member(&self, name: &str) -> bool {
+        self.rest.iter().any(|(other, _)| other == name)
+    }
+}
+
+fn push_member(out: &mut String, name: &str, value: &str) {
+    out.push(',');
+    out.push_str(&serde_json::Value::from(name).to_string());
+    out.push(':');
+    out.push_str(value);
+}
+
+fn key_of(kind: ListKind, raw: &str) -> Option<Box<str>> {
+    #[derive(Deserialize)]
+    struct Named {
+        name: Option<Box<str>>,
+        uri: Option<Box<str>>,
+        #[serde(rename = "uriTemplate")]
+        template: Option<Box<str>>,
+    }
+    let named: Named = serde_json::from_str(raw).ok()?;
+    match kind {
+        ListKind::Tools | ListKind::Prompts => named.name,
+        ListKind::Resources => named.uri,
+        ListKind::Templates => named.template,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_join_in_order_and_items_keep_their_bytes() {
+        let pages = [
+            r#"{"tools":[{"name":"b","x":1.0},{"name":"a"}],"nextCursor":"2","_meta":{"k":1}}"#,
+            r#"{"tools":[{"name":"b"},{"title":"nameless"},{"name":"c"}],"_meta":{"k":2},"ttlMs":9}"#,
+        ];
+        let list = List::from_pages(ListKind::Tools, &pages).unwrap();
+        let keys: Vec<_> = list.items().iter().map(Item::key).collect();
+        assert_eq!(keys, ["b", "a", "c"]);
+        assert_eq!(list.get("b").unwrap().raw(), r#"{"name":"b","x":1.0}"#);
+        let written = list.write(list.items().iter().skip(2), Some("n"), &[("ttlMs", "0"), ("_meta", "")]);
+        assert_eq!(written, r#"{"tools":[{"name":"c"}],"nextCursor":"n","ttlMs":0}"#);
+    }
+
+    #[test]
+    fn a_page_of_another_shape_says_what_was_expected() {
+        let error = List::from_pages(ListKind::Prompts, &[r#"{"tools":[]}"#]).unwrap_err();
+        assert_eq!(error.to_string(), "the answer to prompts/list has no array `prompts`: it is missing");
+        assert!(List::from_pages(ListKind::Tools, &[r#"{"tools":{}}"#]).is_err());
+    }
+}

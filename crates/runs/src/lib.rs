@@ -1,0 +1,25 @@
+//! Everything that is running, whose it is, how to stop it.
+//!
+//! [`Runs`] is the one table of calls in flight: it alone knows which request of which client is which run at
+//! which upstream. Cancellation, the list of runs and (later) the drop are reads of this table. A run is in
+//! it from before it can block until the [`OpenRun`] is dropped.
+//!
+//! ```
+//! use portcullis_runs::{Caller, NewRun, Runs};
+//! use portcullis_wire::Id;
+//! let runs = Runs::default();
+//! let call = NewRun { caller: Caller(1), request: Id::from(7), owner: "me".into(), upstream: "files".into(),
+//!     method: "tools/call".into(), name: "read_file".into() };
+//! let open = runs.open(call).unwrap();
+//! assert_eq!(runs.list().len(), 1);
+//! assert!(runs.cancel(Caller(1), &Id::from(7), "no longer needed"));
+//! assert!(open.cancelled().is_cancelled());
+//! drop(open);
+//! assert!(runs.list().is_empty());
+//! ```
+
+mod id;
+mod table;
+
+pub use id::RunId;
+pub use table::{Caller, InUse, NewRun, OpenRun, Run, Runs};

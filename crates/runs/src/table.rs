@@ -1,0 +1,174 @@
+//! The table of calls in flight.
+
+use crate::RunId;
+use parking_lot::Mutex;
+use portcullis_wire::Id;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Where requests come from: a session of the old era, or one request of the new era, which has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Caller(pub u64);
+
+/// The caller has a request of that id in flight.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a request with the id {0} is still in flight")]
+pub struct InUse(pub Id);
+
+/// A call about to start.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// Who asks.
+    pub caller: Caller,
+    /// The client's request id.
+    pub request: Id,
+    /// Name of the grant.
+    pub owner: Arc<str>,
+    /// Name of the upstream.
+    pub upstream: Arc<str>,
+    /// The MCP method.
+    pub method: Box<str>,
+    /// The tool, prompt or resource.
+    pub name: Box<str>,
+}
+
+/// A call in flight.
+#[derive(Debug)]
+pub struct Run {
+    /// Its id.
+    pub id: RunId,
+    /// What was asked, by whom.
+    pub call: NewRun,
+    /// When it was opened.
+    pub started: Instant,
+    stop: CancellationToken,
+    reason: OnceLock<String>,
+}
+
+/// The table. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Runs(Arc<Mutex<Table>>);
+
+#[derive(Debug, Default)]
+struct Table {
+    by_request: HashMap<(Caller, Id), Arc<Run>>,
+}
+
+impl Runs {
+    /// Enters a call.
+    ///
+    /// # Errors
+    /// Where the caller has a request of that id in flight: a second one would make a cancellation ambiguous.
+    pub fn open(&self, call: NewRun) -> Result<OpenRun, InUse> {
+        let key = (call.caller, call.request.clone());
+        // Without random bytes nothing else works either; the id then is the same for all and only a label.
+        let id = RunId::fresh().unwrap_or_else(|_| RunId::none());
+        let (stop, reason) = (CancellationToken::new(), OnceLock::new());
+        let run = Arc::new(Run { id, call, started: Instant::now(), stop, reason });
+        let mut table = self.0.lock();
+        if table.by_request.contains_key(&key) {
+            return Err(InUse(key.1));
+        }
+        table.by_request.insert(key, run.clone());
+        drop(table);
+        Ok(OpenRun { run, table: self.clone() })
+    }
+
+    /// Stops the caller's request of that id. Gives whether there was one.
+    #[must_use]
+    pub fn cancel(&self, caller: Caller, request: &Id, reason: &str) -> bool {
+        let key = (caller, request.clone());
+        let run = self.0.lock().by_request.get(&key).cloned();
+        run.map(|run| run.stop(reason)).is_some()
+    }
+
+    /// Stops everything that a caller has in flight.
+    pub fn cancel_all_of(&self, caller: Caller, reason: &str) {
+        for run in self.list().into_iter().filter(|run| run.call.caller == caller) {
+            run.stop(reason);
+        }
+    }
+
+    /// All calls in flight, oldest first.
+    #[must_use]
+    pub fn list(&self) -> Vec<Arc<Run>> {
+        let mut runs: Vec<_> = self.0.lock().by_request.values().cloned().collect();
+        runs.sort_by_key(|run| run.started);
+        runs
+    }
+}
+
+impl Run {
+    /// Asks it to stop. The first reason stands.
+    pub fn stop(&self, reason: &str) {
+        let _ = self.reason.set(reason.to_owned());
+        self.stop.cancel();
+    }
+}
+
+/// A run that is in the table for as long as this lives.
+#[derive(Debug)]
+pub struct OpenRun {
+    run: Arc<Run>,
+    table: Runs,
+}
+
+impl OpenRun {
+    /// The run.
+    #[must_use]
+    pub fn run(&self) -> &Arc<Run> {
+        &self.run
+    }
+
+    /// Fires when the run is asked to stop.
+    #[must_use]
+    pub fn cancelled(&self) -> &CancellationToken {
+        &self.run.stop
+    }
+
+    /// Why it was asked to stop.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        self.run.reason.get().map_or("", String::as_str)
+    }
+}
+
+impl Drop for OpenRun {
+    fn drop(&mut self) {
+        let key = (self.run.call.caller, self.run.call.request.clone());
+        self.table.0.lock().by_request.remove(&key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(caller: u64, id: u64) -> NewRun {
+        NewRun {
+            caller: Caller(caller),
+            request: Id::from(id),
+            owner: "me".into(),
+            upstream: "u".into(),
+            method: "tools/call".into(),
+            name: "t".into(),
+        }
+    }
+
+    #[test]
+    fn equal_ids_of_two_callers_are_two_runs_and_of_one_caller_an_error() {
+        let runs = Runs::default();
+        let one = runs.open(call(1, 5)).unwrap();
+        let two = runs.open(call(2, 5)).unwrap();
+        assert_eq!(runs.open(call(1, 5)).unwrap_err(), InUse(Id::from(5)));
+        assert!(runs.cancel(Caller(2), &Id::from(5), "why"));
+        assert!(two.cancelled().is_cancelled() && !one.cancelled().is_cancelled());
+        assert_eq!(two.reason(), "why");
+        assert!(!runs.cancel(Caller(2), &Id::from(6), ""));
+        drop((one, two));
+        assert!(runs.list().is_empty());
+        assert!(runs.open(call(1, 5)).is_ok());
+    }
+}

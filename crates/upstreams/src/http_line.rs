@@ -1,0 +1,199 @@
+//! A server behind Streamable HTTP.
+
+use crate::client::HttpClient;
+use crate::link::SendFailed;
+use crate::reply::{Reply, Source, collect};
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use portcullis_wire::{Envelope, Era, EventDecoder, Kind, MODERN};
+use std::sync::OnceLock;
+
+const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+
+/// One conversation over HTTP: a session of the old era or the stateless new one.
+#[derive(Debug)]
+pub(crate) struct HttpLine {
+    client: HttpClient,
+    url: Uri,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    limit: usize,
+    session: OnceLock<HeaderValue>,
+    version: OnceLock<HeaderValue>,
+}
+
+impl HttpLine {
+    pub(crate) fn new(
+        client: HttpClient,
+        url: Uri,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        limit: usize,
+        era: Era,
+    ) -> Self {
+        let version = OnceLock::new();
+        if era == Era::New {
+            let _ = version.set(HeaderValue::from_static(MODERN));
+        }
+        Self { client, url, headers, limit, session: OnceLock::new(), version }
+    }
+
+    /// Sets the version that was agreed on, for all later requests.
+    pub(crate) fn agree(&self, version: &str) {
+        if let Ok(value) = HeaderValue::from_str(version) {
+            let _ = self.version.set(value);
+        }
+    }
+
+    /// The session id that the server gave.
+    pub(crate) fn session(&self) -> Option<&HeaderValue> {
+        self.session.get()
+    }
+
+    fn request(&self, method: Method, body: Bytes) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = self.url.clone();
+        let headers = request.headers_mut();
+        for (name, value) in &self.headers {
+            headers.insert(name.clone(), value.clone());
+        }
+        if let Some(session) = self.session.get() {
+            headers.insert(SESSION, session.clone());
+        }
+        if let Some(version) = self.version.get() {
+            headers.insert(VERSION, version.clone());
+        }
+        request
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, SendFailed> {
+        self.client.send(request).await.map_err(|error| {
+            let why = format!("{}: {error}", shown(&self.url));
+            if error.never_left() { SendFailed::NotReached(why) } else { SendFailed::Broken(why) }
+        })
+    }
+
+    /// Posts one message and reads the head of the answer.
+    pub(crate) async fn post(
+        &self,
+        id: u64,
+        body: Bytes,
+        extra: &[(String, String)],
+    ) -> Result<Reply, SendFailed> {
+        let mut request = self.request(Method::POST, body);
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, BOTH);
+        headers.insert(CONTENT_TYPE, JSON);
+        for (name, value) in extra {
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name.as_str()), HeaderValue::from_str(value))
+            {
+                headers.insert(name, value);
+            }
+        }
+        let response = self.send(request).await?;
+        let status = response.status();
+        if let Some(session) = response.headers().get(SESSION) {
+            let _ = self.session.set(session.clone());
+        }
+        let kind = response.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes).to_vec();
+        let is =
+            |wanted: &[u8]| kind.get(..wanted.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(wanted));
+        if status.is_redirection() {
+            let to =
+                response.headers().get(http::header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("?");
+            return Err(SendFailed::Refused {
+                status: status.as_u16(),
+                why: format!(
+                    "it redirects to {to}; redirects are not followed, set the url to the new address"
+                ),
+            });
+        }
+        if status.is_success() && is(b"text/event-stream") {
+            let decoder = EventDecoder::new(self.limit);
+            let source = Source::Events { body: response.into_body(), decoder };
+            return Ok(Reply { id, status: status.as_u16(), source });
+        }
+        let body =
+            collect(response.into_body(), self.limit).await.map_err(|broken| SendFailed::Broken(broken.0))?;
+        if body.is_empty() && status.is_success() {
+            return Ok(Reply { id, status: status.as_u16(), source: Source::Whole(None) });
+        }
+        // Errors of the protocol travel in 4xx answers too; anything else that fails is the server's own.
+        match Envelope::reply(body.clone()) {
+            Ok(message)
+                if message.kind() == Kind::Response && (status.is_success() || is_about(&message, id)) =>
+            {
+                Ok(Reply { id, status: status.as_u16(), source: Source::Whole(Some(message)) })
+            }
+            _ if status == StatusCode::NOT_FOUND && self.session.get().is_some() => {
+                Err(SendFailed::SessionLost)
+            }
+            Ok(message) if !status.is_success() && message.error().is_some() => {
+                Ok(Reply { id, status: status.as_u16(), source: Source::Whole(Some(message)) })
+            }
+            Ok(_) if status.is_success() => {
+                Err(SendFailed::Broken("the upstream answered with a message that is no response".into()))
+            }
+            Err(refused) if status.is_success() => Err(SendFailed::Broken(format!(
+                "the upstream answered with {} instead of a message: {refused}",
+                if kind.is_empty() { "no content type".into() } else { String::from_utf8_lossy(&kind) }
+            ))),
+            _ => {
+                let text: String = String::from_utf8_lossy(&body).chars().take(200).collect();
+                Err(SendFailed::Refused { status: status.as_u16(), why: text.trim().to_owned() })
+            }
+        }
+    }
+
+    /// Posts a message that gets no answer: a notification or a response.
+    pub(crate) async fn tell(&self, body: Bytes) -> Result<(), SendFailed> {
+        self.post(0, body, &[]).await.map(drop)
+    }
+
+    /// Opens the stream on which the server speaks outside of calls (old era).
+    pub(crate) async fn listen(&self, last_event: Option<&str>) -> Result<Reply, SendFailed> {
+        let mut request = self.request(Method::GET, Bytes::new());
+        request.headers_mut().insert(ACCEPT, EVENTS);
+        if let Some(value) = last_event.and_then(|id| HeaderValue::from_str(id).ok()) {
+            request.headers_mut().insert("last-event-id", value);
+        }
+        let response = self.send(request).await?;
+        let status = response.status();
+        let events = response.headers().get(CONTENT_TYPE).is_some_and(|kind| {
+            kind.as_bytes().get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
+        });
+        if status.is_success() && events {
+            let source =
+                Source::Events { body: response.into_body(), decoder: EventDecoder::new(self.limit) };
+            return Ok(Reply { id: 0, status: status.as_u16(), source });
+        }
+        if status == StatusCode::NOT_FOUND && self.session.get().is_some() {
+            return Err(SendFailed::SessionLost);
+        }
+        Err(SendFailed::Refused { status: status.as_u16(), why: "it offers no event stream".into() })
+    }
+
+    /// Ends the session at the server.
+    pub(crate) async fn end(&self) {
+        if self.session.get().is_some() {
+            let _ = self.send(self.request(Method::DELETE, Bytes::new())).await;
+        }
+    }
+}
+
+/// Whether an error response speaks of this very request.
+fn is_about(message: &Envelope, id: u64) -> bool {
+    message.id().and_then(portcullis_wire::Id::as_u64) == Some(id)
+}
+
+/// An address for people: without its query, which may hold secrets.
+pub(crate) fn shown(url: &Uri) -> String {
+    let scheme = url.scheme_str().unwrap_or("http");
+    format!("{scheme}://{}{}", url.authority().map_or("", http::uri::Authority::as_str), url.path())
+}

@@ -1,0 +1,33 @@
+//! The MCP servers behind the gate.
+//!
+//! An [`Upstream`] is one configured server: how to reach it, whether it can be reached, what it lists. It
+//! keeps itself connected in the background. A [`Link`] is one conversation with it: a session of the old
+//! era, or the sessionless new era, over Streamable HTTP, HTTP+SSE or stdio. [`Link::send`] is the only way
+//! out of the gate and takes a [`Permit`](portcullis_admit::Permit) by value; what comes back is read from
+//! its [`Reply`].
+//!
+//! Era types end here on this side: nothing above learns how a server speaks except through
+//! [`Link::era`].
+
+mod client;
+mod http_line;
+mod inbox;
+mod link;
+mod lists;
+mod mux;
+mod old_sse;
+mod open;
+mod process;
+mod reply;
+mod spec;
+mod stdio;
+mod upstream;
+
+pub use client::HttpClient;
+pub use inbox::{Inbox, Quiet};
+pub use link::{Link, SendFailed};
+pub use lists::ListFailed;
+pub use process::Reaper;
+pub use reply::{Broken, Heard, Reply};
+pub use spec::{CommandSpec, How, Limits, Per, Roots, Spec, Transport, UrlSpec};
+pub use upstream::{Need, State, Status, Unavailable, Upstream};

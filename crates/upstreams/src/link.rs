@@ -1,0 +1,296 @@
+//! One conversation with a server.
+
+use crate::http_line::HttpLine;
+use crate::old_sse::OldSse;
+use crate::reply::{Broken, Reply, Source};
+use crate::stdio::Pipe;
+use bytes::Bytes;
+use portcullis_admit::{Message, Permit};
+use portcullis_wire::{
+    Envelope, Era, METHOD_NOT_FOUND, encode_value, error_response, member, notification, text,
+};
+use serde_json::Value;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// Why a message got no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendFailed {
+    /// It never reached the server: nothing happened there.
+    #[error("the upstream was not reached: {0}")]
+    NotReached(String),
+    /// The server does not know the session any more; the message was not processed.
+    #[error("the upstream has ended the session")]
+    SessionLost,
+    /// The server answered with an HTTP error of its own.
+    #[error("the upstream answered with HTTP {status}: {why}")]
+    Refused {
+        /// The status.
+        status: u16,
+        /// The beginning of the body.
+        why: String,
+    },
+    /// It broke off after it was sent: what happened there is not known.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl SendFailed {
+    /// Whether the server surely did not act on the message.
+    #[must_use]
+    pub fn not_acted_on(&self) -> bool {
+        matches!(self, Self::NotReached(_) | Self::SessionLost)
+    }
+}
+
+/// How bytes travel.
+#[derive(Debug)]
+pub(crate) enum Line {
+    Http(HttpLine),
+    Pipe(Pipe),
+    OldSse(OldSse),
+}
+
+/// What was agreed on at the beginning.
+#[derive(Debug)]
+pub(crate) struct Hello {
+    /// The result of `initialize` or `server/discover`, JSON.
+    pub result: Box<str>,
+    /// The version spoken.
+    pub version: Box<str>,
+}
+
+/// One conversation: a session of the old era or the stateless new one.
+#[derive(Debug)]
+pub struct Link {
+    /// Set once it is known that a server probed for the new era speaks the old one.
+    old: AtomicBool,
+    /// The client capabilities offered to the server, JSON: part of what its lists depend on.
+    offered: Box<str>,
+    /// Whether more than one principal speaks on it.
+    shared: bool,
+    ids: AtomicU64,
+    pub(crate) line: Line,
+    pub(crate) hello: OnceLock<Hello>,
+    ended: AtomicBool,
+}
+
+impl Link {
+    pub(crate) fn new(era: Era, offered: &str, shared: bool, line: Line) -> Arc<Self> {
+        let hello = OnceLock::new();
+        // Id 0 stands for "no request" in cancellations and streams.
+        let ids = AtomicU64::new(1);
+        let old = AtomicBool::new(era == Era::Old);
+        Arc::new(Self {
+            old,
+            offered: offered.into(),
+            shared,
+            ids,
+            line,
+            hello,
+            ended: AtomicBool::new(false),
+        })
+    }
+
+    /// How the server speaks here.
+    #[must_use]
+    pub fn era(&self) -> Era {
+        if self.old.load(Ordering::Relaxed) { Era::Old } else { Era::New }
+    }
+
+    /// The server answered the probe like one of the old era: the conversation goes on as such.
+    pub(crate) fn turn_old(&self) {
+        self.old.store(true, Ordering::Relaxed);
+    }
+
+    /// The client capabilities that were offered, JSON.
+    #[must_use]
+    pub fn offered(&self) -> &str {
+        &self.offered
+    }
+
+    /// Whether other principals' calls travel here too.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.shared
+    }
+
+    /// The result of `initialize` or `server/discover`, JSON.
+    #[must_use]
+    pub fn hello(&self) -> &str {
+        self.hello.get().map_or("{}", |hello| &hello.result)
+    }
+
+    /// The protocol version spoken.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        self.hello.get().map_or("", |hello| &hello.version)
+    }
+
+    /// Whether the server declared a capability (`tools`, `resources`, …).
+    #[must_use]
+    pub fn declares(&self, capability: &str) -> bool {
+        member(self.hello(), "capabilities")
+            .and_then(|all| member(all, capability))
+            .is_some_and(|it| it != "null")
+    }
+
+    /// Whether every message of calls and answers travels on one line that this link owns alone.
+    #[must_use]
+    pub fn is_line(&self) -> bool {
+        !matches!(self.line, Line::Http(_))
+    }
+
+    /// The pid of the server, where we started it.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.line.pipe().map(|pipe| pipe.pid)
+    }
+
+    /// Why it is closed, where it is.
+    #[must_use]
+    pub fn closed(&self) -> Option<String> {
+        match &self.line {
+            Line::Http(_) => self.ended.load(Ordering::Relaxed).then(|| "the session was ended".into()),
+            Line::Pipe(pipe) => pipe.mux.closed(),
+            Line::OldSse(line) => line.mux.closed(),
+        }
+    }
+
+    /// Waits until a line is closed; for ever where there is no line.
+    pub(crate) async fn gone(&self) {
+        match &self.line {
+            Line::Http(_) => std::future::pending().await,
+            Line::Pipe(pipe) => pipe.mux.gone().await,
+            Line::OldSse(line) => line.mux.gone().await,
+        }
+    }
+
+    /// Sends what a permit allows, under an id of our own. The only way out of the gate.
+    ///
+    /// # Errors
+    /// Where no answer can be expected.
+    pub async fn send(&self, permit: Permit) -> Result<Reply, SendFailed> {
+        let id = self.ids.fetch_add(1, Ordering::Relaxed);
+        let message = permit.message();
+        let body = message.rendered(id);
+        match &self.line {
+            Line::Http(line) => {
+                let mut headers = message.headers.clone();
+                if self.era() == Era::New {
+                    routing_headers(message, &mut headers);
+                }
+                line.post(id, body, &headers).await
+            }
+            Line::Pipe(pipe) => {
+                let pending = pipe.mux.enter(id).map_err(|broken| SendFailed::NotReached(broken.0))?;
+                pipe.write(body).await.map_err(|broken| SendFailed::NotReached(broken.0))?;
+                Ok(Reply { id, status: 200, source: Source::Queue(pending) })
+            }
+            Line::OldSse(line) => {
+                let pending = line.mux.enter(id).map_err(|broken| SendFailed::NotReached(broken.0))?;
+                line.post(body).await?;
+                Ok(Reply { id, status: 200, source: Source::Queue(pending) })
+            }
+        }
+    }
+
+    /// Tells the server that the request it knows as `id` is no longer wanted. In the new era over HTTP the
+    /// closed stream says it; everywhere else a notification does, ahead of whatever waits to be sent.
+    pub async fn cancel(&self, id: u64, reason: &str) {
+        let reason = Value::from(reason);
+        let notice =
+            notification("notifications/cancelled", &format!("{{\"requestId\":{id},\"reason\":{reason}}}"));
+        match (&self.line, self.era()) {
+            (Line::Http(_), Era::New) => {}
+            (Line::Http(line), Era::Old) => {
+                if let Err(error) = line.tell(notice).await {
+                    tracing::debug!(%error, "a cancellation did not reach its upstream");
+                }
+            }
+            _ => drop(self.tell(notice).await),
+        }
+    }
+
+    /// Sends a notification.
+    ///
+    /// # Errors
+    /// Where it could not be sent.
+    pub async fn tell(&self, notice: Bytes) -> Result<(), SendFailed> {
+        match &self.line {
+            Line::Http(line) => line.tell(notice).await,
+            Line::Pipe(pipe) => pipe.write(notice).await.map_err(|Broken(why)| SendFailed::NotReached(why)),
+            Line::OldSse(line) => line.post(notice).await,
+        }
+    }
+
+    /// Answers a request of the server.
+    ///
+    /// # Errors
+    /// Where the answer could not be sent.
+    pub async fn answer(&self, response: Bytes) -> Result<(), SendFailed> {
+        self.tell(response).await
+    }
+
+    /// Refuses a request that nobody here can answer.
+    pub fn refuse(self: &Arc<Self>, request: &Envelope) {
+        let method = request.method().unwrap_or_default();
+        let answer = if method == "ping" {
+            request.id().map(|id| portcullis_wire::result_response(id, "{}"))
+        } else {
+            let why = format!("`{method}` cannot be answered here: no client is known to belong to it");
+            Some(error_response(request.id(), METHOD_NOT_FOUND, &why, &Value::Null))
+        };
+        if let (Some(answer), Line::Pipe(pipe)) = (&answer, &self.line) {
+            pipe.write_now(answer.clone());
+        } else if let Some(answer) = answer {
+            let link = self.clone();
+            tokio::spawn(async move { drop(link.answer(answer).await) });
+        }
+    }
+
+    /// Opens the stream on which an HTTP server of the old era speaks outside of calls.
+    ///
+    /// # Errors
+    /// Where it offers none, or this link needs none because everything travels on one line.
+    pub async fn listen(&self, last_event: Option<&str>) -> Result<Reply, SendFailed> {
+        match &self.line {
+            Line::Http(line) if self.era() == Era::Old => line.listen(last_event).await,
+            _ => Err(SendFailed::Refused { status: 405, why: "this link has no stream of its own".into() }),
+        }
+    }
+
+    /// Ends the conversation: an HTTP session is deleted, a process ends when its last link is dropped.
+    pub async fn end(&self) {
+        if self.ended.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        if let Line::Http(line) = &self.line {
+            line.end().await;
+        }
+    }
+
+    /// The session id that an HTTP server of the old era gave.
+    #[must_use]
+    pub fn session(&self) -> Option<&str> {
+        match &self.line {
+            Line::Http(line) => line.session().and_then(|value| value.to_str().ok()),
+            _ => None,
+        }
+    }
+}
+
+/// The headers that mirror the body in the new era.
+fn routing_headers(message: &Message, headers: &mut Vec<(String, String)>) {
+    let Some(method) = message.envelope.method() else { return };
+    headers.push(("mcp-method".into(), method.into()));
+    let peek = message.envelope.peek();
+    let named = match method {
+        "tools/call" | "prompts/get" => peek.name,
+        "resources/read" => peek.uri,
+        _ => None,
+    };
+    if let Some(name) = named.and_then(|raw| text(raw.get())) {
+        headers.push(("mcp-name".into(), encode_value(&name).into_owned()));
+    }
+}

@@ -1,0 +1,126 @@
+//! What a server lists, drained once and kept until it says that it changed.
+
+use crate::link::{Link, SendFailed};
+use crate::open::{ask, modern_meta};
+use parking_lot::Mutex;
+use portcullis_admit::Housekeeping;
+use portcullis_catalogue::{List, ListKind};
+use portcullis_wire::{Era, member, text};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Pages at most of one list.
+const PAGES: usize = 200;
+/// Items at most of one list.
+const ITEMS: usize = 20_000;
+/// Lists kept at most for one upstream: one for each set of capabilities that clients come with.
+const KEPT: usize = 64;
+
+/// Why there is no list.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ListFailed {
+    /// The server could not be asked or refused.
+    #[error(transparent)]
+    Send(#[from] SendFailed),
+    /// The answer is no list, or too long a one.
+    #[error("{0}")]
+    Shape(String),
+}
+
+/// A server's lists depend on what the client can do, so they are kept by that.
+type Key = (ListKind, Era, Box<str>);
+
+#[derive(Debug, Default)]
+pub(crate) struct Lists {
+    kept: Mutex<HashMap<Key, Arc<List>>>,
+    draining: tokio::sync::Mutex<()>,
+}
+
+impl Lists {
+    /// The list as it is known, without asking.
+    pub(crate) fn known(&self, kind: ListKind, link: &Link) -> Option<Arc<List>> {
+        self.kept.lock().get(&key(kind, link)).cloned()
+    }
+
+    /// Any known list of that kind: for looking up what a name stands for.
+    pub(crate) fn any(&self, kind: ListKind) -> Vec<Arc<List>> {
+        self.kept.lock().iter().filter(|(key, _)| key.0 == kind).map(|(_, list)| list.clone()).collect()
+    }
+
+    /// The list, drained from the server where it is not known.
+    pub(crate) async fn get(&self, kind: ListKind, link: &Link) -> Result<Arc<List>, ListFailed> {
+        if let Some(list) = self.known(kind, link) {
+            return Ok(list);
+        }
+        let _one_at_a_time = self.draining.lock().await;
+        if let Some(list) = self.known(kind, link) {
+            return Ok(list);
+        }
+        self.refresh(kind, link).await
+    }
+
+    /// The list as the server gives it now.
+    pub(crate) async fn refresh(&self, kind: ListKind, link: &Link) -> Result<Arc<List>, ListFailed> {
+        let list = Arc::new(drain(kind, link).await?);
+        let mut kept = self.kept.lock();
+        if kept.len() >= KEPT {
+            kept.clear();
+        }
+        kept.insert(key(kind, link), list.clone());
+        Ok(list)
+    }
+
+    /// Forgets lists that changed.
+    pub(crate) fn forget(&self, kind: ListKind) {
+        self.kept.lock().retain(|key, _| key.0 != kind);
+    }
+
+    pub(crate) fn forget_all(&self) {
+        self.kept.lock().clear();
+    }
+}
+
+fn key(kind: ListKind, link: &Link) -> Key {
+    (kind, link.era(), link.offered().into())
+}
+
+async fn drain(kind: ListKind, link: &Link) -> Result<List, ListFailed> {
+    let what = match kind {
+        ListKind::Tools => Housekeeping::Tools,
+        ListKind::Resources => Housekeeping::Resources,
+        ListKind::Templates => Housekeeping::Templates,
+        ListKind::Prompts => Housekeeping::Prompts,
+    };
+    let mut pages: Vec<String> = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let mut members = Vec::new();
+        if let Some(cursor) = &cursor {
+            members.push(format!("\"cursor\":{}", Value::from(cursor.as_str())));
+        }
+        if link.era() == Era::New {
+            let client = r#"{"name":"portcullis","version":"0"}"#;
+            members.push(format!("\"_meta\":{}", modern_meta(link.offered(), client)));
+        }
+        let page = ask(link, what, &format!("{{{}}}", members.join(","))).await?;
+        let next = member(&page, "nextCursor").and_then(text).map(std::borrow::Cow::into_owned);
+        pages.push(page);
+        match next {
+            None => break,
+            same if same == cursor => {
+                return Err(ListFailed::Shape(format!("{} gives the same cursor again", kind.method())));
+            }
+            Some(_) if pages.len() >= PAGES => {
+                return Err(ListFailed::Shape(format!("{} has more than {PAGES} pages", kind.method())));
+            }
+            next => cursor = next,
+        }
+    }
+    let pages: Vec<&str> = pages.iter().map(String::as_str).collect();
+    let list = List::from_pages(kind, &pages).map_err(|error| ListFailed::Shape(error.to_string()))?;
+    if list.items().len() > ITEMS {
+        return Err(ListFailed::Shape(format!("{} has more than {ITEMS} items", kind.method())));
+    }
+    Ok(list)
+}

@@ -1,0 +1,237 @@
+//! Many conversations on one line: which answer belongs to which request.
+
+use crate::reply::{Broken, Heard};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use portcullis_wire::{Envelope, Id, Kind};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// The requests in flight on one line.
+#[derive(Debug)]
+pub(crate) struct Mux {
+    table: Mutex<Table>,
+    /// Bytes that may wait for one caller before that caller alone is cut off.
+    limit: usize,
+    gone: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    waiting: HashMap<u64, Waiting>,
+    /// Why the line is closed, once it is.
+    closed: Option<String>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    heard: mpsc::UnboundedSender<Result<Heard, Broken>>,
+    bytes: Arc<AtomicUsize>,
+}
+
+/// What a line brought that belongs to no request.
+pub(crate) enum Stray {
+    Notice(Envelope),
+    Request(Envelope),
+}
+
+impl Mux {
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { table: Mutex::default(), limit, gone: CancellationToken::new() })
+    }
+
+    /// Enters a request before it is sent.
+    pub(crate) fn enter(self: &Arc<Self>, id: u64) -> Result<Pending, Broken> {
+        let (heard, queue) = mpsc::unbounded_channel();
+        let bytes = Arc::new(AtomicUsize::new(0));
+        let mut table = self.table.lock();
+        if let Some(why) = &table.closed {
+            return Err(Broken(why.clone()));
+        }
+        table.waiting.insert(id, Waiting { heard, bytes: bytes.clone() });
+        Ok(Pending { mux: self.clone(), id, queue, bytes })
+    }
+
+    /// Sorts one message of the line.
+    pub(crate) fn receive(&self, message: Envelope) -> Option<Stray> {
+        match message.kind() {
+            Kind::Request => Some(Stray::Request(message)),
+            Kind::Response => {
+                match message.id().and_then(Id::as_u64) {
+                    Some(id) => self.give(id, Ok(Heard::message(message))),
+                    None => tracing::debug!("an upstream answered without an id of ours"),
+                }
+                None
+            }
+            Kind::Notification => {
+                let peek = message.peek();
+                let mark = peek.progress_token.or(peek.meta().subscription);
+                match mark.and_then(|raw| Id::from_json(raw.get())).as_ref().and_then(Id::as_u64) {
+                    Some(id) => {
+                        self.give(id, Ok(Heard::message(message)));
+                        None
+                    }
+                    None => Some(Stray::Notice(message)),
+                }
+            }
+        }
+    }
+
+    /// Hands something to the caller that waits under that id. An answer that comes after its caller gave up
+    /// is passed over.
+    pub(crate) fn give(&self, id: u64, heard: Result<Heard, Broken>) {
+        let mut table = self.table.lock();
+        let Some(waiting) = table.waiting.get(&id) else {
+            tracing::debug!(id, "a late or unknown answer was passed over");
+            return;
+        };
+        let size =
+            heard.as_ref().ok().and_then(|heard| heard.message.as_ref()).map_or(0, |m| m.bytes().len());
+        let before = waiting.bytes.fetch_add(size, Ordering::Relaxed);
+        // One large message is the message limit's business; many unread ones are a caller that does not read.
+        if before > self.limit {
+            let slow = Broken(format!("the caller left more than {} bytes of its answer unread", self.limit));
+            let _ = waiting.heard.send(Err(slow));
+            table.waiting.remove(&id);
+        } else {
+            let _ = waiting.heard.send(heard);
+        }
+    }
+
+    /// The ids that wait.
+    pub(crate) fn waiting(&self) -> Vec<u64> {
+        self.table.lock().waiting.keys().copied().collect()
+    }
+
+    /// Closes the line: all that wait fail with `why`, and so does what comes after.
+    pub(crate) fn close(&self, why: &str) {
+        let mut table = self.table.lock();
+        if table.closed.is_some() {
+            return;
+        }
+        table.closed = Some(why.to_owned());
+        for (_, waiting) in table.waiting.drain() {
+            let _ = waiting.heard.send(Err(Broken(why.to_owned())));
+        }
+        self.gone.cancel();
+    }
+
+    /// Waits until the line is closed.
+    pub(crate) async fn gone(&self) {
+        self.gone.cancelled().await;
+    }
+
+    /// Why the line is closed, where it is.
+    pub(crate) fn closed(&self) -> Option<String> {
+        self.table.lock().closed.clone()
+    }
+}
+
+/// A request in flight; leaves the table when dropped.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    mux: Arc<Mux>,
+    id: u64,
+    queue: mpsc::UnboundedReceiver<Result<Heard, Broken>>,
+    bytes: Arc<AtomicUsize>,
+}
+
+impl Pending {
+    pub(crate) async fn next(&mut self) -> Result<Option<Heard>, Broken> {
+        match self.queue.recv().await {
+            None => Ok(None),
+            Some(heard) => {
+                let heard = heard?;
+                let size = heard.message.as_ref().map_or(0, |message| message.bytes().len());
+                self.bytes.fetch_sub(size, Ordering::Relaxed);
+                Ok(Some(heard))
+            }
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.mux.table.lock().waiting.remove(&self.id);
+    }
+}
+
+/// The id of a response of which only both ends are known, where it is one of `waiting`. Our ids are plain
+/// numbers and each is used once on a line, so `"id":N` at either end names a call or nothing.
+pub(crate) fn id_at_ends(head: &Bytes, tail: &Bytes, waiting: &[u64]) -> Option<u64> {
+    let squeeze =
+        |part: &Bytes| -> Vec<u8> { part.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect() };
+    let (head, tail) = (squeeze(head), squeeze(tail));
+    let find = |id: u64, part: &[u8], end: &[u8]| {
+        end.iter().any(|end| {
+            let mut needle = format!("\"id\":{id}").into_bytes();
+            needle.push(*end);
+            part.windows(needle.len()).any(|window| window == needle)
+        })
+    };
+    let mut found = waiting.iter().copied().filter(|id| find(*id, &head, b",") || find(*id, &tail, b"},"));
+    match (found.next(), found.next()) {
+        (Some(id), None) => Some(id),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> Envelope {
+        Envelope::reply(Bytes::copy_from_slice(text.as_bytes())).unwrap()
+    }
+
+    #[tokio::test]
+    async fn answers_and_progress_go_to_their_own_request_and_late_ones_to_nobody() {
+        let mux = Mux::new(1000);
+        let mut one = mux.enter(1).unwrap();
+        let mut two = mux.enter(2).unwrap();
+        let progress = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":2,"progress":1}}"#;
+        assert!(mux.receive(message(progress)).is_none());
+        assert!(mux.receive(message(r#"{"jsonrpc":"2.0","id":2,"result":{}}"#)).is_none());
+        assert!(mux.receive(message(r#"{"jsonrpc":"2.0","id":9,"result":{}}"#)).is_none());
+        assert!(!two.next().await.unwrap().unwrap().is_final());
+        assert!(two.next().await.unwrap().unwrap().is_final());
+        drop(two);
+        assert_eq!(mux.waiting(), [1]);
+        mux.close("exited with 3");
+        assert_eq!(one.next().await.unwrap_err(), Broken("exited with 3".into()));
+        assert!(mux.enter(3).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_does_not_read_loses_its_own_stream_only() {
+        let mux = Mux::new(100);
+        let mut slow = mux.enter(1).unwrap();
+        let _other = mux.enter(2).unwrap();
+        for _ in 0..10 {
+            let text = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1}}"#;
+            mux.receive(message(text));
+        }
+        assert_eq!(mux.waiting(), [2]);
+        let mut last = slow.next().await;
+        while let Ok(Some(_)) = last {
+            last = slow.next().await;
+        }
+        assert!(last.unwrap_err().0.contains("unread"));
+    }
+
+    #[test]
+    fn an_over_long_answer_is_known_by_either_end() {
+        let waiting = [4, 17, 7];
+        let head = Bytes::from_static(b"{\"jsonrpc\":\"2.0\", \"id\": 17, \"result\":{\"x\":\"");
+        assert_eq!(id_at_ends(&head, &Bytes::from_static(b"xx\"}}"), &waiting), Some(17));
+        let head = Bytes::from_static(b"{\"result\":{\"x\":\"");
+        assert_eq!(
+            id_at_ends(&head, &Bytes::from_static(b"xx\"},\"jsonrpc\":\"2.0\",\"id\":7}"), &waiting),
+            Some(7)
+        );
+        assert_eq!(id_at_ends(&head, &Bytes::from_static(b"xx\"}}"), &waiting), None);
+    }
+}

@@ -1,0 +1,104 @@
+//! What comes back for one request.
+
+use crate::mux::Pending;
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use portcullis_wire::{Envelope, EventDecoder, Kind};
+
+/// One thing heard from a server on the way to its answer.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// The message. Absent for an event that only primes the reader to come back.
+    pub message: Option<Envelope>,
+    /// The event's id, where the stream can be resumed.
+    pub event_id: Option<String>,
+    /// How long to wait before coming back, in milliseconds.
+    pub retry: Option<u64>,
+}
+
+impl Heard {
+    pub(crate) fn message(message: Envelope) -> Self {
+        Self { message: Some(message), event_id: None, retry: None }
+    }
+
+    /// The message, where it is the answer to the request itself.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        self.message.as_ref().is_some_and(|message| message.kind() == Kind::Response)
+    }
+}
+
+/// The answer broke off.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Broken(pub String);
+
+/// What comes back for one request: any number of messages, the last of them usually the response.
+#[derive(Debug)]
+pub struct Reply {
+    /// The id under which the upstream knows the request.
+    pub id: u64,
+    /// The HTTP status of the answer; 200 where there is no HTTP.
+    pub status: u16,
+    pub(crate) source: Source,
+}
+
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// The whole answer is here.
+    Whole(Option<Envelope>),
+    /// An event stream.
+    Events { body: Incoming, decoder: EventDecoder },
+    /// A shared line.
+    Queue(Pending),
+}
+
+impl Reply {
+    /// The next thing heard; `None` when nothing more comes.
+    ///
+    /// # Errors
+    /// Where the stream breaks off or holds something that is no message.
+    pub async fn next(&mut self) -> Result<Option<Heard>, Broken> {
+        match &mut self.source {
+            Source::Whole(message) => Ok(message.take().map(Heard::message)),
+            Source::Queue(pending) => pending.next().await,
+            Source::Events { body, decoder } => loop {
+                if let Some(event) = decoder.next_event().map_err(|error| Broken(error.to_string()))? {
+                    if !event.name.is_empty() && event.name != "message" {
+                        continue;
+                    }
+                    let message = if event.data.is_empty() {
+                        None
+                    } else {
+                        let read = Envelope::reply(event.data);
+                        Some(read.map_err(|refused| {
+                            Broken(format!("the upstream sent an event that is no message: {refused}"))
+                        })?)
+                    };
+                    return Ok(Some(Heard { message, event_id: event.id, retry: event.retry }));
+                }
+                match body.frame().await {
+                    None => return Ok(None),
+                    Some(Ok(frame)) => {
+                        if let Ok(data) = frame.into_data() {
+                            decoder.push(&data);
+                        }
+                    }
+                    Some(Err(error)) => return Err(Broken(format!("the upstream's stream broke: {error}"))),
+                }
+            },
+        }
+    }
+}
+
+/// Reads a body of bounded size.
+pub(crate) async fn collect(body: Incoming, limit: usize) -> Result<Bytes, Broken> {
+    match http_body_util::Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+            Err(Broken(format!("the upstream's answer is longer than {limit} bytes")))
+        }
+        Err(error) => Err(Broken(format!("the upstream's answer broke off: {error}"))),
+    }
+}

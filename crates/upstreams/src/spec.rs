@@ -1,0 +1,108 @@
+//! One entry of the configuration, parsed.
+
+use http::{HeaderName, HeaderValue, Uri};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How to reach a server and what it may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// Its name: `[a-z][a-z0-9-]{0,19}`.
+    pub name: Arc<str>,
+    /// Where it is.
+    pub how: How,
+    /// Who shares a process of it.
+    pub per: Per,
+    /// Which roots it is told of.
+    pub roots: Roots,
+    /// Client headers that go with a call, in lower case.
+    pub forward_headers: Vec<String>,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// Where a server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum How {
+    /// A program on this machine that speaks on stdin and stdout.
+    Command(CommandSpec),
+    /// An HTTP endpoint.
+    Url(UrlSpec),
+}
+
+/// A program to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandSpec {
+    /// The program.
+    pub program: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Variables beside the allow-list.
+    pub env: Vec<(String, String)>,
+    /// Where it runs.
+    pub cwd: Option<PathBuf>,
+    /// Where its stderr is kept.
+    pub stderr: Option<PathBuf>,
+}
+
+/// An endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UrlSpec {
+    /// Its address.
+    pub url: Uri,
+    /// Headers with every request; values are secrets.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The transport, where the entry says it.
+    pub transport: Option<Transport>,
+}
+
+/// The two HTTP transports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Streamable HTTP (2025-03-26 and later).
+    Streamable,
+    /// HTTP+SSE (2024-11-05).
+    OldSse,
+}
+
+/// Who shares one process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Per {
+    /// Everyone; such a process is offered no client features.
+    #[default]
+    Gate,
+    /// All sessions of one grant.
+    Grant,
+    /// One session of the old era.
+    Session,
+}
+
+/// What a server that asks for roots is told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Roots {
+    /// Roots are not offered.
+    #[default]
+    None,
+    /// These, as `file://` URIs.
+    Fixed(Vec<String>),
+    /// The client's own. They widen what some servers touch, so an entry must say it.
+    Client,
+}
+
+/// Bounds on one upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one message.
+    pub message: usize,
+    /// How long a first connection may keep a caller waiting.
+    pub first_connect: Duration,
+    /// How long one call may take.
+    pub call: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { message: 16 << 20, first_connect: Duration::from_secs(8), call: Duration::from_mins(5) }
+    }
+}

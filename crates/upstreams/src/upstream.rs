@@ -1,0 +1,505 @@
+//! One configured server: kept connected in the background, its links given out.
+
+use crate::link::{Link, SendFailed};
+use crate::lists::{ListFailed, Lists};
+use crate::open::{Opener, Wish, ask, is_notice, modern_meta};
+use crate::process::Reaper;
+use crate::{How, HttpClient, Inbox, Per, Spec};
+use parking_lot::Mutex;
+use portcullis_admit::{Housekeeping, Permit};
+use portcullis_catalogue::{List, ListKind};
+use portcullis_wire::{Envelope, Era};
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, broadcast, watch};
+use tokio_util::sync::CancellationToken;
+
+/// First and longest pause between attempts to connect.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+/// A server that lived this long may come back at once when it ends.
+const STABLE: Duration = Duration::from_secs(60);
+/// How long one attempt to connect may take. Installing a package on first use takes longer than connecting.
+const ATTEMPT: Duration = Duration::from_secs(120);
+/// How long a server may take to show that it is still there.
+const PROBE: Duration = Duration::from_secs(10);
+
+/// Whether a server can be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// The first attempt is under way.
+    Starting,
+    /// It answers.
+    Ready,
+    /// It does not, and why; attempts go on.
+    Down(String),
+}
+
+/// What can be told of a server.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// Whether it can be used.
+    pub state: State,
+    /// How many tools it lists, where that is known.
+    pub tools: Option<usize>,
+    /// Its pid, where we started it.
+    pub pid: Option<u32>,
+    /// How it speaks, where that is known.
+    pub era: Option<Era>,
+}
+
+/// A server cannot be used at present.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the upstream `{name}` is {}: {reason}", if *.starting { "still starting" } else { "down" })]
+pub struct Unavailable {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Whether it has not come up yet.
+    pub starting: bool,
+    /// Why.
+    pub reason: String,
+}
+
+/// One configured server.
+#[derive(Debug)]
+pub struct Upstream {
+    spec: Spec,
+    client: HttpClient,
+    reaper: Reaper,
+    state: watch::Sender<State>,
+    known: Mutex<Known>,
+    opening: tokio::sync::Mutex<()>,
+    lists: Arc<Lists>,
+    changed: broadcast::Sender<ListKind>,
+    notices: broadcast::Sender<Envelope>,
+    suspect: Notify,
+    ended: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The gate's own link, in the newest era that the server speaks.
+    first: Option<Arc<Link>>,
+    /// A shared link of the old era to a server that speaks both.
+    old: Option<Arc<Link>>,
+    /// Why the server is known not to speak the old era.
+    no_old: Option<String>,
+    /// Links that all sessions of one grant share.
+    by_grant: HashMap<String, Arc<Link>>,
+}
+
+/// What a client needs a link of the old era for.
+pub struct Need<'a> {
+    /// The grant's name.
+    pub grant: &'a str,
+    /// The client's capabilities as they may be offered, JSON.
+    pub offered: &'a str,
+    /// Name and version of the client, JSON.
+    pub client: &'a str,
+    /// The version that the client asked for.
+    pub version: &'a str,
+    /// Who hears what belongs to no call.
+    pub inbox: Arc<dyn Inbox>,
+}
+
+impl Upstream {
+    /// Starts to connect and to stay connected.
+    #[must_use]
+    pub fn start(spec: Spec, client: HttpClient, reaper: Reaper) -> Arc<Self> {
+        let upstream = Arc::new(Self {
+            spec,
+            client,
+            reaper,
+            state: watch::Sender::new(State::Starting),
+            known: Mutex::default(),
+            opening: tokio::sync::Mutex::new(()),
+            lists: Arc::default(),
+            changed: broadcast::Sender::new(64),
+            notices: broadcast::Sender::new(256),
+            suspect: Notify::new(),
+            ended: CancellationToken::new(),
+        });
+        let running = Arc::downgrade(&upstream);
+        let ended = upstream.ended.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = ended.cancelled() => {}
+                () = stay_connected(running) => {}
+            }
+        });
+        upstream
+    }
+
+    /// Ends the gate's own links and all attempts to connect.
+    pub async fn end(&self) {
+        self.ended.cancel();
+        let links: Vec<Arc<Link>> = {
+            let mut known = self.known.lock();
+            let known = std::mem::take(&mut *known);
+            known.first.into_iter().chain(known.old).chain(known.by_grant.into_values()).collect()
+        };
+        for link in links {
+            link.end().await;
+        }
+    }
+
+    /// Its configuration.
+    #[must_use]
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.spec.name
+    }
+
+    /// What can be told of it now.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let first = self.known.lock().first.clone();
+        let tools = first.as_ref().and_then(|link| self.lists.known(ListKind::Tools, link));
+        Status {
+            state: self.state.borrow().clone(),
+            tools: tools.map(|list| list.items().len()),
+            pid: first.as_ref().and_then(|link| link.pid()),
+            era: first.as_ref().map(|link| link.era()),
+        }
+    }
+
+    /// Follows its state.
+    #[must_use]
+    pub fn watch_state(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
+    }
+
+    /// Follows which lists changed.
+    #[must_use]
+    pub fn watch_lists(&self) -> broadcast::Receiver<ListKind> {
+        self.changed.subscribe()
+    }
+
+    /// Follows notifications on the link that all share.
+    #[must_use]
+    pub fn watch_notices(&self) -> broadcast::Receiver<Envelope> {
+        self.notices.subscribe()
+    }
+
+    /// The gate's own link, in the newest era that the server speaks. Waits for a server that is starting,
+    /// and nudges one that is down.
+    ///
+    /// # Errors
+    /// Where it is not there in time.
+    pub async fn ready(&self) -> Result<Arc<Link>, Unavailable> {
+        if let Some(link) = self.first() {
+            return Ok(link);
+        }
+        let mut state = self.state.subscribe();
+        let starting = *state.borrow() == State::Starting;
+        self.suspect.notify_one();
+        // One that was down for a reason is given a moment for the attempt that was just nudged.
+        let patience = if starting { self.spec.limits.first_connect } else { Duration::from_millis(500) };
+        let _ = tokio::time::timeout(patience, state.wait_for(|state| *state == State::Ready)).await;
+        self.first().ok_or_else(|| self.unavailable())
+    }
+
+    fn first(&self) -> Option<Arc<Link>> {
+        self.known.lock().first.clone().filter(|link| link.closed().is_none())
+    }
+
+    fn unavailable(&self) -> Unavailable {
+        let (starting, reason) = match &*self.state.borrow() {
+            State::Down(why) => (false, why.clone()),
+            State::Starting => (true, "it has not answered yet".to_owned()),
+            State::Ready => (false, "its connection was just lost".to_owned()),
+        };
+        Unavailable { name: self.spec.name.clone(), starting, reason }
+    }
+
+    /// A link for a client of the old era: its own session where the server keeps one for each, else the one
+    /// that is shared. Gives a link of the new era where the server speaks nothing else.
+    ///
+    /// # Errors
+    /// Where the server cannot be used.
+    pub async fn link_for(&self, need: &Need<'_>) -> Result<Arc<Link>, Unavailable> {
+        let first = self.ready().await?;
+        if self.known.lock().no_old.is_some() {
+            return Ok(first);
+        }
+        let own = match &self.spec.how {
+            How::Command(_) => self.spec.per,
+            How::Url(_) => Per::Session,
+        };
+        let opener = Opener { spec: &self.spec, client: &self.client, reaper: &self.reaper };
+        let wish = |shared: bool| Wish {
+            offered: if shared { "{}".into() } else { need.offered.into() },
+            client: need.client.into(),
+            version: need.version.into(),
+            shared,
+            mark: format!("upstream:{}", self.spec.name).into(),
+            inbox: need.inbox.clone(),
+        };
+        match own {
+            Per::Gate if first.era() == Era::Old => Ok(first),
+            Per::Gate => {
+                let _one = self.opening.lock().await;
+                if let Some(link) = self.known.lock().old.clone().filter(|link| link.closed().is_none()) {
+                    return Ok(link);
+                }
+                let wish = Wish { inbox: self.own_inbox(), ..wish(true) };
+                self.or_new(opener.old(&wish).await, &first).inspect(|link| {
+                    if link.era() == Era::Old {
+                        self.known.lock().old = Some(link.clone());
+                    }
+                })
+            }
+            Per::Grant => {
+                let _one = self.opening.lock().await;
+                let there = self.known.lock().by_grant.get(need.grant).cloned();
+                if let Some(link) = there.filter(|link| link.closed().is_none()) {
+                    return Ok(link);
+                }
+                self.or_new(opener.old(&wish(false)).await, &first).inspect(|link| {
+                    if link.era() == Era::Old {
+                        self.known.lock().by_grant.insert(need.grant.to_owned(), link.clone());
+                    }
+                })
+            }
+            Per::Session => self.or_new(opener.old(&wish(false)).await, &first),
+        }
+    }
+
+    /// What an attempt to open a link of the old era means.
+    fn or_new(
+        &self,
+        opened: Result<Arc<Link>, SendFailed>,
+        first: &Arc<Link>,
+    ) -> Result<Arc<Link>, Unavailable> {
+        match opened {
+            Ok(link) => Ok(link),
+            Err(SendFailed::Refused { why, .. }) if first.era() == Era::New => {
+                self.known.lock().no_old = Some(why);
+                Ok(first.clone())
+            }
+            Err(error) => {
+                self.suspect();
+                let name = self.spec.name.clone();
+                Err(Unavailable { name, starting: false, reason: error.to_string() })
+            }
+        }
+    }
+
+    fn own_inbox(&self) -> Arc<dyn Inbox> {
+        Arc::new(Own {
+            lists: self.lists.clone(),
+            changed: self.changed.clone(),
+            notices: self.notices.clone(),
+        })
+    }
+
+    /// Something went wrong on the way to it: look whether it is still there.
+    pub fn suspect(&self) {
+        self.suspect.notify_one();
+    }
+
+    /// A list of the server, as far as a client with this link sees it.
+    ///
+    /// # Errors
+    /// Where it has to be asked and cannot be.
+    pub async fn list(&self, kind: ListKind, link: &Link) -> Result<Arc<List>, ListFailed> {
+        self.lists.get(kind, link).await
+    }
+
+    /// The list as the server gives it now: for a name that the known list does not have.
+    ///
+    /// # Errors
+    /// Where it cannot be asked.
+    pub async fn list_again(&self, kind: ListKind, link: &Link) -> Result<Arc<List>, ListFailed> {
+        self.lists.refresh(kind, link).await
+    }
+
+    /// Every list of that kind that is known, whoever asked for it.
+    #[must_use]
+    pub fn known_lists(&self, kind: ListKind) -> Vec<Arc<List>> {
+        self.lists.any(kind)
+    }
+
+    /// The server said that a list changed.
+    pub fn list_changed(&self, kind: ListKind) {
+        self.lists.forget(kind);
+        let _ = self.changed.send(kind);
+    }
+}
+
+/// The inbox of links that the gate holds for itself or for everyone.
+struct Own {
+    lists: Arc<Lists>,
+    changed: broadcast::Sender<ListKind>,
+    notices: broadcast::Sender<Envelope>,
+}
+
+impl Inbox for Own {
+    fn notice(&self, _: &Arc<Link>, notice: Envelope) {
+        let kinds = ListKind::ALL.into_iter().filter(|kind| is_notice(&notice, kind.changed()));
+        let mut lists = false;
+        for kind in kinds {
+            lists = true;
+            self.lists.forget(kind);
+            let _ = self.changed.send(kind);
+        }
+        if !lists {
+            let _ = self.notices.send(notice);
+        }
+    }
+
+    fn request(&self, link: &Arc<Link>, request: Envelope) {
+        link.refuse(&request);
+    }
+}
+
+/// Connects, watches, and connects again, for as long as the upstream is there.
+async fn stay_connected(upstream: Weak<Upstream>) {
+    let mut pause = BACKOFF.0;
+    loop {
+        let Some(this) = upstream.upgrade() else { return };
+        let began = Instant::now();
+        let why = match connect(&this).await {
+            Ok(link) => {
+                let _ = this.state.send_replace(State::Ready);
+                tracing::info!(upstream = %this.spec.name, era = ?link.era(), "connected");
+                let _ = this.changed.send(ListKind::Tools);
+                drop(this);
+                let why = watch_over(&upstream, &link).await;
+                let Some(this) = upstream.upgrade() else { return };
+                {
+                    let mut known = this.known.lock();
+                    known.first = None;
+                    known.old = None;
+                    known.no_old = None;
+                }
+                this.lists.forget_all();
+                why
+            }
+            Err(why) => why,
+        };
+        let Some(this) = upstream.upgrade() else { return };
+        if began.elapsed() > STABLE {
+            pause = BACKOFF.0;
+        }
+        tracing::warn!(upstream = %this.spec.name, reason = %why, "the upstream is down; trying again");
+        let _ = this.state.send_replace(State::Down(why));
+        let _ = this.changed.send(ListKind::Tools);
+        // Jitter keeps many gates from knocking at the same instant.
+        let jitter = Duration::from_millis(u64::from(began.elapsed().subsec_nanos()) % 100);
+        tokio::select! {
+            () = tokio::time::sleep(pause + jitter) => pause = (pause * 2).min(BACKOFF.1),
+            () = async {
+                tokio::time::sleep(BACKOFF.0.min(pause)).await;
+                this.suspect.notified().await;
+            } => {}
+        }
+    }
+}
+
+async fn connect(this: &Arc<Upstream>) -> Result<Arc<Link>, String> {
+    let opener = Opener { spec: &this.spec, client: &this.client, reaper: &this.reaper };
+    let wish = Wish::own(this.own_inbox(), &this.spec.name);
+    let link = tokio::time::timeout(ATTEMPT, opener.first(&wish))
+        .await
+        .map_err(|_| format!("it did not answer within {} s", ATTEMPT.as_secs()))?
+        .map_err(|error| error.to_string())?;
+    this.known.lock().first = Some(link.clone());
+    // Known tools are part of being ready: an unknown tool must not be taken for one that is not there.
+    if link.declares("tools")
+        && let Err(error) = this.lists.get(ListKind::Tools, &link).await
+    {
+        tracing::warn!(upstream = %this.spec.name, %error, "its tools could not be listed");
+    }
+    Ok(link)
+}
+
+/// Waits until the link is lost and says why.
+async fn watch_over(upstream: &Weak<Upstream>, link: &Arc<Link>) -> String {
+    loop {
+        let Some(this) = upstream.upgrade() else { return String::new() };
+        if let Some(why) = link.closed() {
+            return why;
+        }
+        if link.is_line() {
+            tokio::select! {
+                () = link.gone() => {}
+                () = this.suspect.notified() => {
+                    if let Err(why) = probe(link).await {
+                        return why;
+                    }
+                }
+            }
+            continue;
+        }
+        tokio::select! {
+            () = hear(&this, link) => {}
+            () = this.suspect.notified() => {
+                if let Err(why) = probe(link).await {
+                    return why;
+                }
+            }
+        }
+    }
+}
+
+/// Whether the server still answers.
+async fn probe(link: &Link) -> Result<(), String> {
+    let (what, params) = match link.era() {
+        Era::Old => (Housekeeping::Ping, "{}".to_owned()),
+        Era::New => {
+            let client = r#"{"name":"portcullis","version":"0"}"#;
+            (Housekeeping::Discover, format!("{{\"_meta\":{}}}", modern_meta("{}", client)))
+        }
+    };
+    match tokio::time::timeout(PROBE, ask(link, what, &params)).await {
+        Err(_) => Err(format!("it did not answer {} within {} s", what.method(), PROBE.as_secs())),
+        // A server that answers with an error of its own is there.
+        Ok(Ok(_) | Err(SendFailed::Refused { status: 200 | 400 | 404 | 405, .. })) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+    }
+}
+
+/// Hears what an HTTP server says outside of calls until its stream ends; where it offers none, waits for
+/// ever. A lost stream is a reason to look whether the server is still there.
+async fn hear(this: &Arc<Upstream>, link: &Arc<Link>) {
+    let inbox = this.own_inbox();
+    let opened = match link.era() {
+        Era::Old => link.listen(None).await,
+        Era::New => {
+            let client = r#"{"name":"portcullis","version":"0"}"#;
+            let wanted = r#"{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true}"#;
+            let params = format!("{{\"notifications\":{wanted},\"_meta\":{}}}", modern_meta("{}", client));
+            link.send(Permit::housekeeping(Housekeeping::Listen, &params)).await
+        }
+    };
+    match opened {
+        Ok(mut stream) => {
+            let mut heard_any = false;
+            while let Ok(Some(heard)) = stream.next().await {
+                let Some(message) = heard.message else { continue };
+                match message.kind() {
+                    portcullis_wire::Kind::Notification => {
+                        heard_any = true;
+                        inbox.notice(link, message);
+                    }
+                    portcullis_wire::Kind::Request => inbox.request(link, message),
+                    portcullis_wire::Kind::Response => break,
+                }
+            }
+            tokio::time::sleep(if heard_any { BACKOFF.0 } else { Duration::from_secs(1) }).await;
+            this.suspect.notify_one();
+        }
+        Err(SendFailed::NotReached(_) | SendFailed::SessionLost | SendFailed::Broken(_)) => {
+            tokio::time::sleep(BACKOFF.0).await;
+            this.suspect.notify_one();
+        }
+        Err(SendFailed::Refused { .. }) => {}
+    }
+    std::future::pending::<()>().await;
+}
