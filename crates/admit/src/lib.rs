@@ -1,3 +1,42 @@
-//! May it.
+//! May it: policy, limits and record give a [`Permit`].
+//!
+//! [`Admit::judge`] is the one place where a request becomes something that may be sent. It judges by the
+//! policies in force, reserves every limit in one step, records the decision and waits until the record is
+//! kept. Only then is there a [`Permit`], which sending consumes, and a [`Ticket`], which records how the call
+//! ended. That the gate cannot be walked round is thus checked by the compiler: a permit has no other
+//! constructor, except for what the gate says on its own behalf ([`Permit::housekeeping`]).
+//!
+//! ```
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! use portcullis_admit::{Admit, Ask, Loaded, Message, Principal, Rules, Subject};
+//! # use portcullis_ledger::{Grant, Ledger}; use portcullis_policy::Policy; use portcullis_wire::{Envelope, Id};
+//! # let folder = tempfile::tempdir().unwrap();
+//! let ledger = Ledger::open(folder.path()).unwrap();
+//! let policy = Policy::parse("p.yaml", "version: \"1\"\ndefault: deny\ntools: { echo: {} }\n").unwrap();
+//! let policies = [("careful".to_owned(), Loaded::Good(policy.into()))].into();
+//! let admit = Admit::new(ledger, Rules { policies, ..Rules::default() }).unwrap();
+//! # let grant = Grant { name: "me".into(), upstreams: [("*".to_owned(), "careful".to_owned())].into(),
+//! #     labels: Default::default(), expires: None, created: 0, approver: false };
+//! let who = Principal { grant: grant.into(), client: "".into() };
+//! let text = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"rm","arguments":{}}}"#;
+//! let message = Message { envelope: Envelope::request(text.as_slice().into()).unwrap(), headers: Vec::new() };
+//! let subject = Subject::Tool("rm", &[]);
+//! let ask = Ask { who: &who, upstream: "files", run: "r_1", request: &Id::from(1), message, subject };
+//! assert_eq!(admit.judge(ask, 0).await.unwrap_err().rule, "(default deny)");
+//! # });
+//! ```
+
+mod admit;
+mod limits;
 mod permit;
+mod principal;
+mod redact;
+mod rules;
+mod ticket;
+
+pub use admit::{Admit, Answer, Ask, Denied, Subject};
 pub use permit::{Housekeeping, Message, Permit};
+pub use principal::Principal;
+pub use redact::Values;
+pub use rules::{Durability, Loaded, Rules};
+pub use ticket::{End, Ticket};

@@ -43,3 +43,4 @@ pub use query::{Filter, query};
 pub use row::{Draft, Kind, Outcome, Written};
 pub use schema::{FILE, Failure};
 pub use verify::{Report, verify};
+pub use writer::stamp as time_text;

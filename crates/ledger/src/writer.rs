@@ -268,6 +268,7 @@ pub(crate) fn read_head(conn: &Connection) -> rusqlite::Result<(Head, i64)> {
 }
 
 /// A time in milliseconds since 1970 as RFC 3339 with milliseconds.
-pub(crate) fn stamp(ms: i64) -> String {
+#[must_use]
+pub fn stamp(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| format!("{time:.3}"))
 }

@@ -171,7 +171,20 @@ impl Link {
     /// # Errors
     /// Where no answer can be expected.
     pub async fn send(&self, permit: Permit) -> Result<Reply, SendFailed> {
-        let id = self.ids.fetch_add(1, Ordering::Relaxed);
+        self.send_as(self.next_id(), permit).await
+    }
+
+    /// A fresh id for [`Link::send_as`].
+    #[must_use]
+    pub fn next_id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Sends under an id that was taken before, so that the caller can cancel while it still sends.
+    ///
+    /// # Errors
+    /// Where no answer can be expected.
+    pub async fn send_as(&self, id: u64, permit: Permit) -> Result<Reply, SendFailed> {
         let message = permit.message();
         let body = message.rendered(id);
         match &self.line {

@@ -1,0 +1,306 @@
+//! Judge, reserve, record, and only then a permit.
+
+use crate::limits::{Counters, Draw, Reserved};
+use crate::permit::{Message, Permit};
+use crate::rules::{InForce, Rules};
+use crate::ticket::Ticket;
+use crate::Principal;
+use arc_swap::ArcSwap;
+use data_encoding::HEXLOWER;
+use portcullis_ledger::{Draft, Failure, Kind, Ledger, Outcome};
+use portcullis_policy::{Call, Judgement};
+use portcullis_wire::Id;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+/// The judge. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Admit(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    ledger: Ledger,
+    counters: Counters,
+    rules: ArcSwap<Rules>,
+}
+
+/// A request to be judged.
+#[derive(Debug)]
+pub struct Ask<'a> {
+    /// Who asks.
+    pub who: &'a Principal,
+    /// For which upstream.
+    pub upstream: &'a str,
+    /// As which run.
+    pub run: &'a str,
+    /// The client's request id.
+    pub request: &'a Id,
+    /// What would be sent, under the upstream's own names.
+    pub message: Message,
+    /// What it is about.
+    pub subject: Subject<'a>,
+}
+
+/// What a request is about.
+#[derive(Debug, Clone, Copy)]
+pub enum Subject<'a> {
+    /// A tool that the upstream lists, with the names of its schema's properties.
+    Tool(&'a str, &'a [String]),
+    /// A tool that the upstream does not list.
+    UnknownTool(&'a str),
+    /// Anything else: the prompt, the resource, or nothing.
+    Other(&'a str),
+}
+
+/// Why a request does not pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denied {
+    /// How it is to be answered.
+    pub answer: Answer,
+    /// The rule that decided.
+    pub rule: String,
+    /// Why, for the agent.
+    pub message: String,
+    /// Number of the row; absent where none could be written.
+    pub row: Option<u64>,
+    /// When trying again may help, in milliseconds from now.
+    pub retry_after_ms: Option<i64>,
+}
+
+/// How a request that does not pass is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// The policy denies it.
+    Denied,
+    /// Byte for byte as if the tool did not exist.
+    UnknownTool,
+    /// The gate cannot record, so nothing passes.
+    NotRecorded,
+}
+
+/// Why a request does not pass, before it is recorded.
+struct No {
+    answer: Answer,
+    rule: String,
+    message: String,
+    retry_after_ms: Option<i64>,
+}
+
+impl No {
+    fn new(answer: Answer, rule: &str, message: impl Into<String>) -> Self {
+        Self { answer, rule: rule.to_owned(), message: message.into(), retry_after_ms: None }
+    }
+}
+
+struct Judged<'r> {
+    outcome: Result<Vec<Draw<'r>>, No>,
+    policy: Option<String>,
+}
+
+impl Admit {
+    /// A judge over a ledger. Counters go on where they were kept.
+    ///
+    /// # Errors
+    /// Where the counters cannot be read.
+    pub fn new(ledger: Ledger, rules: Rules) -> Result<Self, Failure> {
+        let counters = Counters::new(ledger.counters()?).map_err(Failure::Read)?;
+        Ok(Self(Arc::new(Inner { ledger, counters, rules: ArcSwap::from_pointee(rules) })))
+    }
+
+    /// The record.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.0.ledger
+    }
+
+    /// The rules in force.
+    #[must_use]
+    pub fn rules(&self) -> Arc<Rules> {
+        self.0.rules.load_full()
+    }
+
+    /// Puts other rules in force, for every request from now on.
+    pub fn set_rules(&self, rules: Rules) {
+        self.0.rules.store(Arc::new(rules));
+    }
+
+    /// Whether a principal may see a tool in lists. The same rule as for calling it: what could never be
+    /// called is never listed.
+    #[must_use]
+    pub fn lists(&self, who: &Principal, upstream: &str, tool: &str) -> bool {
+        let rules = self.0.rules.load();
+        rules.in_force(&who.grant, upstream).is_ok_and(|in_force| in_force.visible(tool))
+    }
+
+    /// Whether what is not a tool call passes for a principal at an upstream: version 1 of the policy
+    /// language has no words for it and follows its default.
+    #[must_use]
+    pub fn passes_other(&self, who: &Principal, upstream: &str) -> bool {
+        let rules = self.0.rules.load();
+        rules.in_force(&who.grant, upstream).is_ok_and(|in_force| in_force.default_allows())
+    }
+
+    /// Whether the principal's grant covers an upstream at all.
+    #[must_use]
+    pub fn covers(&self, who: &Principal, upstream: &str) -> bool {
+        who.grant.policy_for(upstream).is_some()
+    }
+
+    /// Judges a request, reserves its limits, records the decision, waits until the record is kept, and then
+    /// gives the permit. The [`Ticket`] stays with the call and records how it ended.
+    ///
+    /// # Errors
+    /// Where the request does not pass; that is recorded too.
+    pub async fn judge(&self, ask: Ask<'_>, now_ms: i64) -> Result<(Permit, Ticket), Denied> {
+        let rules = self.0.rules.load_full();
+        let peek = ask.message.envelope.peek();
+        let arguments = peek.arguments.map_or("{}", RawValue::get).to_owned();
+        let judged = judge(&rules, &ask, &arguments, now_ms);
+        let digest = HEXLOWER.encode(blake3::hash(arguments.as_bytes()).as_bytes());
+        let kept = rules.values.keep(&arguments);
+        let args: Option<Box<RawValue>> = kept.and_then(|kept| RawValue::from_string(kept.into_owned()).ok());
+        let request = ask.request.to_json();
+        let (name, is_tool) = match ask.subject {
+            Subject::Tool(name, _) | Subject::UnknownTool(name) => (name, true),
+            Subject::Other(name) => (name, false),
+        };
+        let method = ask.message.envelope.method().filter(|_| !is_tool);
+        let draft = Draft {
+            grant: Some(ask.who.name()),
+            client: (!ask.who.client.is_empty()).then_some(&*ask.who.client),
+            upstream: Some(ask.upstream),
+            method,
+            tool: (!name.is_empty()).then_some(name),
+            request: Some(&request),
+            run: Some(ask.run),
+            policy: judged.policy.as_deref(),
+            args_digest: Some(&digest),
+            args: args.as_deref(),
+            ..Draft::of(Kind::Decision)
+        };
+        let outcome = judged.outcome.and_then(|draws| {
+            self.0.counters.reserve(&draws, now_ms).map_err(|over| {
+                let retry_after_ms = Some(over.resets_at.saturating_sub(now_ms));
+                No { retry_after_ms, ..No::new(Answer::Denied, &over.rule, over.message) }
+            })
+        });
+        match outcome {
+            Ok((reserved, rows)) => {
+                let draft = Draft { outcome: Some(Outcome::Allowed), ..draft };
+                let row = draft.write();
+                match self.0.ledger.append(row, rows, rules.durability.keep()).await {
+                    Ok(row) => {
+                        let about = crate::ticket::About {
+                            grant: ask.who.name().to_owned(),
+                            upstream: ask.upstream.to_owned(),
+                            method: method.map(str::to_owned),
+                            name: name.to_owned(),
+                            run: ask.run.to_owned(),
+                            request: request.into_owned(),
+                            digest,
+                        };
+                        let ticket = Ticket::new(self.clone(), row, reserved, about);
+                        Ok((Permit::new(ask.message), ticket))
+                    }
+                    Err(failure) => {
+                        self.give_back(&reserved, false);
+                        Err(Denied {
+                            answer: Answer::NotRecorded,
+                            rule: "(not recorded)".into(),
+                            message: format!("Nothing passes while it cannot be recorded: {failure}."),
+                            row: None,
+                            retry_after_ms: None,
+                        })
+                    }
+                }
+            }
+            Err(No { answer, rule, message, retry_after_ms }) => {
+                let row = Draft {
+                    outcome: Some(Outcome::Denied),
+                    rule: Some(&rule),
+                    message: Some(&message),
+                    ..draft
+                };
+                // A denial sends nothing out, so it need not be on the disk before it is answered.
+                let row = self.0.ledger.append(row.write(), Vec::new(), portcullis_ledger::Keep::Process).await.ok();
+                Err(Denied { answer, rule, message, row, retry_after_ms })
+            }
+        }
+    }
+
+    /// Records a request that was not acceptable at all.
+    pub async fn refused(&self, who: &Principal, upstream: Option<&str>, request: Option<&Id>, message: &str) {
+        let request = request.map(Id::to_json);
+        let draft = Draft {
+            grant: Some(who.name()),
+            client: (!who.client.is_empty()).then_some(&*who.client),
+            upstream,
+            request: request.as_deref(),
+            outcome: Some(Outcome::Refused),
+            rule: Some("(malformed)"),
+            message: Some(message),
+            ..Draft::of(Kind::Decision)
+        };
+        // Where it cannot be written nothing passes anyway, and the writer has said so.
+        let _ = self.0.ledger.append(draft.write(), Vec::new(), portcullis_ledger::Keep::Process).await;
+    }
+
+    /// Gives reservations back. The counters' rows travel with the row that the caller writes.
+    pub(crate) fn give_back(&self, reserved: &[Reserved], only_on_error: bool) -> Vec<portcullis_ledger::CounterRow> {
+        if reserved.is_empty() { Vec::new() } else { self.0.counters.refund(reserved, only_on_error) }
+    }
+}
+
+/// The decision, in the order that the policy language fixes.
+fn judge<'r>(rules: &'r Rules, ask: &'r Ask<'_>, arguments: &str, now_ms: i64) -> Judged<'r> {
+    let deny = |rule: &str, message: String| Err(No::new(Answer::Denied, rule, message));
+    if ask.who.expired(now_ms) {
+        let message = format!("The grant {} has expired.", ask.who.name());
+        return Judged { outcome: deny("(no policy)", message), policy: None };
+    }
+    let in_force = match rules.in_force(&ask.who.grant, ask.upstream) {
+        Ok(in_force) => in_force,
+        Err(message) => return Judged { outcome: deny("(no policy)", message), policy: None },
+    };
+    let digest = in_force.policy.digest();
+    let policy = Some(format!("{}@{}", in_force.name, digest.get(..12).unwrap_or(digest)));
+    let outcome = match ask.subject {
+        Subject::UnknownTool(name) => {
+            Err(No::new(Answer::UnknownTool, "(unknown tool)", format!("Unknown tool: {name}")))
+        }
+        Subject::Tool(tool, properties) => judge_tool(&in_force, ask, tool, arguments, properties),
+        Subject::Other(_) if in_force.default_allows() => Ok(Vec::new()),
+        Subject::Other(_) => {
+            let method = ask.message.envelope.method().unwrap_or_default();
+            deny("(default deny)", format!("The method {method} is not permitted by policy."))
+        }
+    };
+    Judged { outcome, policy }
+}
+
+fn judge_tool<'r>(
+    in_force: &InForce<'r>,
+    ask: &'r Ask<'_>,
+    tool: &str,
+    arguments: &str,
+    properties: &[String],
+) -> Result<Vec<Draw<'r>>, No> {
+    let call = Call { tool, arguments, properties };
+    let mut draws = Vec::new();
+    let policies = in_force.everyone.iter().map(|policy| ("everyone", *policy));
+    for (name, policy) in policies.chain([(in_force.name, in_force.policy)]) {
+        match policy.judge(&call) {
+            Judgement::Deny(denial) if denial.hidden => {
+                return Err(No::new(Answer::UnknownTool, denial.rule, denial.message));
+            }
+            Judgement::Deny(denial) => {
+                return Err(No::new(Answer::Denied, denial.rule, denial.message));
+            }
+            Judgement::Allow(due) => {
+                let scope = ask.who.name();
+                draws.extend(due.iter().map(|(limit, amount)| Draw { policy: name, scope, limit, amount }));
+            }
+        }
+    }
+    Ok(draws)
+}

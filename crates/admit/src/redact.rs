@@ -1,0 +1,128 @@
+//! What the record keeps of arguments.
+
+use regex::Regex;
+use serde_json::Value;
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+/// Arguments longer than this are kept by their digest alone, in bytes.
+const KEPT: usize = 16 * 1024;
+
+const GONE: &str = "[redacted]";
+
+/// How much of the arguments is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Values {
+    /// All but what looks like a secret.
+    #[default]
+    Redact,
+    /// All of it.
+    Keep,
+    /// Their digest alone.
+    Digest,
+}
+
+/// Names of members whose text is a secret.
+static NAMES: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i)passw(or)?d|passphrase|secret|token|api[_-]?key|authorization|credential|private[_-]?key|cookie")
+        .ok()
+});
+
+/// Texts that are secrets wherever they stand.
+static TEXTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(concat!(
+        r"(?i:bearer|basic) [A-Za-z0-9._~+/=-]{8,}",
+        r"|\b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{16,}",
+        r"|\b(?:ghp|gho|ghs|ghr|github_pat|glpat|xox[abprs]|pcl|npm|hf)[-_][A-Za-z0-9_-]{16,}",
+        r"|\bA(?:KIA|SIA)[A-Z0-9]{16}\b",
+        r"|\bAIza[A-Za-z0-9_-]{30,}",
+        r"|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*",
+        r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.)*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)",
+        r"|://[^/\s:@]+:[^/\s@]+@",
+    ))
+    .ok()
+});
+
+impl Values {
+    /// The arguments as they are kept, JSON; `None` where only the digest is.
+    #[must_use]
+    pub fn keep<'a>(self, arguments: &'a str) -> Option<Cow<'a, str>> {
+        if self == Self::Digest || arguments.len() > KEPT {
+            return None;
+        }
+        if self == Self::Keep {
+            return Some(Cow::Borrowed(arguments));
+        }
+        // Without its patterns nothing can be told from a secret.
+        let (names, texts) = (NAMES.as_ref()?, TEXTS.as_ref()?);
+        // Escapes could hide either from a search of the raw text; they are rare enough to parse for.
+        if !names.is_match(arguments) && !texts.is_match(arguments) && !arguments.contains("\\u") {
+            return Some(Cow::Borrowed(arguments));
+        }
+        let mut value: Value = serde_json::from_str(arguments).ok()?;
+        cover(&mut value, names, texts);
+        Some(Cow::Owned(value.to_string()))
+    }
+}
+
+fn cover(value: &mut Value, names: &Regex, texts: &Regex) {
+    match value {
+        Value::String(text) => {
+            if let Cow::Owned(covered) = texts.replace_all(text, GONE) {
+                *text = covered;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| cover(item, names, texts)),
+        Value::Object(members) => {
+            for (name, member) in members {
+                if names.is_match(name) && !member.is_boolean() && !member.is_null() {
+                    *member = Value::from(GONE);
+                } else {
+                    cover(member, names, texts);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(arguments: &str) -> String {
+        Values::Redact.keep(arguments).unwrap().into_owned()
+    }
+
+    #[test]
+    fn plain_arguments_stay_as_they_are() {
+        let text = r#"{ "path":"/tmp/x", "n":1.0 }"#;
+        assert_eq!(kept(text), text);
+    }
+
+    #[test]
+    fn secrets_go_by_the_name_of_the_member_and_by_their_own_shape() {
+        assert_eq!(kept(r#"{"db":{"Password":"x","port":1}}"#), r#"{"db":{"Password":"[redacted]","port":1}}"#);
+        assert_eq!(kept(r#"{"apiKey":["a","b"]}"#), r#"{"apiKey":"[redacted]"}"#);
+        assert_eq!(kept(r#"{"\u0074oken":"x"}"#), r#"{"token":"[redacted]"}"#);
+        for secret in [
+            "Bearer abcdefgh12345678",
+            "sk-proj-abcdefghijklmnop1234",
+            "ghp_abcdefghijklmnopqrst",
+            "AKIAABCDEFGHIJKLMNOP",
+            "eyJhbGciOiJI.eyJzdWIiOiIx.sig",
+            "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----",
+            "postgres://me:hunter2@db/x",
+        ] {
+            let text = serde_json::json!({ "text": format!("use {secret} now") }).to_string();
+            let out = kept(&text);
+            assert!(out.contains(GONE) && out.contains("use "), "{out}");
+        }
+    }
+
+    #[test]
+    fn large_arguments_are_kept_by_digest_alone() {
+        assert!(Values::Keep.keep(&format!("{{\"a\":\"{}\"}}", "x".repeat(20_000))).is_none());
+        assert!(Values::Digest.keep("{}").is_none());
+    }
+}

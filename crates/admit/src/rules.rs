@@ -1,0 +1,88 @@
+//! What configuration and policies say, compiled: replaced whole when something changes.
+
+use crate::Values;
+use portcullis_ledger::{Grant, Keep};
+use portcullis_policy::Policy;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Everything that judging reads.
+#[derive(Debug, Default)]
+pub struct Rules {
+    /// Policies by name.
+    pub policies: BTreeMap<String, Loaded>,
+    /// The base policy for all grants, where the configuration names one `everyone`.
+    pub everyone: Option<Loaded>,
+    /// What must be true before a call leaves.
+    pub durability: Durability,
+    /// What the record keeps of arguments.
+    pub values: Values,
+}
+
+/// A policy as it is in force.
+#[derive(Debug, Clone)]
+pub enum Loaded {
+    /// It was read without errors.
+    Good(Arc<Policy>),
+    /// It was never read without errors: whoever needs it is denied, for this reason.
+    Bad(String),
+}
+
+/// How far the record of a decision must have come before its call leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// In the operating system's hands.
+    Process,
+    /// On the disk for tools of high and critical risk. Until tools are classified that is every tool.
+    #[default]
+    Risky,
+    /// On the disk.
+    Every,
+}
+
+impl Durability {
+    pub(crate) fn keep(self) -> Keep {
+        match self {
+            Self::Process => Keep::Process,
+            Self::Risky | Self::Every => Keep::Disk,
+        }
+    }
+}
+
+/// The policies that judge a grant's calls to one upstream.
+#[derive(Debug, Clone)]
+pub(crate) struct InForce<'r> {
+    pub name: &'r str,
+    pub policy: &'r Arc<Policy>,
+    pub everyone: Option<&'r Arc<Policy>>,
+}
+
+impl Rules {
+    /// The policies for a grant at an upstream, or why there are none.
+    pub(crate) fn in_force<'r>(&'r self, grant: &'r Grant, upstream: &str) -> Result<InForce<'r>, String> {
+        let name = grant
+            .policy_for(upstream)
+            .ok_or_else(|| format!("The grant {} does not cover the upstream {upstream}.", grant.name))?;
+        let policy = match self.policies.get(name) {
+            Some(Loaded::Good(policy)) => policy,
+            Some(Loaded::Bad(why)) => return Err(format!("The policy {name} cannot be used: {why}.")),
+            None => return Err(format!("The configuration has no policy named {name}.")),
+        };
+        let everyone = match &self.everyone {
+            None => None,
+            Some(Loaded::Good(policy)) => Some(policy),
+            Some(Loaded::Bad(why)) => return Err(format!("The policy everyone cannot be used: {why}.")),
+        };
+        Ok(InForce { name, policy, everyone })
+    }
+}
+
+impl InForce<'_> {
+    pub(crate) fn visible(&self, tool: &str) -> bool {
+        self.policy.visible(tool) && self.everyone.is_none_or(|policy| policy.visible(tool))
+    }
+
+    pub(crate) fn default_allows(&self) -> bool {
+        self.policy.default_allows() && self.everyone.is_none_or(|policy| policy.default_allows())
+    }
+}

@@ -1,0 +1,301 @@
+//! The gate: what every request needs at hand.
+
+use crate::grants::Grants;
+use crate::session::{Session, SessionLimits, Sessions};
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use portcullis_admit::Admit;
+use portcullis_ledger::{Grant, Ledger};
+use portcullis_runs::{Caller, Runs};
+use portcullis_upstreams::{Link, Upstream};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Upstreams by name.
+pub type Upstreams = BTreeMap<Arc<str>, Arc<Upstream>>;
+
+/// Bounds and names that the edge checks.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Host names and addresses under which the gate may be called, in lower case, without port.
+    pub hosts: Vec<String>,
+    /// Bytes of one message from a client.
+    pub message: usize,
+    /// How long reading one request may take.
+    pub read: Duration,
+    /// Bounds on sessions.
+    pub sessions: SessionLimits,
+    /// Calls in flight at most, all grants together.
+    pub calls: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            hosts: ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).to_vec(),
+            message: 16 << 20,
+            read: Duration::from_secs(30),
+            sessions: SessionLimits::default(),
+            calls: 10_000,
+        }
+    }
+}
+
+/// The gate.
+pub struct Gate {
+    pub(crate) admit: Admit,
+    pub(crate) runs: Runs,
+    pub(crate) sessions: Sessions,
+    pub(crate) pool: Pool,
+    pub(crate) parked: Mutex<HashMap<String, crate::mrtr::Parked>>,
+    options: ArcSwap<Options>,
+    grants: ArcSwap<Grants>,
+    upstreams: ArcSwap<Upstreams>,
+    callers: AtomicU64,
+    unknown_tokens: AtomicU64,
+    began: Instant,
+}
+
+impl Gate {
+    /// A gate with no upstreams yet.
+    #[must_use]
+    pub fn new(admit: Admit, options: Options, grants: Grants) -> Arc<Self> {
+        Arc::new(Self {
+            admit,
+            runs: Runs::default(),
+            sessions: Sessions::default(),
+            pool: Pool::default(),
+            parked: Mutex::default(),
+            options: ArcSwap::from_pointee(options),
+            grants: ArcSwap::from_pointee(grants),
+            upstreams: ArcSwap::default(),
+            callers: AtomicU64::new(1),
+            unknown_tokens: AtomicU64::new(0),
+            began: Instant::now(),
+        })
+    }
+
+    /// The judge.
+    #[must_use]
+    pub fn admit(&self) -> &Admit {
+        &self.admit
+    }
+
+    /// The record.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        self.admit.ledger()
+    }
+
+    /// Everything in flight.
+    #[must_use]
+    pub fn runs(&self) -> &Runs {
+        &self.runs
+    }
+
+    /// Sessions of the old era that are open.
+    #[must_use]
+    pub fn session_count(&self) -> usize {
+        self.sessions.count()
+    }
+
+    /// Requests that showed no token or an unknown one, since the start. They are counted, never recorded
+    /// one by one: anyone can send them.
+    #[must_use]
+    pub fn unknown_tokens(&self) -> u64 {
+        self.unknown_tokens.load(Ordering::Relaxed)
+    }
+
+    /// How long the gate has been up.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Bounds in force.
+    #[must_use]
+    pub fn options(&self) -> Arc<Options> {
+        self.options.load_full()
+    }
+
+    /// Sets other bounds.
+    pub fn set_options(&self, options: Options) {
+        self.options.store(Arc::new(options));
+    }
+
+    /// Grants in force.
+    #[must_use]
+    pub fn grants(&self) -> Arc<Grants> {
+        self.grants.load_full()
+    }
+
+    /// Replaces the grants. Sessions of grants that are gone or changed end.
+    pub async fn set_grants(&self, grants: Grants) {
+        let before = self.grants.swap(Arc::new(grants));
+        let now = self.grants.load_full();
+        let changed = |name: &str| before.by_name(name) != now.by_name(name);
+        let ended = self.sessions.sweep(&self.options.load().sessions, |session| changed(&session.grant));
+        self.end_sessions(ended, "its grant was changed or revoked").await;
+        self.pool.end(|grant, _| changed(grant)).await;
+    }
+
+    /// Upstreams in force.
+    #[must_use]
+    pub fn upstreams(&self) -> Arc<Upstreams> {
+        self.upstreams.load_full()
+    }
+
+    /// One upstream.
+    #[must_use]
+    pub fn upstream(&self, name: &str) -> Option<Arc<Upstream>> {
+        self.upstreams.load().get(name).cloned()
+    }
+
+    /// Replaces the upstreams; those that are gone end after their calls in flight were told to stop. Gives
+    /// the new ones' watchers a start.
+    pub async fn set_upstreams(self: &Arc<Self>, upstreams: Upstreams) {
+        let upstreams = Arc::new(upstreams);
+        let before = self.upstreams.swap(upstreams.clone());
+        for (name, upstream) in upstreams.iter() {
+            if !before.get(name).is_some_and(|old| Arc::ptr_eq(old, upstream)) {
+                crate::changes::watch(self, upstream);
+            }
+        }
+        for (name, old) in before.iter() {
+            if upstreams.get(name).is_some_and(|new| Arc::ptr_eq(old, new)) {
+                continue;
+            }
+            for run in self.runs.list().into_iter().filter(|run| run.call.upstream == *name) {
+                run.stop("its upstream was taken out of the configuration");
+            }
+            for session in self.sessions.all() {
+                if let Some(link) = session.links.lock().await.remove(name) {
+                    link.end().await;
+                }
+            }
+            self.pool.end(|_, upstream| upstream == &**name).await;
+            old.end().await;
+        }
+    }
+
+    pub(crate) fn next_caller(&self) -> Caller {
+        Caller(self.callers.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn count_unknown_token(&self) {
+        self.unknown_tokens.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The grant of a token that is in force now.
+    pub(crate) fn grant_of(&self, token: &str) -> Option<Arc<Grant>> {
+        let hash = self.ledger().token_hash(token);
+        self.grants.load().by_token(&hash).cloned()
+    }
+
+    /// Ends sessions: what they have in flight is stopped, their upstream sessions are deleted.
+    pub(crate) async fn end_sessions(&self, sessions: Vec<Arc<Session>>, reason: &str) {
+        for session in sessions {
+            self.runs.cancel_all_of(session.caller, reason);
+            for (_, link) in session.links.lock().await.drain() {
+                if !link.is_shared() {
+                    link.end().await;
+                }
+            }
+        }
+    }
+
+    /// Ends sessions and pooled links that were left. Runs until the gate is dropped.
+    pub async fn sweep_for_ever(self: Arc<Self>) {
+        let gate = Arc::downgrade(&self);
+        drop(self);
+        let mut tick = tokio::time::interval(Duration::from_secs(10));
+        loop {
+            tick.tick().await;
+            let Some(gate) = gate.upgrade() else { return };
+            let options = gate.options.load_full();
+            let ended = gate.sessions.sweep(&options.sessions, |_| false);
+            gate.end_sessions(ended, "its session ended").await;
+            gate.pool.sweep(options.sessions.idle).await;
+            gate.parked.lock().retain(|_, parked| !parked.is_over());
+        }
+    }
+
+    /// Ends everything: sessions, links, upstreams.
+    pub async fn shut_down(self: &Arc<Self>) {
+        for run in self.runs.list() {
+            run.stop("the gate is stopping");
+        }
+        self.end_sessions(self.sessions.sweep(&self.options.load().sessions, |_| true), "the gate is stopping").await;
+        self.set_upstreams(Upstreams::new()).await;
+    }
+}
+
+/// Links of the old era for clients of the new one, which have no session: one for each grant, upstream and
+/// set of client capabilities.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    links: tokio::sync::Mutex<HashMap<PoolKey, Pooled>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct PoolKey {
+    pub grant: String,
+    pub upstream: Arc<str>,
+    pub offered: String,
+}
+
+#[derive(Debug)]
+struct Pooled {
+    link: Arc<Link>,
+    used: Instant,
+}
+
+impl Pool {
+    /// The pooled link, opened by `open` where there is none that lives.
+    pub(crate) async fn get<E>(
+        &self,
+        key: PoolKey,
+        open: impl Future<Output = Result<Arc<Link>, E>>,
+    ) -> Result<Arc<Link>, E> {
+        // Two first calls at once must not open two sessions; opening is rare enough for one lock.
+        let mut links = self.links.lock().await;
+        if let Some(pooled) = links.get_mut(&key)
+            && pooled.link.closed().is_none()
+        {
+            pooled.used = Instant::now();
+            return Ok(pooled.link.clone());
+        }
+        let link = open.await?;
+        links.insert(key, Pooled { link: link.clone(), used: Instant::now() });
+        Ok(link)
+    }
+
+    /// Forgets a link that the upstream ended.
+    pub(crate) async fn forget(&self, key: &PoolKey) {
+        self.links.lock().await.remove(key);
+    }
+
+    async fn sweep(&self, idle: Duration) {
+        self.retain(|_, pooled| pooled.used.elapsed() <= idle).await;
+    }
+
+    async fn end(&self, gone: impl Fn(&str, &str) -> bool) {
+        self.retain(|key, _| !gone(&key.grant, &key.upstream)).await;
+    }
+
+    async fn retain(&self, keep: impl Fn(&PoolKey, &Pooled) -> bool) {
+        let mut ended = Vec::new();
+        self.links.lock().await.retain(|key, pooled| {
+            let keep = keep(key, pooled);
+            if !keep {
+                ended.push(pooled.link.clone());
+            }
+            keep
+        });
+        for link in ended.into_iter().filter(|link| !link.is_shared()) {
+            link.end().await;
+        }
+    }
+}

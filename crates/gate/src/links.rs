@@ -1,0 +1,93 @@
+//! Which link a request goes out on.
+
+use crate::asker::Asker;
+use crate::gate::{Gate, PoolKey};
+use crate::inbox::SessionInbox;
+use portcullis_upstreams::{Link, Need, Quiet, Roots, Unavailable, Upstream};
+use portcullis_wire::Era;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// A link, and under which key it is pooled where it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Chosen {
+    pub link: Arc<Link>,
+    pub pooled: Option<PoolKey>,
+}
+
+/// The link for a request: the session's own one, the sessionless new era, or a pooled session of the old era
+/// for a client of the new one.
+pub(crate) async fn choose(gate: &Arc<Gate>, asker: &Asker, upstream: &Arc<Upstream>) -> Result<Chosen, Unavailable> {
+    match &asker.session {
+        Some(session) => {
+            let mut links = session.links.lock().await;
+            if let Some(link) = links.get(upstream.name())
+                && link.closed().is_none()
+            {
+                return Ok(Chosen { link: link.clone(), pooled: None });
+            }
+            let offered = offered(gate, asker, upstream, &asker.capabilities);
+            let inbox = Arc::new(SessionInbox::new(gate, session, upstream));
+            let need = Need {
+                grant: &session.grant,
+                offered: &offered,
+                client: &session.client,
+                version: &session.version,
+                inbox,
+            };
+            let link = upstream.link_for(&need).await?;
+            links.insert(upstream.name().clone(), link.clone());
+            Ok(Chosen { link, pooled: None })
+        }
+        None => {
+            let first = upstream.ready().await?;
+            if first.era() == Era::New {
+                return Ok(Chosen { link: first, pooled: None });
+            }
+            let offered = offered(gate, asker, upstream, &asker.capabilities);
+            let grant = asker.principal.name();
+            let key = PoolKey { grant: grant.to_owned(), upstream: upstream.name().clone(), offered: offered.clone() };
+            let need = Need {
+                grant,
+                offered: &offered,
+                client: &asker.client_info,
+                version: portcullis_wire::LATEST_OLD,
+                inbox: Arc::new(Quiet),
+            };
+            let link = gate.pool.get(key.clone(), upstream.link_for(&need)).await?;
+            Ok(Chosen { link, pooled: Some(key) })
+        }
+    }
+}
+
+/// Forgets a link that the upstream ended, so that the next choice opens a new one.
+pub(crate) async fn forget(gate: &Gate, asker: &Asker, upstream: &Upstream, chosen: &Chosen) {
+    if let Some(session) = &asker.session {
+        let mut links = session.links.lock().await;
+        if links.get(upstream.name()).is_some_and(|link| Arc::ptr_eq(link, &chosen.link)) {
+            links.remove(upstream.name());
+        }
+    }
+    if let Some(key) = &chosen.pooled {
+        gate.pool.forget(key).await;
+    }
+}
+
+/// What of the client's capabilities is offered to an upstream: what it declared, as far as the gate can route
+/// it and the policy lets a server ask for it. Roots only where the entry says so: a client's roots would
+/// widen what some servers touch.
+pub(crate) fn offered(gate: &Gate, asker: &Asker, upstream: &Upstream, declared: &str) -> String {
+    if !gate.admit.passes_other(&asker.principal, upstream.name()) {
+        return "{}".into();
+    }
+    let mut capabilities: Map<String, Value> = serde_json::from_str(declared).unwrap_or_default();
+    if asker.aggregated() {
+        capabilities.retain(|name, _| matches!(name.as_str(), "sampling" | "elicitation" | "roots"));
+    }
+    match upstream.spec().roots {
+        Roots::Client => {}
+        Roots::Fixed(_) => drop(capabilities.insert("roots".into(), Value::Object(Map::new()))),
+        Roots::None => drop(capabilities.remove("roots")),
+    }
+    Value::Object(capabilities).to_string()
+}

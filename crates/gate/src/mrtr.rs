@@ -1,0 +1,198 @@
+//! Questions of servers across the eras.
+//!
+//! The old era asks while a call runs; the new era ends the call with what it wants to know and is called
+//! again with the answers ("Multi Round-Trip Requests"). For a client of the new era at an old server the call
+//! is parked: the client gets an input-required result whose `requestState` is a random handle of ours, and
+//! its retry wakes the parked call. For a client of the old era at a new server the gate asks the client and
+//! makes the retry itself.
+
+use crate::call::Call;
+use crate::outlet::{Outlet, carrying};
+use data_encoding::BASE32_NOPAD;
+use http::StatusCode;
+use memchr::memmem;
+use portcullis_admit::End;
+use portcullis_wire::{Envelope, Id, METHOD_NOT_FOUND, error_response, member, result_response, text};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// The key of the one question that a parked call puts.
+const KEY: &str = "question";
+
+/// Whether an answer wants more input instead of being the result.
+pub(crate) fn asks_for_input(message: &Envelope) -> bool {
+    memmem::find(message.bytes(), b"input_required").is_some()
+        && message.result().and_then(|result| member(result, "resultType")) == Some("\"input_required\"")
+}
+
+/// What a server of the new era wants to know.
+#[derive(Debug, Default)]
+pub(crate) struct Inputs {
+    /// Key, method and parameters of each question.
+    pub requests: Vec<(String, String, String)>,
+    /// What the retry must bring back, JSON.
+    state: Option<String>,
+}
+
+impl Inputs {
+    pub(crate) fn of(message: &Envelope) -> Self {
+        let result = message.result().unwrap_or("{}");
+        let all: BTreeMap<String, &RawValue> =
+            member(result, "inputRequests").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
+        let requests = all
+            .into_iter()
+            .filter_map(|(key, raw)| {
+                let method = member(raw.get(), "method").and_then(text)?.into_owned();
+                Some((key, method, member(raw.get(), "params").unwrap_or("{}").to_owned()))
+            })
+            .collect();
+        Self { requests, state: member(result, "requestState").map(str::to_owned) }
+    }
+
+    /// The call once more, with the answers.
+    pub(crate) fn retry(&self, call: &Envelope, answers: &str) -> Envelope {
+        let mut members = vec![("inputResponses", answers)];
+        if let Some(state) = &self.state {
+            members.push(("requestState", state));
+        }
+        crate::rewrite::with_params(call, &members)
+    }
+}
+
+/// The answers as a map of key to result.
+pub(crate) fn answers_json(answers: &[(String, String)]) -> String {
+    let members: Vec<String> =
+        answers.iter().map(|(key, result)| format!("{}:{result}", Value::from(key.as_str()))).collect();
+    format!("{{{}}}", members.join(","))
+}
+
+/// A call that waits for its client to come back with an answer.
+#[derive(Debug)]
+pub(crate) struct Parked {
+    grant: String,
+    upstream: String,
+    name: String,
+    arguments: String,
+    until: Instant,
+    wake: oneshot::Sender<Woken>,
+}
+
+impl Parked {
+    pub(crate) fn is_over(&self) -> bool {
+        self.wake.is_closed() || Instant::now() >= self.until
+    }
+}
+
+/// The client's retry.
+#[derive(Debug)]
+pub(crate) struct Woken {
+    /// Its answer to the question, JSON; absent where it brought none.
+    answer: Option<String>,
+    id: Id,
+    progress: Option<String>,
+    outlet: Outlet,
+}
+
+impl Call {
+    /// Hands an old server's question to a client of the new era and waits for its retry. Gives the end of
+    /// the call where there is none.
+    pub(crate) async fn park(&mut self, message: &Envelope, deadline: Instant) -> Option<End> {
+        let link = self.chosen.link.clone();
+        let server_id = message.id().cloned()?;
+        let method = message.method().unwrap_or_default();
+        let mut random = [0; 20];
+        let refuse = |why: &str| error_response(Some(&server_id), METHOD_NOT_FOUND, why, &Value::Null);
+        if getrandom::fill(&mut random).is_err() {
+            let _ = link.answer(refuse("no random bytes")).await;
+            return None;
+        }
+        let handle = BASE32_NOPAD.encode(&random).to_ascii_lowercase();
+        let (wake, woken) = oneshot::channel();
+        let parked = Parked {
+            grant: self.asker.principal.name().to_owned(),
+            upstream: self.upstream.name().to_string(),
+            name: crate::target::named(&self.message.envelope).into_owned(),
+            arguments: arguments_of(&self.message.envelope),
+            until: deadline,
+            wake,
+        };
+        self.gate.parked.lock().insert(handle.clone(), parked);
+        let params: Value = message.params().and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or(json!({}));
+        let result = json!({
+            "resultType": "input_required",
+            "inputRequests": { KEY: { "method": method, "params": params } },
+            "requestState": handle,
+        });
+        if let Some(outlet) = self.outlet.take() {
+            let text = result_response(&self.known.id, &result.to_string());
+            outlet.finish(StatusCode::OK, carrying(text)).await;
+        }
+        let woken = tokio::select! {
+            woken = woken => woken.ok(),
+            () = self.open.cancelled().cancelled() => None,
+            () = tokio::time::sleep_until(deadline) => None,
+        };
+        self.gate.parked.lock().remove(&handle);
+        let Some(woken) = woken else {
+            let _ = link.answer(refuse("the client did not come back with an answer")).await;
+            return Some(End::Cancelled("the client did not come back with an answer".into()));
+        };
+        self.known.id = woken.id;
+        self.known.progress = woken.progress;
+        self.outlet = Some(woken.outlet);
+        let answer = match woken.answer {
+            Some(answer) => result_response(&server_id, &answer),
+            None => refuse("the client brought no answer"),
+        };
+        if let Err(error) = link.answer(answer).await {
+            return Some(self.lost(&error.to_string()).await);
+        }
+        None
+    }
+
+    async fn lost(&mut self, why: &str) -> End {
+        if let Some(outlet) = self.outlet.take() {
+            let code = portcullis_wire::UPSTREAM_FAILED;
+            let text = error_response(Some(&self.known.id), code, why, &Value::Null);
+            outlet.finish(StatusCode::OK, carrying(text)).await;
+        }
+        End::Broken(why.to_owned())
+    }
+}
+
+fn arguments_of(message: &Envelope) -> String {
+    message.peek().arguments.map_or("{}", RawValue::get).to_owned()
+}
+
+/// Wakes the parked call that a retry belongs to. Gives the outlet back where there is none: the retry of
+/// another grant, about other arguments, of an unknown or an old handle is no retry of ours.
+pub(crate) fn wake(
+    gate: &crate::gate::Gate,
+    grant: &str,
+    upstream: &str,
+    message: &Envelope,
+    progress: Option<String>,
+    outlet: Outlet,
+) -> Result<(), Outlet> {
+    let peek = message.peek();
+    let Some(state) = peek.request_state.and_then(|raw| text(raw.get())) else { return Err(outlet) };
+    let Some(id) = message.id().cloned() else { return Err(outlet) };
+    let name = crate::target::named(message);
+    let mut parked = gate.parked.lock();
+    let matches = parked.get(&*state).is_some_and(|parked| {
+        parked.grant == grant
+            && parked.upstream == upstream
+            && parked.name == name
+            && parked.arguments == arguments_of(message)
+            && !parked.is_over()
+    });
+    if !matches {
+        return Err(outlet);
+    }
+    let Some(call) = parked.remove(&*state) else { return Err(outlet) };
+    let answer = peek.input_responses.and_then(|raw| member(raw.get(), KEY)).map(str::to_owned);
+    call.wake.send(Woken { answer, id, progress, outlet }).map_err(|woken| woken.outlet)
+}

@@ -1,0 +1,347 @@
+//! Sessions of the old era.
+
+use bytes::Bytes;
+use data_encoding::BASE32_NOPAD;
+use parking_lot::Mutex;
+use crate::rewrite::Known;
+use portcullis_admit::End;
+use portcullis_runs::Caller;
+use portcullis_upstreams::Link;
+use portcullis_wire::Id;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+
+/// Messages kept for a client that has no stream open at the moment.
+const KEPT: usize = 64;
+/// A client that asks a server's question is given this long, then the server is told that nobody answered.
+const ASKED_AT_MOST: usize = 1024;
+
+/// Where a client came in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// `/mcp`: everything that the grant may use.
+    All,
+    /// `/mcp/<upstream>`: one upstream as it is.
+    One(Arc<str>),
+}
+
+/// One session of the old era.
+#[derive(Debug)]
+pub struct Session {
+    /// Its id, 128 random bits.
+    pub id: String,
+    /// Its number in the table of runs.
+    pub caller: Caller,
+    /// The grant that made it; nobody else can use it.
+    pub grant: String,
+    /// Where it came in.
+    pub route: Route,
+    /// The version agreed on.
+    pub version: String,
+    /// Name and version of the client, JSON.
+    pub client: String,
+    /// The client's capabilities, JSON.
+    pub capabilities: String,
+    /// Links of its own or shared ones, by upstream.
+    pub links: tokio::sync::Mutex<HashMap<Arc<str>, Arc<Link>>>,
+    /// Resources that it watches: upstream and the upstream's own URI.
+    pub watched: Mutex<HashSet<(Arc<str>, String)>>,
+    /// The log level that it asked for, JSON.
+    pub log_level: Mutex<Option<String>>,
+    began: Instant,
+    used_ms: AtomicU64,
+    busy: AtomicUsize,
+    out: Mutex<Out>,
+    asked: Mutex<HashMap<u64, Asked>>,
+    left_open: Mutex<HashMap<(Arc<str>, u64), LeftOpen>>,
+    next_ask: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Out {
+    stream: Option<(u64, mpsc::Sender<Bytes>)>,
+    streams: u64,
+    /// Streams of calls in flight that can carry messages while no own stream is open, newest last.
+    calls: Vec<(u64, mpsc::Sender<Bytes>)>,
+    waiting: VecDeque<Bytes>,
+}
+
+/// A question of a server that the client has been asked.
+#[derive(Debug)]
+pub enum Asked {
+    /// Answer it at that link under the server's own id.
+    Server(Arc<Link>, Id),
+    /// Hand it to the call that waits for it.
+    Call(oneshot::Sender<Bytes>),
+}
+
+/// A call whose stream the upstream closed to go on when the client comes back.
+#[derive(Debug)]
+pub(crate) struct LeftOpen {
+    /// What the client knows the call by.
+    pub known: Known,
+    /// Told when the answer has gone out.
+    pub done: oneshot::Sender<End>,
+}
+
+/// What a new session is made of.
+pub struct NewSession {
+    /// See [`Session::grant`].
+    pub grant: String,
+    /// See [`Session::route`].
+    pub route: Route,
+    /// See [`Session::version`].
+    pub version: String,
+    /// See [`Session::client`].
+    pub client: String,
+    /// See [`Session::capabilities`].
+    pub capabilities: String,
+}
+
+impl Session {
+    fn new(new: NewSession, id: String, caller: Caller) -> Self {
+        Self {
+            id,
+            caller,
+            grant: new.grant,
+            route: new.route,
+            version: new.version,
+            client: new.client,
+            capabilities: new.capabilities,
+            links: tokio::sync::Mutex::default(),
+            watched: Mutex::default(),
+            log_level: Mutex::default(),
+            began: Instant::now(),
+            used_ms: AtomicU64::new(0),
+            busy: AtomicUsize::new(0),
+            out: Mutex::default(),
+            asked: Mutex::default(),
+            left_open: Mutex::default(),
+            next_ask: AtomicU64::new(1),
+        }
+    }
+
+    /// Marks it as in use until the guard is dropped.
+    pub fn enter(self: &Arc<Self>) -> InUse {
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        InUse(self.clone())
+    }
+
+    fn touch(&self) {
+        let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.used_ms.store(ms, Ordering::Relaxed);
+    }
+
+    fn idle(&self) -> Duration {
+        if self.busy.load(Ordering::Relaxed) > 0 {
+            return Duration::ZERO;
+        }
+        self.began.elapsed().saturating_sub(Duration::from_millis(self.used_ms.load(Ordering::Relaxed)))
+    }
+
+    /// Opens the client's own stream. An earlier one ends: each message goes to one stream only.
+    pub fn open_stream(&self, sender: mpsc::Sender<Bytes>) -> u64 {
+        let mut out = self.out.lock();
+        while let Some(message) = out.waiting.pop_front() {
+            if sender.try_send(message).is_err() {
+                break;
+            }
+        }
+        out.streams += 1;
+        let number = out.streams;
+        out.stream = Some((number, sender));
+        number
+    }
+
+    /// The stream of that number has ended.
+    pub fn close_stream(&self, number: u64) {
+        let mut out = self.out.lock();
+        if out.stream.as_ref().is_some_and(|(open, _)| *open == number) {
+            out.stream = None;
+        }
+    }
+
+    /// A call's stream that may carry messages too.
+    pub fn open_call(&self, number: u64, sender: mpsc::Sender<Bytes>) {
+        self.out.lock().calls.push((number, sender));
+    }
+
+    /// The call's stream has ended.
+    pub fn close_call(&self, number: u64) {
+        self.out.lock().calls.retain(|(open, _)| *open != number);
+    }
+
+    /// Sends an event to the client: on its own stream, else on the newest call's, else it is kept until a
+    /// stream is opened; the oldest of too many is dropped.
+    pub fn push(&self, event: Bytes) {
+        let mut out = self.out.lock();
+        if let Some((_, stream)) = &out.stream
+            && stream.try_send(event.clone()).is_ok()
+        {
+            return;
+        }
+        if out.calls.iter().rev().any(|(_, call)| call.try_send(event.clone()).is_ok()) {
+            return;
+        }
+        if out.waiting.contains(&event) {
+            return;
+        }
+        if out.waiting.len() == KEPT {
+            out.waiting.pop_front();
+        }
+        out.waiting.push_back(event);
+    }
+
+    /// Remembers a question that the client is asked; gives the id to ask under. `None` where too many are
+    /// open already.
+    pub fn ask(&self, asked: Asked) -> Option<u64> {
+        let mut open = self.asked.lock();
+        if open.len() >= ASKED_AT_MOST {
+            return None;
+        }
+        let id = self.next_ask.fetch_add(1, Ordering::Relaxed);
+        open.insert(id, asked);
+        Some(id)
+    }
+
+    /// Leaves a call open until its answer comes on another stream.
+    pub(crate) fn leave_open(&self, upstream: &Arc<str>, id: u64, known: Known) -> oneshot::Receiver<End> {
+        let (done, waiting) = oneshot::channel();
+        self.left_open.lock().insert((upstream.clone(), id), LeftOpen { known, done });
+        waiting
+    }
+
+    /// The call that was left open under the upstream's id, for its answer.
+    pub(crate) fn forget_open(&self, upstream: &Arc<str>, id: u64) -> Option<LeftOpen> {
+        self.left_open.lock().remove(&(upstream.clone(), id))
+    }
+
+    /// What the client knows an open call by.
+    pub(crate) fn known_open(&self, upstream: &Arc<str>, id: u64) -> Option<Known> {
+        self.left_open.lock().get(&(upstream.clone(), id)).map(|open| open.known.clone())
+    }
+
+    /// The question that an answer of the client belongs to.
+    pub fn answered(&self, id: &Id) -> Option<Asked> {
+        self.asked.lock().remove(&id.as_u64()?)
+    }
+}
+
+/// A session in use: it is not swept and its idle time starts when this is dropped.
+#[derive(Debug)]
+pub struct InUse(Arc<Session>);
+
+impl std::ops::Deref for InUse {
+    type Target = Arc<Session>;
+
+    fn deref(&self) -> &Arc<Session> {
+        &self.0
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.0.touch();
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Bounds on sessions.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionLimits {
+    /// How many one grant may have; one more ends the one idle longest.
+    pub per_grant: usize,
+    /// How long one may be idle.
+    pub idle: Duration,
+    /// How long one may live.
+    pub age: Duration,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self { per_grant: 64, idle: Duration::from_mins(30), age: Duration::from_hours(24) }
+    }
+}
+
+/// All sessions.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    table: Mutex<HashMap<String, Arc<Session>>>,
+}
+
+/// No session can be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoSession {
+    /// All of the grant's sessions have calls or streams open.
+    #[error("this grant has {0} sessions with calls or streams open, the most it may have")]
+    AllBusy(usize),
+    /// The system gives no random bytes.
+    #[error("no random bytes for a session id")]
+    NoRandom,
+}
+
+impl Sessions {
+    /// Makes a session. Gives it and the ones that had to end for it.
+    ///
+    /// # Errors
+    /// Where the grant has its fill and none is idle.
+    pub fn open(
+        &self,
+        new: NewSession,
+        caller: Caller,
+        limits: &SessionLimits,
+    ) -> Result<(Arc<Session>, Vec<Arc<Session>>), NoSession> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|_| NoSession::NoRandom)?;
+        let id = BASE32_NOPAD.encode(&random).to_ascii_lowercase();
+        let mut table = self.table.lock();
+        let mut own: Vec<Arc<Session>> =
+            table.values().filter(|session| session.grant == new.grant).cloned().collect();
+        let mut ended = Vec::new();
+        if own.len() >= limits.per_grant {
+            own.retain(|session| session.busy.load(Ordering::Relaxed) == 0);
+            let idlest = own.into_iter().max_by_key(|session| session.idle());
+            let idlest = idlest.ok_or(NoSession::AllBusy(limits.per_grant))?;
+            table.remove(&idlest.id);
+            ended.push(idlest);
+        }
+        let session = Arc::new(Session::new(new, id.clone(), caller));
+        table.insert(id, session.clone());
+        Ok((session, ended))
+    }
+
+    /// The session of that id, where it is this grant's and came in on this route.
+    pub fn get(&self, id: &str, grant: &str, route: &Route) -> Option<InUse> {
+        let session = self.table.lock().get(id).cloned()?;
+        (session.grant == grant && session.route == *route).then(|| session.enter())
+    }
+
+    /// Takes a session out.
+    pub fn remove(&self, id: &str) -> Option<Arc<Session>> {
+        self.table.lock().remove(id)
+    }
+
+    /// Takes out what has been idle or alive for too long, and what `gone` names.
+    pub fn sweep(&self, limits: &SessionLimits, gone: impl Fn(&Session) -> bool) -> Vec<Arc<Session>> {
+        let mut table = self.table.lock();
+        let over: Vec<String> = table
+            .values()
+            .filter(|it| it.idle() > limits.idle || it.began.elapsed() > limits.age || gone(it))
+            .map(|session| session.id.clone())
+            .collect();
+        over.iter().filter_map(|id| table.remove(id)).collect()
+    }
+
+    /// All of them.
+    pub fn all(&self) -> Vec<Arc<Session>> {
+        self.table.lock().values().cloned().collect()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.table.lock().len()
+    }
+}
