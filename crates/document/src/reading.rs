@@ -120,10 +120,10 @@ impl<'r> Value<'r> {
 
     /// Reads one word out of a fixed set.
     pub fn word<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {
-        if let Kind::Text(text) = &self.node.kind {
-            if let Some((_, value)) = words.iter().find(|(word, _)| word == text) {
-                return Some(*value);
-            }
+        if let Kind::Text(text) = &self.node.kind
+            && let Some((_, value)) = words.iter().find(|(word, _)| word == text)
+        {
+            return Some(*value);
         }
         let quoted: Vec<_> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
         let expected = match quoted.as_slice() {

@@ -287,7 +287,7 @@ fn is_other_number(text: &str) -> bool {
     };
     let mut parts = mantissa.splitn(2, '.');
     let (whole, fraction) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    digits.contains(|c: char| c.is_ascii_digit())
+    mantissa.contains(|c: char| c.is_ascii_digit())
         && !whole.starts_with('_')
         && (whole.is_empty() || all(whole, 10))
         && (fraction.is_empty() || all(fraction, 10))

@@ -75,7 +75,7 @@ fn test(value: &Value<'_>, each: Each, arguments: &mut Arguments) -> Option<Pred
             None => None,
         },
         op: op?,
-        value: as_json(operand?.node())?,
+        value: as_json(&operand?)?,
     }))
 }
 
@@ -205,7 +205,7 @@ fn regex(value: &Value<'_>) -> Option<Regex> {
 }
 
 /// The value for explanations, digit for digit.
-fn as_json(node: &Node) -> Option<Box<RawValue>> {
+fn as_json(value: &Value<'_>) -> Option<Box<RawValue>> {
     fn write(node: &Node, out: &mut String) {
         let text = |text: &str| serde_json::Value::from(text).to_string();
         match &node.kind {
@@ -234,6 +234,11 @@ fn as_json(node: &Node) -> Option<Box<RawValue>> {
         }
     }
     let mut out = String::new();
-    write(node, &mut out);
-    RawValue::from_string(out).ok()
+    write(value.node(), &mut out);
+    let json = RawValue::from_string(out).ok();
+    if json.is_none() {
+        // A predicate is never dropped in silence.
+        value.mismatch("a value that JSON can write", None);
+    }
+    json
 }
