@@ -37,6 +37,7 @@ impl Format {
 pub struct Document {
     source: Source,
     root: Node,
+    mistakes: Problems,
 }
 
 impl Document {
@@ -47,6 +48,17 @@ impl Document {
     /// [`MAX_DEPTH`], and what a format allows but this crate does not. JSON and YAML report all but one syntax error,
     /// since nothing can be known behind it; TOML goes on.
     pub fn read(name: &str, text: &str) -> Result<Self, Problems> {
+        let document = Self::read_past_mistakes(name, text)?;
+        if document.mistakes.is_empty() { Ok(document) } else { Err(document.mistakes) }
+    }
+
+    /// Reads a text and goes on behind every mistake that leaves a tree: in its place stands null, and every
+    /// [`Reading`](crate::Reading) of the document begins with the mistake noted. So a consumer can report what it finds
+    /// wrong together with what is wrong with the text.
+    ///
+    /// # Errors
+    /// What leaves no tree to read, together with all else that was found.
+    pub fn read_past_mistakes(name: &str, text: &str) -> Result<Self, Problems> {
         let source = Source::new(name, text);
         let mut problems = Problems::new(source.clone());
         let start = Span::new(0, 0);
@@ -73,14 +85,18 @@ impl Document {
             }
         };
         match root {
-            Some(root) if problems.is_empty() => Ok(Self { source, root }),
-            _ => Err(problems.sorted()),
+            Some(root) => Ok(Self { source, root, mistakes: problems.sorted() }),
+            None => Err(problems.sorted()),
         }
     }
 
     /// The name and text it was read from.
     pub fn source(&self) -> &Source {
         &self.source
+    }
+
+    pub(crate) fn mistakes(&self) -> &Problems {
+        &self.mistakes
     }
 
     /// The outermost value.

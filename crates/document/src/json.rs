@@ -39,6 +39,9 @@ fn hint(text: &str, at: usize) -> Option<&'static str> {
     match text.as_bytes().get(at) {
         Some(b'/' | b'#') => Some("JSON has no comments; a file that ends in .yaml may have them"),
         Some(b'\'') => Some("JSON strings stand between double quotes"),
+        Some(b'}' | b']') if text.get(..at).is_some_and(|before| before.trim_end().ends_with(',')) => {
+            Some("remove the comma before it")
+        }
         _ => None,
     }
 }
@@ -55,10 +58,10 @@ impl<'t> Reader<'t, '_> {
             b'n' => Kind::Null,
             b't' => Kind::Bool(true),
             b'f' => Kind::Bool(false),
-            b'"' => Kind::Text(self.string(raw, pointer)?),
+            b'"' => self.string(raw, pointer).map_or(Kind::Null, Kind::Text),
             b'[' | b'{' if depth > MAX_DEPTH => {
                 too_deep(self.problems, span, pointer);
-                return None;
+                Kind::Null
             }
             b'[' => {
                 let elements = parts(raw, |de| de.deserialize_seq(Elements))?;

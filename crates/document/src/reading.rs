@@ -13,9 +13,9 @@ pub struct Reading<'d> {
 }
 
 impl<'d> Reading<'d> {
-    /// Begins a walk.
+    /// Begins a walk. What was wrong with the text itself is noted already.
     pub fn new(document: &'d Document) -> Self {
-        Self { document, problems: RefCell::new(Problems::new(document.source().clone())) }
+        Self { document, problems: RefCell::new(document.mistakes().clone()) }
     }
 
     /// The outermost value.
@@ -29,6 +29,10 @@ impl<'d> Reading<'d> {
     }
 
     fn note(&self, severity: Severity, span: Span, pointer: &str, message: String, hint: Option<String>) {
+        // What was refused already has its message; that it is not what was expected either is no news.
+        if self.document.mistakes().iter().any(|mistake| mistake.span == span) {
+            return;
+        }
         // A walk is single-threaded and no borrow outlives a call, so this is always free.
         if let Ok(mut problems) = self.problems.try_borrow_mut() {
             problems.add(severity, span, pointer, message, hint);
@@ -64,6 +68,11 @@ impl<'r> Value<'r> {
     pub fn error(&self, message: impl Into<String>, hint: Option<&str>) {
         let hint = hint.map(Into::into);
         self.reading.note(Severity::Error, self.node.span, &self.pointer, message.into(), hint);
+    }
+
+    /// Notes that something at another place is wrong with this value, such as its key.
+    pub fn error_at(&self, span: Span, message: impl Into<String>, hint: Option<&str>) {
+        self.reading.note(Severity::Error, span, &self.pointer, message.into(), hint.map(Into::into));
     }
 
     /// Notes that this value is hardly meant so.
@@ -249,6 +258,7 @@ impl<'r> Fields<'r> {
             let message = format!("expected a known key, found {:?}", entry.key);
             let hint = match nearest(&entry.key, self.known.iter().copied()) {
                 Some(word) => format!("did you mean `{word}`?"),
+                None if self.known.is_empty() => "no key is known here".into(),
                 None => format!("known here: {}", self.known.join(", ")),
             };
             let place = step(self.map.pointer(), &entry.key);

@@ -31,10 +31,10 @@ fn entries(
 ) -> Vec<Entry> {
     let mut entries: Vec<_> = table
         .iter()
-        .filter_map(|(key, value)| {
+        .map(|(key, value)| {
             let place = step(pointer, key.get_ref());
-            let value = node(value, source, &place, depth + 1, problems)?;
-            Some(Entry { key: key.get_ref().to_string(), key_span: span(key), value })
+            let value = node(value, source, &place, depth + 1, problems);
+            Entry { key: key.get_ref().to_string(), key_span: span(key), value }
         })
         .collect();
     // The library sorts tables by name; we keep the order of the file.
@@ -42,60 +42,52 @@ fn entries(
     entries
 }
 
+/// A value that is refused leaves null in its place.
 fn node(
     value: &Spanned<DeValue<'_>>,
     source: &Source,
     pointer: &str,
     depth: usize,
     problems: &mut Problems,
-) -> Option<Node> {
+) -> Node {
     let place = span(value);
     let kind = match value.get_ref() {
         DeValue::String(text) => Kind::Text(text.to_string()),
         DeValue::Boolean(value) => Kind::Bool(*value),
         DeValue::Integer(number) if number.radix() == 10 => {
-            decimal(number.as_str(), place, pointer, problems)?
+            decimal(number.as_str(), place, pointer, problems)
         }
-        DeValue::Float(number) => decimal(number.as_str(), place, pointer, problems)?,
-        DeValue::Integer(_) => return not_decimal(source.slice(place), place, pointer, problems),
+        DeValue::Integer(_) => decimal(source.slice(place), place, pointer, problems),
+        DeValue::Float(number) => decimal(number.as_str(), place, pointer, problems),
         DeValue::Datetime(_) => {
             let message =
                 format!("expected a value that JSON has too, found the date {}", source.slice(place));
             problems.error(place, pointer, message, Some("put it between quotes"));
-            return None;
+            Kind::Null
         }
         DeValue::Array(_) | DeValue::Table(_) if depth > MAX_DEPTH => {
             too_deep(problems, place, pointer);
-            return None;
+            Kind::Null
         }
-        DeValue::Array(elements) => Kind::List(
-            elements
-                .iter()
-                .enumerate()
-                .filter_map(|(at, element)| {
-                    node(element, source, &format!("{pointer}/{at}"), depth + 1, problems)
-                })
-                .collect(),
-        ),
+        DeValue::Array(elements) => {
+            let elements = elements.iter().enumerate();
+            let place = |at| format!("{pointer}/{at}");
+            Kind::List(elements.map(|(at, one)| node(one, source, &place(at), depth + 1, problems)).collect())
+        }
         DeValue::Table(table) => Kind::Map(entries(table, source, pointer, depth, problems)),
     };
-    Some(Node { span: place, kind })
+    Node { span: place, kind }
 }
 
 /// TOML's own digit groups (`1_000`) and plus sign are gone here; what stays must be a number to JSON too.
-fn decimal(text: &str, span: Span, pointer: &str, problems: &mut Problems) -> Option<Kind> {
+fn decimal(text: &str, span: Span, pointer: &str, problems: &mut Problems) -> Kind {
     let digits = text.strip_prefix('+').unwrap_or(text);
     if is_json_number(digits) {
-        return Some(Kind::Number(digits.to_owned()));
+        return Kind::Number(digits.to_owned());
     }
-    not_decimal(text, span, pointer, problems)?;
-    None
-}
-
-fn not_decimal(text: &str, span: Span, pointer: &str, problems: &mut Problems) -> Option<Node> {
     let message = format!("expected a decimal number, found `{text}`");
     problems.error(span, pointer, message, Some("write it with the digits 0 to 9"));
-    None
+    Kind::Null
 }
 
 fn span<T>(spanned: &Spanned<T>) -> Span {

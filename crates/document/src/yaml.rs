@@ -79,12 +79,14 @@ impl<'t> Reader<'t, '_> {
         }
         if documents == 0 {
             let span = Span::new(0, self.text.len());
-            self.problems.error(span, "", "expected a document, found nothing", Some("the file is empty"));
+            let empty = self.text.trim().is_empty();
+            let hint = if empty { "the file is empty" } else { "the file has only comments" };
+            self.problems.error(span, "", "expected a document, found nothing", Some(hint));
         }
         Ok(root)
     }
 
-    /// `None` when the value was refused; the reading goes on behind it.
+    /// `None` when the value was refused; null stands in its place and the reading goes on behind it.
     fn node(
         &mut self,
         event: Event<'t>,
@@ -130,7 +132,8 @@ impl<'t> Reader<'t, '_> {
                 let span = self.around(start, span);
                 return Ok(Node { span, kind: Kind::List(nodes) });
             }
-            nodes.extend(self.node(event, span, &format!("{pointer}/{at}"), depth + 1)?);
+            let node = self.node(event, span, &format!("{pointer}/{at}"), depth + 1)?;
+            nodes.push(node.unwrap_or(Node { span, kind: Kind::Null }));
             at += 1;
         }
     }
@@ -144,10 +147,9 @@ impl<'t> Reader<'t, '_> {
                 return Ok(Node { span, kind: Kind::Map(entries.list) });
             }
             let key = self.key(event, key_span, pointer, depth)?;
-            let place = step(pointer, key.as_deref().unwrap_or_default());
+            let place = key.as_deref().map_or_else(|| pointer.to_owned(), |key| step(pointer, key));
             let (event, span) = self.next()?;
             let value = self.node(event, span, &place, depth + 1)?;
-            // An entry whose value was refused still counts: its key may come twice.
             let value = value.unwrap_or(Node { span, kind: Kind::Null });
             if let Some(key) = key {
                 insert(&mut entries, Entry { key, key_span, value }, &place, self.problems);

@@ -135,6 +135,27 @@ fn a_reading_tells_all_that_its_consumer_did_not_expect() {
 }
 
 #[test]
+fn a_reading_begins_with_what_was_wrong_with_the_text_and_says_no_place_twice() {
+    for (name, text) in [
+        ("a.json", r#"{"a": "\ud800", "b": 5, "b": 6}"#),
+        ("a.yaml", "a: 0x1F\nb: 5\nb: 6"),
+        ("a.toml", "a = 0x1F\nb = 2020-01-01"),
+    ] {
+        let document = Document::read_past_mistakes(name, text).unwrap();
+        assert!(Document::read(name, text).is_err());
+        let reading = Reading::new(&document);
+        let mut fields = reading.root().fields().unwrap();
+        fields.required("a").unwrap().number();
+        fields.required("b").unwrap().text();
+        fields.finish();
+        let problems = reading.finish();
+        let lines: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();
+        assert!(problems.has_errors());
+        assert!(lines.starts_with(&["/a", "/b"]) && lines.len() <= 3, "{problems}");
+    }
+}
+
+#[test]
 fn problems_serialise_for_scripts() {
     let problems = problems("a.json", "{\"a\": 1,\n \"a\": 2}");
     insta::assert_snapshot!(serde_json::to_string(&problems).unwrap());

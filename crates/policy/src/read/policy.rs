@@ -19,7 +19,7 @@ pub(crate) fn policy(file: &str, text: &str) -> Result<Policy, Problems> {
         problems.add(Severity::Error, Span::new(0, 0), "", message, None);
         return Err(problems);
     }
-    let document = Document::read(file, text)?;
+    let document = Document::read_past_mistakes(file, text)?;
     let reading = Reading::new(&document);
     let read = outermost(&reading.root());
     let problems = reading.finish();
@@ -67,12 +67,11 @@ fn outermost(root: &Value<'_>) -> Option<Read> {
         fields.refuse(word, &why, Some(LATER));
     }
     fields.finish();
-    for (name, (span, place)) in &hide {
+    for (name, place) in &hide {
         if tools.contains_key(name) {
             let message = format!("expected {name:?} to be hidden or to have a rule, found both");
             place.warning(message, Some("hidden wins: the rule is never used"));
         }
-        let _ = span;
     }
     Some(Read {
         description: description.map(Into::into),
@@ -81,7 +80,7 @@ fn outermost(root: &Value<'_>) -> Option<Read> {
         hidden: hide
             .into_iter()
             .filter(|(name, _)| name != "*")
-            .map(|(name, (span, _))| (name, span))
+            .map(|(name, place)| (name, place.span()))
             .collect(),
         all_tools,
         tools,
@@ -105,28 +104,26 @@ fn is_version_1(version: &Value<'_>) -> bool {
 }
 
 /// A tool's exact name. Version 1 has no patterns, so what looks like one is a mistake and not a name.
-fn is_name(name: &str, place: &Value<'_>) -> bool {
+fn is_name(name: &str, value: &Value<'_>, span: Span) -> bool {
     if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        place.error(format!("expected the name of a tool, found {name:?}"), None);
+        value.error_at(span, format!("expected the name of a tool, found {name:?}"), None);
     } else if name == "*" {
         let hint = "limits for every tool go under `all_tools`; `default` says what other tools may do";
-        place.error("expected the exact name of a tool, found \"*\"", Some(hint));
+        value.error_at(span, "expected the exact name of a tool, found \"*\"", Some(hint));
     } else if name.starts_with('@') || name.contains('*') {
         let message = format!("expected the exact name of a tool, found {name:?}, which needs version \"2\"");
-        place.error(message, Some(LATER));
+        value.error_at(span, message, Some(LATER));
     } else {
         return true;
     }
     false
 }
 
-type Hidden<'r> = HashMap<String, (Span, Value<'r>)>;
-
-fn hide<'r>(value: &Value<'r>) -> Option<Hidden<'r>> {
+fn hide<'r>(value: &Value<'r>) -> Option<HashMap<String, Value<'r>>> {
     let mut hidden = HashMap::new();
     for value in value.list()? {
         let Some(name) = value.text() else { continue };
-        if name != "*" && !is_name(name, &value) {
+        if name != "*" && !is_name(name, &value, value.span()) {
             continue;
         }
         if hidden.contains_key(name) {
@@ -135,7 +132,7 @@ fn hide<'r>(value: &Value<'r>) -> Option<Hidden<'r>> {
                 Some("remove one of the two"),
             );
         }
-        hidden.insert(name.to_owned(), (value.span(), value));
+        hidden.insert(name.to_owned(), value);
     }
     Some(hidden)
 }
@@ -156,7 +153,7 @@ fn tools(value: &Value<'_>, all_tools: &[Limit]) -> Option<HashMap<String, Rule>
     let mut tools = HashMap::new();
     for (entry, value) in value.entries()? {
         let rule = rule::rule(&value, entry.key_span, all_tools);
-        if is_name(&entry.key, &value)
+        if is_name(&entry.key, &value, entry.key_span)
             && let Some(rule) = rule
         {
             tools.insert(entry.key.clone(), rule);
