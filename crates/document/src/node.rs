@@ -1,0 +1,63 @@
+//! The tree.
+
+use crate::Span;
+
+/// One value of a document and where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// The value's text in the file.
+    pub span: Span,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What a value is. The three formats meet here.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    /// JSON `null`, YAML `null`, `~` or nothing at all.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number in JSON's notation, digit for digit as the file has it: nothing went through a float.
+    Number(String),
+    /// Text.
+    Text(String),
+    /// Values in order.
+    List(Vec<Node>),
+    /// Entries in the order of the file, no key twice.
+    Map(Vec<Entry>),
+}
+
+/// A key and its value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The key, decoded.
+    pub key: String,
+    /// Where the key stands.
+    pub key_span: Span,
+    /// The value.
+    pub value: Node,
+}
+
+impl Node {
+    /// What was found, in the words of an error message.
+    pub fn describe(&self) -> String {
+        match &self.kind {
+            Kind::Null => "nothing (null)".into(),
+            Kind::Bool(value) => format!("`{value}`"),
+            Kind::Number(text) => format!("the number {}", shorten(text)),
+            Kind::Text(text) => format!("the text {:?}", shorten(text)),
+            Kind::List(_) => "a list".into(),
+            Kind::Map(_) => "a map".into(),
+        }
+    }
+}
+
+/// A message names what it found; it does not repeat a page of it.
+fn shorten(text: &str) -> String {
+    const KEPT: usize = 40;
+    if text.chars().count() <= KEPT {
+        return text.into();
+    }
+    text.chars().take(KEPT).chain(['…']).collect()
+}

@@ -1,0 +1,180 @@
+//! Reading arguments where they lie.
+//!
+//! The arguments of a call stay JSON text. One pass over it notes where the arguments that a rule asks for stand; what
+//! lies deeper is read when a predicate gets there. Nothing is copied but keys and strings that hold an escape.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use smallvec::SmallVec;
+
+use crate::fold::is_look_alike;
+use crate::truth::Why;
+
+/// One argument that a rule asks for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Slot<'a> {
+    Missing,
+    Found(&'a str),
+    Doubtful(Why),
+}
+
+/// The arguments that a rule asks for, by the index of their name in the rule.
+#[derive(Debug)]
+pub(crate) struct Arguments<'a> {
+    slots: SmallVec<[Slot<'a>; 16]>,
+    doubt: Option<Why>,
+}
+
+impl<'a> Arguments<'a> {
+    /// Finds the arguments called `names`. `properties` are the names that the tool's schema has.
+    pub(crate) fn read<P: AsRef<str>>(text: &'a str, names: &[Box<str>], properties: &[P]) -> Self {
+        let mut slots: SmallVec<[Slot<'a>; 16]> = smallvec::smallvec![Slot::Missing; names.len()];
+        let mut doubt = None;
+        let read = members(text, &mut |key, value| {
+            for (slot, name) in slots.iter_mut().zip(names) {
+                *slot = meet(*slot, name, key, value);
+            }
+            let mut alike = false;
+            for property in properties {
+                if property.as_ref() == key {
+                    return;
+                }
+                alike |= is_look_alike(property.as_ref(), key);
+            }
+            if alike {
+                doubt = Some(Why::PropertyLookAlike);
+            }
+        });
+        if read.is_none() {
+            doubt = Some(Why::Malformed);
+        }
+        Self { slots, doubt }
+    }
+
+    pub(crate) fn slot(&self, index: usize) -> Slot<'a> {
+        match (self.doubt, self.slots.get(index)) {
+            (_, Some(Slot::Doubtful(why))) => Slot::Doubtful(*why),
+            (Some(why), _) => Slot::Doubtful(why),
+            (None, Some(slot)) => *slot,
+            (None, None) => Slot::Missing,
+        }
+    }
+}
+
+/// What is known of `name` after the member `key: value` was seen.
+fn meet<'a>(before: Slot<'a>, name: &str, key: &str, value: &'a str) -> Slot<'a> {
+    if name == key {
+        return match before {
+            Slot::Missing => Slot::Found(value),
+            Slot::Found(_) => Slot::Doubtful(Why::Twice),
+            Slot::Doubtful(_) => before,
+        };
+    }
+    if is_look_alike(name, key) { Slot::Doubtful(Why::LookAlike) } else { before }
+}
+
+/// The member `name` of an object.
+pub(crate) fn member<'a>(object: &'a str, name: &str) -> Slot<'a> {
+    let mut slot = Slot::Missing;
+    match members(object, &mut |key, value| slot = meet(slot, name, key, value)) {
+        Some(()) => slot,
+        None => Slot::Doubtful(Why::Malformed),
+    }
+}
+
+/// The type of a JSON text, with its article.
+pub(crate) fn kind_of(raw: &str) -> &'static str {
+    match raw.as_bytes().first() {
+        Some(b'"') => "a string",
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
+    }
+}
+
+/// The text that a JSON string spells.
+pub(crate) fn decode(raw: &str) -> Option<Cow<'_, str>> {
+    let inside = raw.strip_prefix('"')?.strip_suffix('"')?;
+    if !inside.contains('\\') {
+        return Some(Cow::Borrowed(inside));
+    }
+    serde_json::from_str::<String>(raw).ok().map(Cow::Owned)
+}
+
+/// Shows each member of an object; `None` if the text is none.
+pub(crate) fn members<'a>(object: &'a str, each: &mut dyn FnMut(&str, &'a str)) -> Option<()> {
+    let mut reader = serde_json::Deserializer::from_str(object);
+    reader.deserialize_map(Members(each)).ok()?;
+    reader.end().ok()
+}
+
+/// Shows each element of an array; `None` if the text is none.
+pub(crate) fn elements<'a>(array: &'a str, each: &mut dyn FnMut(&'a str)) -> Option<()> {
+    let mut reader = serde_json::Deserializer::from_str(array);
+    reader.deserialize_seq(Elements(each)).ok()?;
+    reader.end().ok()
+}
+
+struct Members<'f, 'a>(&'f mut dyn FnMut(&str, &'a str));
+
+impl<'a> Visitor<'a> for Members<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut access: A) -> Result<(), A::Error> {
+        while let Some((Key(key), value)) = access.next_entry::<Key<'a>, &'a RawValue>()? {
+            (self.0)(&key, value.get());
+        }
+        Ok(())
+    }
+}
+
+struct Elements<'f, 'a>(&'f mut dyn FnMut(&'a str));
+
+impl<'a> Visitor<'a> for Elements<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut access: A) -> Result<(), A::Error> {
+        while let Some(value) = access.next_element::<&'a RawValue>()? {
+            (self.0)(value.get());
+        }
+        Ok(())
+    }
+}
+
+/// A key, borrowed unless it holds an escape. (`Cow` alone always copies.)
+struct Key<'a>(Cow<'a, str>);
+
+impl<'a> serde::Deserialize<'a> for Key<'a> {
+    fn deserialize<D: serde::Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'a> Visitor<'a> for Read {
+            type Value = Key<'a>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E>(self, key: &'a str) -> Result<Key<'a>, E> {
+                Ok(Key(Cow::Borrowed(key)))
+            }
+
+            fn visit_str<E>(self, key: &str) -> Result<Key<'a>, E> {
+                Ok(Key(Cow::Owned(key.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Read)
+    }
+}

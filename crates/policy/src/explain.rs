@@ -1,0 +1,233 @@
+//! The decision with its reasons.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::arguments::{Arguments, Slot, member};
+use crate::path::Step;
+use crate::predicate::{Predicate, Test, element};
+use crate::truth::Truth;
+use crate::{Call, Judgement, Policy};
+
+/// A decision and what led to it. Serialises to JSON, and prints as an indented tree.
+#[derive(Debug, Serialize)]
+pub struct Explanation {
+    /// What was decided, before limits are reserved.
+    pub outcome: Outcome,
+    /// The rule that denied; empty when allowed.
+    pub rule: String,
+    /// The text for the caller; empty when allowed.
+    pub message: String,
+    /// The policy's file.
+    pub policy: String,
+    /// The policy's digest.
+    pub digest: String,
+    /// Every rule that was looked at, in the order of the decision.
+    pub tree: Vec<Branch>,
+}
+
+/// Allowed or denied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It may pass if its limits can be reserved.
+    Allowed,
+    /// It may not pass.
+    Denied,
+}
+
+/// A rule or a predicate.
+#[derive(Debug, Default, Serialize)]
+pub struct Branch {
+    /// `hide`, `default`, `require`, `deny_if`, `limit`, `all`, `any`, `not` or `test`.
+    pub what: &'static str,
+    /// The rule as a pointer; empty for predicates.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub rule: String,
+    /// A test's path, or the argument that a limit counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// A test's operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub op: Option<&'static str>,
+    /// A test's value in the policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<Box<RawValue>>,
+    /// What the call has at the path, as JSON text cut to a readable length; absent where it has nothing. For a path with
+    /// `[*]`, the list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saw: Option<String>,
+    /// For predicates and their rules: `true`, `false`, `missing` or `unjudged`. For a limit: what it counts.
+    pub gave: String,
+    /// Why it is unjudged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// For rules: `passes` or `denies`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<&'static str>,
+    /// The predicates inside.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Branch>,
+}
+
+impl Policy {
+    /// Decides a call and says why. The decision is that of [`Policy::judge`]; the tree shows every rule of the tool, also
+    /// behind the one that decided.
+    pub fn explain<P: AsRef<str>>(&self, call: &Call<'_, P>) -> Explanation {
+        let mut tree = vec![Branch {
+            what: "hide",
+            rule: "/hide".into(),
+            outcome: Some(passes(!self.hides(call.tool))),
+            gave: self.hides(call.tool).to_string(),
+            ..Branch::default()
+        }];
+        let rule = self.tools.get(call.tool);
+        tree.push(Branch {
+            what: "default",
+            rule: "/default".into(),
+            outcome: Some(passes(rule.is_some() || self.default_allows)),
+            gave: match (rule, self.default_allows) {
+                (Some(_), _) => "a rule names the tool",
+                (None, true) => "allow",
+                (None, false) => "deny",
+            }
+            .into(),
+            ..Branch::default()
+        });
+        if let Some(rule) = rule {
+            let arguments = rule.read(call);
+            for requirement in &rule.require {
+                let truth = requirement.predicate.judge(&arguments);
+                let parts = vec![branch(&requirement.predicate, &arguments)];
+                tree.push(rule_branch(
+                    "require",
+                    &requirement.place.pointer,
+                    truth,
+                    truth == Truth::True,
+                    parts,
+                ));
+            }
+            for clause in &rule.deny_if {
+                let truth = clause.judge(&arguments);
+                let holds = matches!(truth, Truth::False | Truth::Missing(_));
+                let parts = clause.conditions.iter().map(|part| branch(part, &arguments)).collect();
+                tree.push(rule_branch("deny_if", &clause.place.pointer, truth, holds, parts));
+            }
+        }
+        let judgement = self.judge(call);
+        if let Judgement::Allow(due) = &judgement {
+            tree.extend(due.iter().map(|(limit, amount)| Branch {
+                what: "limit",
+                rule: limit.pointer().into(),
+                path: limit.amount.as_ref().map(ToString::to_string),
+                gave: format!("{amount} of {} a {} on {}", limit.max, limit.window, limit.counter),
+                ..Branch::default()
+            }));
+        }
+        let (outcome, rule, message) = match judgement {
+            Judgement::Allow(_) => (Outcome::Allowed, String::new(), String::new()),
+            Judgement::Deny(denial) => (Outcome::Denied, denial.rule.to_owned(), denial.message.into_owned()),
+        };
+        Explanation { outcome, rule, message, policy: self.file().into(), digest: self.digest.clone(), tree }
+    }
+}
+
+fn passes(holds: bool) -> &'static str {
+    if holds { "passes" } else { "denies" }
+}
+
+fn rule_branch(
+    what: &'static str,
+    pointer: &str,
+    truth: Truth<'_>,
+    holds: bool,
+    parts: Vec<Branch>,
+) -> Branch {
+    let outcome = Some(passes(holds));
+    Branch { what, rule: pointer.into(), gave: truth.word().into(), outcome, parts, ..Branch::default() }
+}
+
+fn branch(predicate: &Predicate, arguments: &Arguments<'_>) -> Branch {
+    let truth = predicate.judge(arguments);
+    let gave = truth.word().to_owned();
+    let inside = |parts: &[Predicate]| parts.iter().map(|part| branch(part, arguments)).collect();
+    match predicate {
+        Predicate::All(parts) => Branch { what: "all", gave, parts: inside(parts), ..Branch::default() },
+        Predicate::Any(parts) => Branch { what: "any", gave, parts: inside(parts), ..Branch::default() },
+        Predicate::Not(part) => {
+            Branch { what: "not", gave, parts: vec![branch(part, arguments)], ..Branch::default() }
+        }
+        Predicate::Test(test) => Branch {
+            what: "test",
+            path: Some(test.path.to_string()),
+            op: Some(test.op),
+            value: Some(test.value.clone()),
+            saw: saw(test, arguments),
+            gave,
+            why: match truth {
+                Truth::Unjudged(_, why) => Some(why.to_string()),
+                _ => None,
+            },
+            ..Branch::default()
+        },
+    }
+}
+
+fn saw(test: &Test, arguments: &Arguments<'_>) -> Option<String> {
+    const SHOWN: usize = 120;
+    let mut slot = arguments.slot(test.slot);
+    for step in &test.path.steps {
+        slot = match (slot, step) {
+            (Slot::Found(raw), Step::Key(name)) if raw.starts_with('{') => member(raw, name),
+            (Slot::Found(raw), Step::Index(index)) if raw.starts_with('[') => element(raw, *index),
+            (other, _) => {
+                slot = other;
+                break;
+            }
+        };
+    }
+    match slot {
+        Slot::Found(raw) if raw.chars().count() > SHOWN => {
+            Some(raw.chars().take(SHOWN).chain(['…']).collect())
+        }
+        Slot::Found(raw) => Some(raw.into()),
+        Slot::Missing | Slot::Doubtful(_) => None,
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.outcome {
+            Outcome::Allowed => write!(f, "allowed")?,
+            Outcome::Denied => write!(f, "denied by {}: {}", self.rule, self.message)?,
+        }
+        writeln!(f, "\npolicy {} ({})", self.policy, self.digest.get(..12).unwrap_or_default())?;
+        self.tree.iter().try_for_each(|branch| branch.print(f, 1))
+    }
+}
+
+impl Branch {
+    fn print(&self, f: &mut fmt::Formatter<'_>, depth: usize) -> fmt::Result {
+        write!(f, "{:1$}", "", depth * 2)?;
+        match (&self.path, self.op, &self.value) {
+            (Some(path), Some(op), Some(value)) => {
+                write!(f, "{path} {op} {value}: {}", self.gave)?;
+                if let Some(saw) = &self.saw {
+                    write!(f, ", saw {saw}")?;
+                }
+            }
+            _ if self.rule.is_empty() => write!(f, "{}: {}", self.what, self.gave)?,
+            _ => write!(f, "{}: {}", self.rule, self.gave)?,
+        }
+        if let Some(why) = &self.why {
+            write!(f, " ({why})")?;
+        }
+        match self.outcome {
+            Some(outcome) => writeln!(f, " → {outcome}")?,
+            None => writeln!(f)?,
+        }
+        self.parts.iter().try_for_each(|part| part.print(f, depth + 1))
+    }
+}

@@ -1,0 +1,75 @@
+//! The eleven operators.
+
+use regex::Regex;
+
+use crate::Decimal;
+use crate::arguments::{decode, elements, kind_of};
+use crate::literal::{Equal, Literal, one_of};
+use crate::truth::Why;
+
+/// An operator with its value. `neq` and `not_in` are the negations of `eq` and `in`: what those cannot judge, these
+/// cannot either.
+#[derive(Debug)]
+pub(crate) enum Operator {
+    Eq(Literal),
+    Neq(Literal),
+    In(Vec<Literal>),
+    NotIn(Vec<Literal>),
+    Lt(Decimal),
+    Lte(Decimal),
+    Gt(Decimal),
+    Gte(Decimal),
+    Regex(Regex),
+    Contains(Literal),
+    Exists(bool),
+}
+
+impl Operator {
+    /// Judges a value that is there and not null.
+    pub(crate) fn judge(&self, raw: &str) -> Equal {
+        match self {
+            Self::Eq(value) => value.equals(raw),
+            Self::Neq(value) => value.equals(raw).map(|equal| !equal),
+            Self::In(values) => one_of(values.iter().map(|value| value.equals(raw))),
+            Self::NotIn(values) => one_of(values.iter().map(|value| value.equals(raw))).map(|equal| !equal),
+            Self::Lt(bound) => number(raw).map(|number| number < *bound),
+            Self::Lte(bound) => number(raw).map(|number| number <= *bound),
+            Self::Gt(bound) => number(raw).map(|number| number > *bound),
+            Self::Gte(bound) => number(raw).map(|number| number >= *bound),
+            Self::Regex(regex) => Ok(regex.is_match(&string(raw)?)),
+            Self::Contains(value) => contains(value, raw),
+            Self::Exists(wanted) => Ok(*wanted),
+        }
+    }
+}
+
+/// A number to be compared or counted.
+pub(crate) fn number(raw: &str) -> Result<Decimal, Why> {
+    match kind_of(raw) {
+        "a number" => raw.parse().map_err(|_| Why::Number),
+        "null" => Err(Why::Null),
+        found => Err(Why::Type { expected: "a number", found }),
+    }
+}
+
+fn string(raw: &str) -> Result<std::borrow::Cow<'_, str>, Why> {
+    match kind_of(raw) {
+        "a string" => decode(raw).ok_or(Why::Malformed),
+        found => Err(Why::Type { expected: "a string", found }),
+    }
+}
+
+/// A part of a string, or an element of an array.
+fn contains(value: &Literal, raw: &str) -> Equal {
+    match (kind_of(raw), value) {
+        ("a string", Literal::Text(part)) => Ok(string(raw)?.contains(&**part)),
+        ("an array", _) => {
+            let mut sum = Ok(false);
+            let read = elements(raw, &mut |element| sum = one_of([sum, value.equals(element)].into_iter()));
+            read.ok_or(Why::Malformed)?;
+            sum
+        }
+        ("a string", _) => Err(Why::Type { expected: "an array", found: "a string" }),
+        (found, _) => Err(Why::Type { expected: "a string or an array", found }),
+    }
+}

@@ -1,0 +1,76 @@
+//! What a call is charged.
+
+use portcullis_policy::{Call, Judgement, Refund, Window};
+
+use crate::{decide, message, policy, read};
+
+fn due(policy: &portcullis_policy::Policy, tool: &str, arguments: &str) -> Vec<String> {
+    match policy.judge::<&str>(&Call { tool, arguments, properties: &[] }) {
+        Judgement::Allow(due) => due
+            .iter()
+            .map(|(limit, amount)| format!("{} {amount}/{} {}", limit.counter, limit.max, limit.window))
+            .collect(),
+        Judgement::Deny(denial) => vec![format!("denied by {}", denial.rule)],
+    }
+}
+
+#[test]
+fn limits_of_all_tools_and_of_the_tool_are_due_together() {
+    let policy = read(
+        "version: \"1\"
+default: allow
+all_tools: { limits: [{ counter: all, window: minute, max: 60, scope: grant }] }
+tools:
+  pay:
+    limits:
+      - { counter: money, window: day, max: 99.50, scope: grant, amount: args.price.total, refund: on_error }
+      - { counter: pay.rate, window: hour, max: 5, scope: grant }",
+    );
+    assert_eq!(due(&policy, "other", "{}"), ["all 1/60 minute"]);
+    assert_eq!(
+        due(&policy, "pay", r#"{"price":{"total":12.34}}"#),
+        ["all 1/60 minute", "money 12.34/99.5 day", "pay.rate 1/5 hour"]
+    );
+    assert_eq!(policy.counters(), ["all", "money", "pay.rate"]);
+    let pointers: Vec<_> =
+        policy.limits().map(|limit| (limit.pointer(), limit.refund, limit.window)).collect();
+    assert_eq!(
+        pointers,
+        [
+            ("/all_tools/limits/0", Refund::Never, Window::Minute),
+            ("/tools/pay/limits/0", Refund::OnError, Window::Day),
+            ("/tools/pay/limits/1", Refund::Never, Window::Hour),
+        ]
+    );
+}
+
+#[test]
+fn an_amount_that_cannot_be_counted_denies() {
+    let policy =
+        policy("    limits: [{ counter: c, window: day, max: 100, scope: grant, amount: 'args.a.n' }]");
+    for arguments in [
+        "{}",
+        r#"{"a":{}}"#,
+        r#"{"a":5}"#,
+        r#"{"a":"{\"n\":5}"}"#,
+        r#"{"a":{"n":null}}"#,
+        r#"{"a":{"n":"5"}}"#,
+        r#"{"a":{"n":-0.01}}"#,
+        r#"{"a":{"n":1e999}}"#,
+        r#"{"a":{"N":5}}"#,
+        r#"{"a":{"n":1,"n":5}}"#,
+        "[]",
+    ] {
+        assert_eq!(decide(&policy, arguments), "/tools/t/limits/0", "{arguments}");
+    }
+    assert_eq!(
+        message(&policy, r#"{"a":{"n":-1}}"#),
+        "t is denied by /tools/t/limits/0: args.a.n is negative."
+    );
+    assert_eq!(decide(&policy, r#"{"a":{"n":0}}"#), "allowed");
+    assert_eq!(
+        decide(&policy, r#"{"a":{"n":1e3}}"#),
+        "allowed",
+        "whether the counter has room is the gate's to say"
+    );
+}

@@ -1,0 +1,54 @@
+//! The language as its users meet it: through the crate's public face.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod against;
+mod decisions;
+mod differential;
+mod documentation;
+mod explanations;
+mod limits;
+mod mistakes;
+mod operators;
+mod properties;
+mod published;
+
+use portcullis_policy::{Call, Judgement, Policy};
+
+/// A policy for the tool `t` from the YAML of its rule, indented by four.
+fn policy(rule: &str) -> Policy {
+    read(&format!("version: \"1\"\ndefault: deny\ntools:\n  t:\n{rule}\n"))
+}
+
+fn read(text: &str) -> Policy {
+    Policy::parse("policy.yaml", text).unwrap_or_else(|problems| panic!("{problems}\n{text}"))
+}
+
+/// The rule that denied a call of `t`, or `allowed`.
+fn decide(policy: &Policy, arguments: &str) -> String {
+    decide_tool(policy, "t", arguments, &[])
+}
+
+fn decide_tool(policy: &Policy, tool: &str, arguments: &str, properties: &[&str]) -> String {
+    let call = Call { tool, arguments, properties };
+    let explained = policy.explain(&call);
+    match policy.judge(&call) {
+        Judgement::Allow(_) => {
+            assert_eq!(explained.rule, "");
+            "allowed".into()
+        }
+        Judgement::Deny(denial) => {
+            assert_eq!(
+                (explained.rule.as_str(), explained.message),
+                (denial.rule, denial.message.into_owned())
+            );
+            denial.rule.into()
+        }
+    }
+}
+
+fn message(policy: &Policy, arguments: &str) -> String {
+    match policy.judge::<&str>(&Call { tool: "t", arguments, properties: &[] }) {
+        Judgement::Allow(_) => "allowed".into(),
+        Judgement::Deny(denial) => denial.message.into_owned(),
+    }
+}
