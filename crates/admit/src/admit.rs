@@ -1,10 +1,10 @@
 //! Judge, reserve, record, and only then a permit.
 
+use crate::Principal;
 use crate::limits::{Counters, Draw, Reserved};
 use crate::permit::{Message, Permit};
 use crate::rules::{InForce, Rules};
 use crate::ticket::Ticket;
-use crate::Principal;
 use arc_swap::ArcSwap;
 use data_encoding::HEXLOWER;
 use portcullis_ledger::{Draft, Failure, Kind, Ledger, Outcome};
@@ -12,6 +12,8 @@ use portcullis_policy::{Call, Judgement};
 use portcullis_wire::Id;
 use serde_json::value::RawValue;
 use std::sync::Arc;
+
+const DECISION: Draft<'static> = Draft::of(Kind::Decision);
 
 /// The judge. Clones share everything.
 #[derive(Debug, Clone)]
@@ -222,31 +224,79 @@ impl Admit {
                     ..draft
                 };
                 // A denial sends nothing out, so it need not be on the disk before it is answered.
-                let row = self.0.ledger.append(row.write(), Vec::new(), portcullis_ledger::Keep::Process).await.ok();
+                let row = self
+                    .0
+                    .ledger
+                    .append(row.write(), Vec::new(), portcullis_ledger::Keep::Process)
+                    .await
+                    .ok();
                 Err(Denied { answer, rule, message, row, retry_after_ms })
             }
         }
     }
 
     /// Records a request that was not acceptable at all.
-    pub async fn refused(&self, who: &Principal, upstream: Option<&str>, request: Option<&Id>, message: &str) {
+    pub async fn refused(
+        &self,
+        who: &Principal,
+        upstream: Option<&str>,
+        request: Option<&Id>,
+        message: &str,
+    ) {
+        let draft =
+            Draft { upstream, outcome: Some(Outcome::Refused), rule: Some("(malformed)"), ..DECISION };
+        self.record(who, request, message, draft).await;
+    }
+
+    /// Records a request for something that no upstream has.
+    pub async fn unknown(&self, who: &Principal, method: &str, name: &str, request: &Id, message: &str) {
+        let (method, rule) = match method {
+            "tools/call" => (None, "(unknown tool)"),
+            other => (Some(other), "(unknown)"),
+        };
+        let draft =
+            Draft { method, tool: Some(name), outcome: Some(Outcome::Denied), rule: Some(rule), ..DECISION };
+        self.record(who, Some(request), message, draft).await;
+    }
+
+    /// Records a request whose upstream cannot be used at present.
+    pub async fn unavailable(
+        &self,
+        who: &Principal,
+        upstream: &str,
+        name: &str,
+        request: &Id,
+        message: &str,
+    ) {
+        let draft = Draft {
+            upstream: Some(upstream),
+            tool: (!name.is_empty()).then_some(name),
+            outcome: Some(Outcome::Error),
+            rule: Some("(upstream down)"),
+            ..DECISION
+        };
+        self.record(who, Some(request), message, draft).await;
+    }
+
+    async fn record(&self, who: &Principal, request: Option<&Id>, message: &str, draft: Draft<'_>) {
         let request = request.map(Id::to_json);
         let draft = Draft {
             grant: Some(who.name()),
             client: (!who.client.is_empty()).then_some(&*who.client),
-            upstream,
             request: request.as_deref(),
-            outcome: Some(Outcome::Refused),
-            rule: Some("(malformed)"),
             message: Some(message),
-            ..Draft::of(Kind::Decision)
+            ..draft
         };
         // Where it cannot be written nothing passes anyway, and the writer has said so.
         let _ = self.0.ledger.append(draft.write(), Vec::new(), portcullis_ledger::Keep::Process).await;
     }
 
     /// Gives reservations back. The counters' rows travel with the row that the caller writes.
-    pub(crate) fn give_back(&self, reserved: &[Reserved], only_on_error: bool) -> Vec<portcullis_ledger::CounterRow> {
+    pub(crate) fn give_back(
+        &self,
+        reserved: &[Reserved],
+        only_on_error: bool,
+    ) -> Vec<portcullis_ledger::CounterRow> {
         if reserved.is_empty() { Vec::new() } else { self.0.counters.refund(reserved, only_on_error) }
     }
 }

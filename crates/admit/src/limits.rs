@@ -60,10 +60,9 @@ impl Counters {
     pub(crate) fn new(rows: Vec<CounterRow>) -> Result<Self, String> {
         let mut table = HashMap::new();
         for row in rows {
-            let used = row
-                .used
-                .parse()
-                .map_err(|_| format!("the counter {} holds `{}`, which is no number", row.key.counter, row.used))?;
+            let used = row.used.parse().map_err(|_| {
+                format!("the counter {} holds `{}`, which is no number", row.key.counter, row.used)
+            })?;
             table.insert(row.key, State { window_start: row.window_start, used, version: row.version });
         }
         Ok(Self { table: Mutex::new(table) })

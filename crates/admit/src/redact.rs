@@ -102,7 +102,10 @@ mod tests {
 
     #[test]
     fn secrets_go_by_the_name_of_the_member_and_by_their_own_shape() {
-        assert_eq!(kept(r#"{"db":{"Password":"x","port":1}}"#), r#"{"db":{"Password":"[redacted]","port":1}}"#);
+        assert_eq!(
+            kept(r#"{"db":{"Password":"x","port":1}}"#),
+            r#"{"db":{"Password":"[redacted]","port":1}}"#
+        );
         assert_eq!(kept(r#"{"apiKey":["a","b"]}"#), r#"{"apiKey":"[redacted]"}"#);
         assert_eq!(kept(r#"{"\u0074oken":"x"}"#), r#"{"token":"[redacted]"}"#);
         for secret in [

@@ -1,8 +1,8 @@
 //! What stays of a call that passed: enough to record its end, and to go on with it.
 
+use crate::Admit;
 use crate::limits::Reserved;
 use crate::permit::{Message, Permit};
-use crate::Admit;
 use data_encoding::HEXLOWER;
 use portcullis_ledger::{Draft, Kind, Outcome};
 use portcullis_wire::text;
@@ -64,11 +64,13 @@ impl Ticket {
     pub fn again(&self, message: Message) -> Option<Permit> {
         let peek = message.envelope.peek();
         let arguments = peek.arguments.map_or("{}", RawValue::get);
-        let same_arguments = HEXLOWER.encode(blake3::hash(arguments.as_bytes()).as_bytes()) == self.about.digest;
+        let same_arguments =
+            HEXLOWER.encode(blake3::hash(arguments.as_bytes()).as_bytes()) == self.about.digest;
         let method = message.envelope.method()?;
         let same_method = method == self.about.method.as_deref().unwrap_or("tools/call");
         let named = peek.name.or(peek.uri).and_then(|raw| text(raw.get())).unwrap_or_default();
-        let same_name = named == self.about.name || !matches!(method, "tools/call" | "prompts/get" | "resources/read");
+        let same_name =
+            named == self.about.name || !matches!(method, "tools/call" | "prompts/get" | "resources/read");
         (same_arguments && same_method && same_name).then(|| Permit::new(message))
     }
 
@@ -81,7 +83,9 @@ impl Ticket {
         self.closed = true;
         let (outcome, message, counters) = match end {
             End::Answered { error: false } => (Outcome::Allowed, None, Vec::new()),
-            End::Answered { error: true } => (Outcome::Error, None, self.admit.give_back(&self.reserved, true)),
+            End::Answered { error: true } => {
+                (Outcome::Error, None, self.admit.give_back(&self.reserved, true))
+            }
             End::NotReached(why) => (Outcome::Error, Some(why), self.admit.give_back(&self.reserved, false)),
             End::Broken(why) => (Outcome::Error, Some(why), Vec::new()),
             End::Cancelled(why) => (Outcome::Cancelled, Some(why), Vec::new()),

@@ -236,7 +236,13 @@ impl Call {
     }
 
     /// Passes one thing on. Gives the end where it was the answer.
-    async fn pass(&mut self, heard: Heard, reply: &mut Reply, ticket: &Ticket, deadline: Instant) -> Option<End> {
+    async fn pass(
+        &mut self,
+        heard: Heard,
+        reply: &mut Reply,
+        ticket: &Ticket,
+        deadline: Instant,
+    ) -> Option<End> {
         let resumable = self.resumes_itself();
         let event = |data| Event {
             name: String::new(),
@@ -332,7 +338,8 @@ impl Call {
                 return Some(End::Broken(why));
             }
         };
-        let next = Message { envelope: inputs.retry(&self.message.envelope, &answers), ..self.message.clone() };
+        let next =
+            Message { envelope: inputs.retry(&self.message.envelope, &answers), ..self.message.clone() };
         let Some(permit) = ticket.again(next) else {
             return Some(self.broken("the call changed while it was judged").await);
         };
@@ -364,7 +371,12 @@ impl Call {
             let answer = Envelope::reply(answer).map_err(|refused| refused.message)?;
             match answer.result() {
                 Some(result) => answers.push((key.clone(), result.to_owned())),
-                None => return Err(format!("the client refused {method}: {}", answer.error().unwrap_or_default())),
+                None => {
+                    return Err(format!(
+                        "the client refused {method}: {}",
+                        answer.error().unwrap_or_default()
+                    ));
+                }
             }
         }
         Ok(mrtr::answers_json(&answers))
@@ -446,12 +458,14 @@ impl Call {
     }
 
     async fn broken(&mut self, why: &str) -> End {
-        self.fail(StatusCode::OK, UPSTREAM_FAILED, &format!("upstream `{}`: {why}", self.upstream.name())).await;
+        self.fail(StatusCode::OK, UPSTREAM_FAILED, &format!("upstream `{}`: {why}", self.upstream.name()))
+            .await;
         End::Broken(why.to_owned())
     }
 
     async fn not_reached(&mut self, why: &str) -> End {
-        self.fail(StatusCode::OK, UPSTREAM_FAILED, &format!("upstream `{}`: {why}", self.upstream.name())).await;
+        self.fail(StatusCode::OK, UPSTREAM_FAILED, &format!("upstream `{}`: {why}", self.upstream.name()))
+            .await;
         End::NotReached(why.to_owned())
     }
 

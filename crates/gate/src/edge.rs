@@ -32,7 +32,10 @@ pub(crate) fn check_host_and_origin(options: &Options, uri: &Uri, headers: &Head
         let origin = origin.to_str().unwrap_or_default();
         let same = origin.split_once("://").is_some_and(|(_, from)| from.eq_ignore_ascii_case(host));
         if !same {
-            return Err(plain(StatusCode::FORBIDDEN, "requests from web pages of another origin are refused"));
+            return Err(plain(
+                StatusCode::FORBIDDEN,
+                "requests from web pages of another origin are refused",
+            ));
         }
     }
     Ok(())
@@ -162,7 +165,9 @@ pub(crate) fn check_modern(headers: &HeaderMap, message: &Envelope) -> Result<()
     if found != Some(method) && message.kind() == Kind::Request {
         return Err(mismatch(match found {
             None => "Mcp-Method header is missing".into(),
-            Some(found) => format!("Mcp-Method header `{}` does not match the body's `{method}`", found.escape_default()),
+            Some(found) => {
+                format!("Mcp-Method header `{}` does not match the body's `{method}`", found.escape_default())
+            }
         }));
     }
     let named = match method {

@@ -1,10 +1,14 @@
 //! The gate: what every request needs at hand.
 
+use crate::asker::Asker;
+use crate::call::About;
 use crate::grants::Grants;
+use crate::names::Names;
 use crate::session::{Session, SessionLimits, Sessions};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use portcullis_admit::Admit;
+use portcullis_catalogue::ListKind;
 use portcullis_ledger::{Grant, Ledger};
 use portcullis_runs::{Caller, Runs};
 use portcullis_upstreams::{Link, Upstream};
@@ -50,6 +54,7 @@ pub struct Gate {
     pub(crate) sessions: Sessions,
     pub(crate) pool: Pool,
     pub(crate) parked: Mutex<HashMap<String, crate::mrtr::Parked>>,
+    pub(crate) listeners: crate::streams::Listeners,
     options: ArcSwap<Options>,
     grants: ArcSwap<Grants>,
     upstreams: ArcSwap<Upstreams>,
@@ -68,6 +73,7 @@ impl Gate {
             sessions: Sessions::default(),
             pool: Pool::default(),
             parked: Mutex::default(),
+            listeners: crate::streams::Listeners::default(),
             options: ArcSwap::from_pointee(options),
             grants: ArcSwap::from_pointee(grants),
             upstreams: ArcSwap::default(),
@@ -153,6 +159,14 @@ impl Gate {
         self.upstreams.load().get(name).cloned()
     }
 
+    /// Puts other rules in force; clients hear where that changes what they see.
+    pub fn set_rules(&self, rules: portcullis_admit::Rules) {
+        self.admit.set_rules(rules);
+        for upstream in self.upstreams.load().values() {
+            upstream.look_again();
+        }
+    }
+
     /// Replaces the upstreams; those that are gone end after their calls in flight were told to stop. Gives
     /// the new ones' watchers a start.
     pub async fn set_upstreams(self: &Arc<Self>, upstreams: Upstreams) {
@@ -222,12 +236,31 @@ impl Gate {
         }
     }
 
+    /// The name under which a client asked for a tool.
+    pub(crate) fn shown_name(&self, asker: &Asker, upstream: &Upstream, about: &About) -> String {
+        let (About::Tool(_, name) | About::UnknownTool(name) | About::Other(name)) = about;
+        if !asker.aggregated() {
+            return name.clone();
+        }
+        let lists = upstream.known_lists(ListKind::Tools);
+        let exposed = lists.iter().find_map(|list| {
+            let place = list.items().iter().position(|item| item.key() == name)?;
+            Some(Names::of(upstream.name(), list).at(place).to_owned())
+        });
+        exposed.unwrap_or_else(|| format!("{}__{name}", upstream.name()))
+    }
+
     /// Ends everything: sessions, links, upstreams.
     pub async fn shut_down(self: &Arc<Self>) {
+        crate::streams::end_listeners(self);
         for run in self.runs.list() {
             run.stop("the gate is stopping");
         }
-        self.end_sessions(self.sessions.sweep(&self.options.load().sessions, |_| true), "the gate is stopping").await;
+        self.end_sessions(
+            self.sessions.sweep(&self.options.load().sessions, |_| true),
+            "the gate is stopping",
+        )
+        .await;
         self.set_upstreams(Upstreams::new()).await;
     }
 }

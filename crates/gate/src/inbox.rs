@@ -31,7 +31,9 @@ impl SessionInbox {
 
 impl Inbox for SessionInbox {
     fn notice(&self, _: &Arc<Link>, notice: Envelope) {
-        let (Some(session), Some(upstream)) = (self.session.upgrade(), self.upstream.upgrade()) else { return };
+        let (Some(session), Some(upstream)) = (self.session.upgrade(), self.upstream.upgrade()) else {
+            return;
+        };
         if let Some(kind) = crate::changes::kind_of(&notice) {
             upstream.list_changed(kind);
             return;

@@ -1,11 +1,11 @@
 //! The way through.
 //!
-//! A request is data that never turns back: bytes become one strict message at the edge ([`edge`]), get an
-//! identity and a session, are resolved to one upstream and its own names ([`target`]), take a link
-//! ([`links`]), and become a [`call`], which is judged, sent, passed back and recorded. What the gate answers
-//! by itself (opening, lists, subscriptions) is in [`hello`], [`listing`] and [`streams`].
+//! A request is data that never turns back: bytes become one strict message at the edge (`edge`), get an
+//! identity and a session, are resolved to one upstream and its own names (`target`), take a link
+//! (`links`), and become a `call`, which is judged, sent, passed back and recorded. What the gate answers
+//! by itself (opening, lists, subscriptions) is in `hello`, `listing` and `streams`.
 //!
-//! [`Gate::handle`] takes one HTTP request from anywhere: the listener of [`serve`], or the control socket.
+//! [`Gate::handle`] takes one HTTP request from anywhere: the listener of [`serve()`], or the control socket.
 
 mod answer;
 mod asker;
@@ -14,6 +14,7 @@ mod call;
 mod changes;
 mod edge;
 mod endpoint;
+mod forward;
 mod gate;
 mod grants;
 mod headers;

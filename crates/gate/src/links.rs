@@ -17,7 +17,11 @@ pub(crate) struct Chosen {
 
 /// The link for a request: the session's own one, the sessionless new era, or a pooled session of the old era
 /// for a client of the new one.
-pub(crate) async fn choose(gate: &Arc<Gate>, asker: &Asker, upstream: &Arc<Upstream>) -> Result<Chosen, Unavailable> {
+pub(crate) async fn choose(
+    gate: &Arc<Gate>,
+    asker: &Asker,
+    upstream: &Arc<Upstream>,
+) -> Result<Chosen, Unavailable> {
     match &asker.session {
         Some(session) => {
             let mut links = session.links.lock().await;
@@ -37,6 +41,7 @@ pub(crate) async fn choose(gate: &Arc<Gate>, asker: &Asker, upstream: &Arc<Upstr
             };
             let link = upstream.link_for(&need).await?;
             links.insert(upstream.name().clone(), link.clone());
+            crate::streams::attach(session, upstream, &link);
             Ok(Chosen { link, pooled: None })
         }
         None => {
@@ -46,7 +51,11 @@ pub(crate) async fn choose(gate: &Arc<Gate>, asker: &Asker, upstream: &Arc<Upstr
             }
             let offered = offered(gate, asker, upstream, &asker.capabilities);
             let grant = asker.principal.name();
-            let key = PoolKey { grant: grant.to_owned(), upstream: upstream.name().clone(), offered: offered.clone() };
+            let key = PoolKey {
+                grant: grant.to_owned(),
+                upstream: upstream.name().clone(),
+                offered: offered.clone(),
+            };
             let need = Need {
                 grant,
                 offered: &offered,
@@ -90,4 +99,18 @@ pub(crate) fn offered(gate: &Gate, asker: &Asker, upstream: &Upstream, declared:
         Roots::None => drop(capabilities.remove("roots")),
     }
     Value::Object(capabilities).to_string()
+}
+
+/// What of a client's capabilities any upstream may be offered for one request.
+pub(crate) fn routable(declared: &str) -> String {
+    let mut capabilities: Map<String, Value> = serde_json::from_str(declared).unwrap_or_default();
+    capabilities.retain(|name, _| matches!(name.as_str(), "sampling" | "elicitation"));
+    Value::Object(capabilities).to_string()
+}
+
+/// Whether the one upstream of a route is spoken to in the old era.
+pub(crate) async fn speaks_old(gate: &Arc<Gate>, asker: &Asker) -> bool {
+    let crate::session::Route::One(name) = &asker.route else { return false };
+    let Some(upstream) = gate.upstream(name) else { return false };
+    choose(gate, asker, &upstream).await.is_ok_and(|chosen| chosen.link.era() == Era::Old)
 }

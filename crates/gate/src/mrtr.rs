@@ -40,8 +40,9 @@ pub(crate) struct Inputs {
 impl Inputs {
     pub(crate) fn of(message: &Envelope) -> Self {
         let result = message.result().unwrap_or("{}");
-        let all: BTreeMap<String, &RawValue> =
-            member(result, "inputRequests").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
+        let all: BTreeMap<String, &RawValue> = member(result, "inputRequests")
+            .and_then(|raw| serde_json::from_str(raw).ok())
+            .unwrap_or_default();
         let requests = all
             .into_iter()
             .filter_map(|(key, raw)| {
@@ -120,7 +121,8 @@ impl Call {
             wake,
         };
         self.gate.parked.lock().insert(handle.clone(), parked);
-        let params: Value = message.params().and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or(json!({}));
+        let params: Value =
+            message.params().and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or(json!({}));
         let result = json!({
             "resultType": "input_required",
             "inputRequests": { KEY: { "method": method, "params": params } },

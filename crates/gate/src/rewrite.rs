@@ -93,7 +93,9 @@ fn uris_of(result: &str) -> Vec<&str> {
     for block in blocks {
         match member(block, "type").and_then(text).as_deref() {
             Some("resource_link") => found.extend(member(block, "uri")),
-            Some("resource") => found.extend(member(block, "resource").and_then(|inner| member(inner, "uri"))),
+            Some("resource") => {
+                found.extend(member(block, "resource").and_then(|inner| member(inner, "uri")))
+            }
             _ => {}
         }
     }
@@ -155,7 +157,9 @@ pub(crate) fn with_meta(message: &Envelope, members: &[(&str, &str)]) -> Envelop
 
 /// Puts members into `params` in place of what is there under their names.
 pub(crate) fn with_params(message: &Envelope, members: &[(&str, &str)]) -> Envelope {
-    let (Some(params), Some(span)) = (message.params(), message.params_span()) else { return message.clone() };
+    let (Some(params), Some(span)) = (message.params(), message.params_span()) else {
+        return message.clone();
+    };
     let mut splice = Splice::new(message.bytes());
     for (name, value) in members {
         match member(params, name) {
@@ -175,18 +179,27 @@ mod tests {
     }
 
     fn known(prefix: Option<&str>) -> Known {
-        Known { id: Id::Text("c".into()), progress: Some("\"tok\"".into()), prefix: prefix.map(str::to_owned) }
+        Known {
+            id: Id::Text("c".into()),
+            progress: Some("\"tok\"".into()),
+            prefix: prefix.map(str::to_owned),
+        }
     }
 
     #[test]
     fn a_response_changes_in_its_id_alone() {
         let message = read(r#"{"jsonrpc":"2.0","result":{"x":1.0,"uri":"a"},"id":7, "vendor":[]}"#);
-        assert_eq!(known(None).response(&message), r#"{"jsonrpc":"2.0","result":{"x":1.0,"uri":"a"},"id":"c", "vendor":[]}"#);
+        assert_eq!(
+            known(None).response(&message),
+            r#"{"jsonrpc":"2.0","result":{"x":1.0,"uri":"a"},"id":"c", "vendor":[]}"#
+        );
     }
 
     #[test]
     fn progress_carries_the_clients_own_token_or_is_not_passed() {
-        let message = read(r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":7,"progress":1}}"#);
+        let message = read(
+            r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":7,"progress":1}}"#,
+        );
         assert!(known(None).notice(&message).unwrap().windows(5).any(|part| part == b"\"tok\""));
         assert!(Known { progress: None, ..known(None) }.notice(&message).is_none());
     }
@@ -209,9 +222,15 @@ mod tests {
         let without = read(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
         assert_eq!(with_meta(&without, &[("k", "1")]).params(), Some(r#"{"_meta":{"k":1}}"#));
         let with = read(r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"k":2},"a":1}}"#);
-        assert_eq!(with_meta(&with, &[("k", "1"), ("l", "3")]).params(), Some(r#"{"_meta":{"l":3,"k":2},"a":1}"#));
+        assert_eq!(
+            with_meta(&with, &[("k", "1"), ("l", "3")]).params(),
+            Some(r#"{"_meta":{"l":3,"k":2},"a":1}"#)
+        );
         let plain = read(r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{}}"#);
         assert_eq!(with_meta(&plain, &[("k", "1")]).params(), Some(r#"{"_meta":{"k":1}}"#));
-        assert_eq!(with_params(&with, &[("a", "9"), ("b", "8")]).params(), Some(r#"{"b":8,"_meta":{"k":2},"a":9}"#));
+        assert_eq!(
+            with_params(&with, &[("a", "9"), ("b", "8")]).params(),
+            Some(r#"{"b":8,"_meta":{"k":2},"a":9}"#)
+        );
     }
 }

@@ -1,9 +1,9 @@
 //! Sessions of the old era.
 
+use crate::rewrite::Known;
 use bytes::Bytes;
 use data_encoding::BASE32_NOPAD;
 use parking_lot::Mutex;
-use crate::rewrite::Known;
 use portcullis_admit::End;
 use portcullis_runs::Caller;
 use portcullis_upstreams::Link;
@@ -154,6 +154,11 @@ impl Session {
         let number = out.streams;
         out.stream = Some((number, sender));
         number
+    }
+
+    /// The client's own stream, where it is open.
+    pub fn own_stream(&self) -> Option<mpsc::Sender<Bytes>> {
+        self.out.lock().stream.as_ref().map(|(_, stream)| stream.clone())
     }
 
     /// The stream of that number has ended.

@@ -48,7 +48,8 @@ pub(crate) fn named(message: &Envelope) -> Cow<'_, str> {
         "tools/call" | "prompts/get" => peek.name,
         "resources/read" | "resources/subscribe" | "resources/unsubscribe" => peek.uri,
         "completion/complete" => {
-            let part = peek.reference.and_then(|raw| member(raw.get(), "name").or_else(|| member(raw.get(), "uri")));
+            let part =
+                peek.reference.and_then(|raw| member(raw.get(), "name").or_else(|| member(raw.get(), "uri")));
             return part.and_then(text).map_or(Cow::Borrowed(""), |name| Cow::Owned(name.into_owned()));
         }
         _ => None,
@@ -104,7 +105,9 @@ fn own_name(upstream: &Upstream, kind: ListKind, exposed: &str, rest: &str) -> S
         return rest.to_owned();
     }
     for list in lists {
-        if let Some(item) = Names::of(upstream.name(), &list).find(exposed).and_then(|place| list.items().get(place)) {
+        if let Some(item) =
+            Names::of(upstream.name(), &list).find(exposed).and_then(|place| list.items().get(place))
+        {
             return item.key().to_owned();
         }
     }

@@ -91,6 +91,12 @@ impl Runs {
         }
     }
 
+    /// How many calls are in flight.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.lock().by_request.len()
+    }
+
     /// All calls in flight, oldest first.
     #[must_use]
     pub fn list(&self) -> Vec<Arc<Run>> {

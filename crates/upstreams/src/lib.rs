@@ -30,4 +30,4 @@ pub use lists::ListFailed;
 pub use process::Reaper;
 pub use reply::{Broken, Heard, Reply};
 pub use spec::{CommandSpec, How, Limits, Per, Roots, Spec, Transport, UrlSpec};
-pub use upstream::{Need, State, Status, Unavailable, Upstream};
+pub use upstream::{Change, Need, State, Status, Unavailable, Upstream};

@@ -225,7 +225,16 @@ impl Link {
         }
     }
 
-    /// Sends a notification.
+    /// Sends a notification of a client that was judged.
+    ///
+    /// # Errors
+    /// Where it could not be sent.
+    pub async fn notify(&self, permit: Permit) -> Result<(), SendFailed> {
+        self.tell(permit.message().envelope.bytes().clone()).await
+    }
+
+    /// Sends a notification that belongs to what was judged before: the end of a call, progress on a
+    /// question, the end of the handshake.
     ///
     /// # Errors
     /// Where it could not be sent.

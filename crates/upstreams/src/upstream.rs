@@ -35,6 +35,15 @@ pub enum State {
     Down(String),
 }
 
+/// A list may look different from before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Change {
+    /// Which list.
+    pub kind: ListKind,
+    /// Whether the server itself said so.
+    pub said: bool,
+}
+
 /// What can be told of a server.
 #[derive(Debug, Clone)]
 pub struct Status {
@@ -70,7 +79,7 @@ pub struct Upstream {
     known: Mutex<Known>,
     opening: tokio::sync::Mutex<()>,
     lists: Arc<Lists>,
-    changed: broadcast::Sender<ListKind>,
+    changed: broadcast::Sender<Change>,
     notices: broadcast::Sender<Envelope>,
     suspect: Notify,
     ended: CancellationToken,
@@ -168,6 +177,14 @@ impl Upstream {
         }
     }
 
+    /// Its own words on how to use it, where it is up and has any.
+    #[must_use]
+    pub fn instructions(&self) -> Option<String> {
+        let first = self.first()?;
+        let raw = portcullis_wire::member(first.hello(), "instructions")?;
+        portcullis_wire::text(raw).map(std::borrow::Cow::into_owned)
+    }
+
     /// Follows its state.
     #[must_use]
     pub fn watch_state(&self) -> watch::Receiver<State> {
@@ -176,7 +193,7 @@ impl Upstream {
 
     /// Follows which lists changed.
     #[must_use]
-    pub fn watch_lists(&self) -> broadcast::Receiver<ListKind> {
+    pub fn watch_lists(&self) -> broadcast::Receiver<Change> {
         self.changed.subscribe()
     }
 
@@ -325,17 +342,22 @@ impl Upstream {
         self.lists.any(kind)
     }
 
+    /// Something on our side changed that may change what clients see of its tools.
+    pub fn look_again(&self) {
+        let _ = self.changed.send(Change { kind: ListKind::Tools, said: false });
+    }
+
     /// The server said that a list changed.
     pub fn list_changed(&self, kind: ListKind) {
         self.lists.forget(kind);
-        let _ = self.changed.send(kind);
+        let _ = self.changed.send(Change { kind, said: true });
     }
 }
 
 /// The inbox of links that the gate holds for itself or for everyone.
 struct Own {
     lists: Arc<Lists>,
-    changed: broadcast::Sender<ListKind>,
+    changed: broadcast::Sender<Change>,
     notices: broadcast::Sender<Envelope>,
 }
 
@@ -346,7 +368,7 @@ impl Inbox for Own {
         for kind in kinds {
             lists = true;
             self.lists.forget(kind);
-            let _ = self.changed.send(kind);
+            let _ = self.changed.send(Change { kind, said: true });
         }
         if !lists {
             let _ = self.notices.send(notice);
@@ -368,7 +390,7 @@ async fn stay_connected(upstream: Weak<Upstream>) {
             Ok(link) => {
                 let _ = this.state.send_replace(State::Ready);
                 tracing::info!(upstream = %this.spec.name, era = ?link.era(), "connected");
-                let _ = this.changed.send(ListKind::Tools);
+                this.look_again();
                 drop(this);
                 let why = watch_over(&upstream, &link).await;
                 let Some(this) = upstream.upgrade() else { return };
@@ -389,7 +411,7 @@ async fn stay_connected(upstream: Weak<Upstream>) {
         }
         tracing::warn!(upstream = %this.spec.name, reason = %why, "the upstream is down; trying again");
         let _ = this.state.send_replace(State::Down(why));
-        let _ = this.changed.send(ListKind::Tools);
+        this.look_again();
         // Jitter keeps many gates from knocking at the same instant.
         let jitter = Duration::from_millis(u64::from(began.elapsed().subsec_nanos()) % 100);
         tokio::select! {

@@ -1,0 +1,157 @@
+//! One HTTP request, from the first check to its answer.
+
+use crate::answer::{Answer, empty, json, plain, rpc_error};
+use crate::asker::Asker;
+use crate::gate::Gate;
+use crate::session::Route;
+use crate::{edge, modern, old};
+use bytes::Bytes;
+use http::header::ACCEPT;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use portcullis_admit::Principal;
+use portcullis_ledger::Grant;
+use portcullis_wire::{Envelope, Era, MODERN};
+use std::sync::Arc;
+
+/// Where a request came in.
+#[derive(Debug, Clone)]
+pub enum Via {
+    /// The listener: whoever it is shows a token.
+    Listener,
+    /// The control socket: the operator's own program, which speaks for this grant.
+    Socket(Arc<Grant>),
+}
+
+impl Gate {
+    /// Answers one HTTP request.
+    pub async fn handle<B>(self: &Arc<Self>, request: Request<B>, via: Via) -> Answer
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (head, body) = request.into_parts();
+        let options = self.options();
+        if let Via::Listener = via
+            && let Err(answer) = edge::check_host_and_origin(&options, &head.uri, &head.headers)
+        {
+            return answer;
+        }
+        let route = match head.uri.path() {
+            "/healthz" => return plain(StatusCode::OK, "ok"),
+            "/readyz" => return self.readiness(),
+            "/mcp" | "/mcp/" => Route::All,
+            path => match path.strip_prefix("/mcp/").map(|name| name.trim_end_matches('/')) {
+                Some(name) if !name.is_empty() => Route::One(name.into()),
+                _ => {
+                    return plain(
+                        StatusCode::NOT_FOUND,
+                        "there is nothing here; MCP is at /mcp and /mcp/<upstream>",
+                    );
+                }
+            },
+        };
+        let grant = match via {
+            Via::Socket(grant) => grant,
+            Via::Listener => match edge::authenticate(self, &head.uri, &head.headers) {
+                Ok(grant) => grant,
+                Err(answer) => return answer,
+            },
+        };
+        let principal = Principal { grant, client: "".into() };
+        // What the grant does not cover is not told apart from what does not exist.
+        if let Route::One(name) = &route
+            && (self.upstream(name).is_none() || !self.admit().covers(&principal, name))
+        {
+            return plain(StatusCode::NOT_FOUND, "there is no upstream of that name for this grant");
+        }
+        let asker = Asker {
+            principal,
+            route,
+            era: Era::Old,
+            session: None,
+            caller: self.next_caller(),
+            takes_events: accepts(&head.headers, "text/event-stream"),
+            headers: head.headers,
+            capabilities: "{}".into(),
+            client_info: "{}".into(),
+        };
+        let modern = asker.headers.get("mcp-protocol-version").is_some_and(|version| version == MODERN);
+        match head.method {
+            Method::POST => match edge::read_body(&options, &asker.headers, body).await {
+                Ok(body) => self.post(asker, body).await,
+                Err(answer) => answer,
+            },
+            Method::GET if !modern => old::get(self, asker).await,
+            Method::DELETE if !modern => old::delete(self, &asker).await,
+            _ => {
+                let mut answer = empty(StatusCode::METHOD_NOT_ALLOWED);
+                let allow = if modern { "POST" } else { "GET, POST, DELETE" };
+                answer.headers_mut().insert("allow", HeaderValue::from_static(allow));
+                answer
+            }
+        }
+    }
+
+    async fn post(self: &Arc<Self>, mut asker: Asker, body: Bytes) -> Answer {
+        let read = if body.trim_ascii_start().starts_with(b"[") {
+            match old::batch(self, asker.clone(), &body).await {
+                Ok(answer) => return answer,
+                Err(refused) => Err(refused),
+            }
+        } else {
+            Envelope::request(body)
+        };
+        let message = match read {
+            Ok(message) => message,
+            Err(refused) => {
+                let upstream = match &asker.route {
+                    Route::One(name) => Some(&**name),
+                    Route::All => None,
+                };
+                self.admit().refused(&asker.principal, upstream, refused.id.as_ref(), &refused.message).await;
+                return rpc_error(
+                    StatusCode::BAD_REQUEST,
+                    refused.id.as_ref(),
+                    refused.code,
+                    &refused.message,
+                );
+            }
+        };
+        match edge::era(&asker.headers, &message) {
+            Ok(Era::New) => {
+                asker.era = Era::New;
+                modern::post(self, asker, message).await
+            }
+            Ok(Era::Old) => old::post(self, asker, message).await,
+            Err(answer) => {
+                let why = "its protocol version is not spoken here or not told consistently";
+                self.admit().refused(&asker.principal, None, message.id(), why).await;
+                answer
+            }
+        }
+    }
+
+    /// 200 where calls can pass: the listener answers, so what remains is the record and the policies.
+    fn readiness(&self) -> Answer {
+        match self.ledger().trouble() {
+            None => plain(StatusCode::OK, "ready"),
+            Some(why) => {
+                let text =
+                    serde_json::json!({ "ready": false, "reasons": [format!("ledger: {why}")] }).to_string();
+                json(StatusCode::SERVICE_UNAVAILABLE, text)
+            }
+        }
+    }
+}
+
+fn accepts(headers: &HeaderMap, wanted: &str) -> bool {
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|part| {
+            let kind = part.split(';').next().unwrap_or_default().trim();
+            kind.eq_ignore_ascii_case(wanted) || kind == "*/*" || kind == "text/*"
+        })
+}

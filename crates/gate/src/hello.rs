@@ -1,0 +1,211 @@
+//! The first words: `initialize` and `server/discover`.
+
+use crate::answer::{Answer, json, rpc_error};
+use crate::asker::Asker;
+use crate::gate::Gate;
+use crate::links;
+use crate::session::{NewSession, Route, Session};
+use http::{HeaderValue, StatusCode};
+use portcullis_upstreams::{Link, Upstream};
+use portcullis_wire::{
+    Envelope, Era, INVALID_PARAMS, Id, LATEST_OLD, MODERN, OLD_VERSIONS, UPSTREAM_FAILED, known_old_version,
+    member, meta, result_response, text,
+};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// Opens a session. A stale session id that the client still sends does not matter.
+pub(crate) async fn initialize(gate: &Arc<Gate>, mut asker: Asker, message: &Envelope) -> Answer {
+    let Some(id) = message.id() else {
+        return rpc_error(
+            StatusCode::BAD_REQUEST,
+            None,
+            INVALID_PARAMS,
+            "`initialize` is a request: it has an id",
+        );
+    };
+    let peek = message.peek();
+    let Some(asked) = peek.protocol_version.and_then(|raw| text(raw.get())) else {
+        let why = "`params.protocolVersion` must be a string";
+        return rpc_error(StatusCode::OK, Some(id), INVALID_PARAMS, why);
+    };
+    let object = |raw: Option<&serde_json::value::RawValue>| {
+        raw.map(serde_json::value::RawValue::get)
+            .filter(|json| json.starts_with('{'))
+            .unwrap_or("{}")
+            .to_owned()
+    };
+    asker.capabilities = object(peek.capabilities);
+    asker.client_info = object(peek.client_info);
+    asker.principal.client = client_name(&asker.client_info).into();
+    // Old clients treat another version than their own as fatal, so one that we know is echoed.
+    let version = if known_old_version(&asked) { asked.into_owned() } else { LATEST_OLD.to_owned() };
+    let new = NewSession {
+        grant: asker.principal.name().to_owned(),
+        route: asker.route.clone(),
+        version,
+        client: asker.client_info.clone(),
+        capabilities: asker.capabilities.clone(),
+    };
+    let opened = gate.sessions.open(new, gate.next_caller(), &gate.options().sessions);
+    let (session, ended) = match opened {
+        Ok(opened) => opened,
+        Err(why) => {
+            return rpc_error(StatusCode::TOO_MANY_REQUESTS, Some(id), UPSTREAM_FAILED, &why.to_string());
+        }
+    };
+    if !ended.is_empty() {
+        let gate = gate.clone();
+        tokio::spawn(async move { gate.end_sessions(ended, "its session was ended for a newer one").await });
+    }
+    asker.session = Some(session.clone());
+    asker.caller = session.caller;
+    let result = match &asker.route {
+        Route::One(name) => one(gate, &asker, name, &session).await,
+        Route::All => Ok(all(gate, &asker, &session)),
+    };
+    match result {
+        Ok(result) => {
+            let mut answer = json(StatusCode::OK, result_response(id, &result));
+            if let Ok(value) = HeaderValue::from_str(&session.id) {
+                answer.headers_mut().insert("mcp-session-id", value);
+            }
+            answer
+        }
+        Err(why) => {
+            gate.sessions.remove(&session.id);
+            rpc_error(StatusCode::OK, Some(id), UPSTREAM_FAILED, &why)
+        }
+    }
+}
+
+/// Name and version of a client as one word for the record.
+pub(crate) fn client_name(info: &str) -> String {
+    let part = |name| member(info, name).and_then(text).unwrap_or_default();
+    let (name, version) = (part("name"), part("version"));
+    let full = if version.is_empty() { name.into_owned() } else { format!("{name}/{version}") };
+    full.chars().filter(|c| !c.is_control()).take(100).collect()
+}
+
+async fn one(gate: &Arc<Gate>, asker: &Asker, name: &str, session: &Session) -> Result<String, String> {
+    let upstream = gate.upstream(name).ok_or("this upstream is gone")?;
+    let chosen =
+        links::choose(gate, asker, &upstream).await.map_err(|unavailable| unavailable.to_string())?;
+    let mut hello = object(chosen.link.hello());
+    if chosen.link.era() == Era::New {
+        for name in ["resultType", "supportedVersions", "ttlMs", "cacheScope"] {
+            hello.remove(name);
+        }
+        let server =
+            hello.get_mut("_meta").and_then(Value::as_object_mut).and_then(|meta| meta.remove(meta::SERVER));
+        let server = server.unwrap_or_else(|| json!({ "name": &**upstream.name(), "version": "" }));
+        hello.insert("serverInfo".into(), server);
+    }
+    hello.insert("protocolVersion".into(), session.version.clone().into());
+    narrow(gate, asker, &upstream, &chosen.link, &mut hello);
+    Ok(Value::Object(hello).to_string())
+}
+
+/// Leaves out capabilities that the policy lets nobody use.
+fn narrow(gate: &Gate, asker: &Asker, upstream: &Upstream, link: &Link, hello: &mut Map<String, Value>) {
+    let Some(Value::Object(capabilities)) = hello.get_mut("capabilities") else { return };
+    if !gate.admit.passes_other(&asker.principal, upstream.name()) {
+        capabilities.retain(|name, _| name == "tools");
+    } else if link.era() == Era::New && asker.era == Era::Old {
+        capabilities.remove("extensions");
+    } else if link.era() == Era::Old && asker.era == Era::New {
+        capabilities.retain(|name, _| name != "tasks");
+    }
+}
+
+fn all(gate: &Gate, asker: &Asker, session: &Session) -> String {
+    let mut result = json!({
+        "protocolVersion": session.version,
+        "capabilities": own_capabilities(gate, asker),
+        "serverInfo": own_info(),
+    });
+    add_instructions(gate, asker, &mut result);
+    result.to_string()
+}
+
+fn own_info() -> Value {
+    json!({ "name": "portcullis", "title": "Portcullis", "version": env!("CARGO_PKG_VERSION") })
+}
+
+fn own_capabilities(gate: &Gate, asker: &Asker) -> Value {
+    let other = gate.upstreams().keys().any(|name| gate.admit.passes_other(&asker.principal, name));
+    let mut capabilities = json!({ "tools": { "listChanged": true } });
+    if let (true, Some(members)) = (other, capabilities.as_object_mut()) {
+        members.insert("prompts".into(), json!({ "listChanged": true }));
+        members.insert("resources".into(), json!({ "listChanged": true, "subscribe": true }));
+        members.insert("completions".into(), json!({}));
+        if asker.era == Era::Old {
+            members.insert("logging".into(), json!({}));
+        }
+    }
+    capabilities
+}
+
+/// The instructions of the upstreams that are up, each under its name.
+fn add_instructions(gate: &Gate, asker: &Asker, result: &mut Value) {
+    let mut parts = Vec::new();
+    for (name, upstream) in gate.upstreams().iter() {
+        if !gate.admit.covers(&asker.principal, name) {
+            continue;
+        }
+        if let Some(text) = upstream.instructions() {
+            parts.push(format!("## {name} (tools `{name}__…`)\n{text}"));
+        }
+    }
+    if let (false, Some(members)) = (parts.is_empty(), result.as_object_mut()) {
+        members.insert("instructions".into(), parts.join("\n\n").into());
+    }
+}
+
+/// Says what the gate offers to a client of the new era.
+pub(crate) async fn discover(gate: &Arc<Gate>, asker: &Asker, id: &Id) -> Answer {
+    let result = match &asker.route {
+        Route::All => {
+            let mut result = json!({
+                "resultType": "complete",
+                "supportedVersions": versions(),
+                "capabilities": own_capabilities(gate, asker),
+                "ttlMs": 0,
+                "cacheScope": "private",
+                "_meta": { meta::SERVER: own_info() },
+            });
+            add_instructions(gate, asker, &mut result);
+            result
+        }
+        Route::One(name) => {
+            let Some(upstream) = gate.upstream(name) else {
+                return rpc_error(StatusCode::OK, Some(id), UPSTREAM_FAILED, "this upstream is gone");
+            };
+            let chosen = match links::choose(gate, asker, &upstream).await {
+                Ok(chosen) => chosen,
+                Err(why) => return rpc_error(StatusCode::OK, Some(id), UPSTREAM_FAILED, &why.to_string()),
+            };
+            let mut hello = object(chosen.link.hello());
+            if chosen.link.era() == Era::Old {
+                let server = hello.remove("serverInfo").unwrap_or_default();
+                hello.remove("protocolVersion");
+                hello.insert("_meta".into(), json!({ meta::SERVER: server }));
+                hello.insert("resultType".into(), "complete".into());
+                hello.insert("ttlMs".into(), 0.into());
+                hello.insert("cacheScope".into(), "private".into());
+                hello.insert("supportedVersions".into(), versions());
+            }
+            narrow(gate, asker, &upstream, &chosen.link, &mut hello);
+            Value::Object(hello)
+        }
+    };
+    json(StatusCode::OK, result_response(id, &result.to_string()))
+}
+
+fn versions() -> Value {
+    OLD_VERSIONS.iter().copied().chain([MODERN]).rev().collect::<Vec<_>>().into()
+}
+
+fn object(json: &str) -> Map<String, Value> {
+    serde_json::from_str(json).unwrap_or_default()
+}

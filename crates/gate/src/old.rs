@@ -1,0 +1,250 @@
+//! The endpoint as clients of the old era use it: POST, GET and DELETE in a session.
+
+use crate::answer::{Answer, empty, json, plain, rpc_error};
+use crate::asker::Asker;
+use crate::body::Body;
+use crate::forward::forward;
+use crate::gate::Gate;
+use crate::session::{Asked, InUse, Route, Session};
+use crate::{hello, listing, streams};
+use bytes::Bytes;
+use http::StatusCode;
+use portcullis_admit::{Ask, Message, Subject};
+use portcullis_catalogue::ListKind;
+use portcullis_wire::{
+    Envelope, INVALID_REQUEST, Id, Kind, METHOD_NOT_FOUND, Refused, result_response, text,
+};
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+/// The session that a request names.
+pub(crate) fn session(gate: &Gate, asker: &Asker) -> Result<InUse, Answer> {
+    let id = match asker.headers.get("mcp-session-id").map(|id| id.to_str()) {
+        Some(Ok(id)) => id,
+        Some(Err(_)) => return Err(plain(StatusCode::BAD_REQUEST, "Mcp-Session-Id is not plain text")),
+        None => {
+            let why = "expected an Mcp-Session-Id header: open a session with `initialize` first";
+            return Err(rpc_error(StatusCode::BAD_REQUEST, None, INVALID_REQUEST, why));
+        }
+    };
+    gate.sessions.get(id, asker.principal.name(), &asker.route).ok_or_else(|| {
+        let why = "this session is unknown or has ended: open a new one with `initialize`";
+        rpc_error(StatusCode::NOT_FOUND, None, INVALID_REQUEST, why)
+    })
+}
+
+/// Lets a request join its session.
+pub(crate) fn join(asker: &mut Asker, session: &Arc<Session>) {
+    asker.caller = session.caller;
+    asker.capabilities.clone_from(&session.capabilities);
+    asker.client_info.clone_from(&session.client);
+    asker.principal.client = hello::client_name(&session.client).into();
+    asker.session = Some(session.clone());
+}
+
+/// One message of a client.
+pub(crate) async fn post(gate: &Arc<Gate>, mut asker: Asker, message: Envelope) -> Answer {
+    if message.method() == Some("initialize") {
+        return hello::initialize(gate, asker, &message).await;
+    }
+    let session = match session(gate, &asker) {
+        Ok(session) => session,
+        Err(answer) => return answer,
+    };
+    join(&mut asker, &session);
+    in_session(gate, &asker, &session, message).await
+}
+
+/// A message in its session.
+async fn in_session(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>, message: Envelope) -> Answer {
+    match message.kind() {
+        Kind::Request => request(gate, asker, session, message).await,
+        Kind::Notification => {
+            notification(gate, asker, session, &message).await;
+            empty(StatusCode::ACCEPTED)
+        }
+        Kind::Response => {
+            answered(session, &message).await;
+            empty(StatusCode::ACCEPTED)
+        }
+    }
+}
+
+async fn request(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>, message: Envelope) -> Answer {
+    let (Some(method), Some(id)) = (message.method(), message.id()) else {
+        return empty(StatusCode::BAD_REQUEST);
+    };
+    if let Some(kind) = ListKind::of_method(method) {
+        return listing::answer(gate, asker, &message, kind).await;
+    }
+    match method {
+        "ping" => json(StatusCode::OK, result_response(id, "{}")),
+        "server/discover" | "subscriptions/listen" => {
+            rpc_error(StatusCode::OK, Some(id), METHOD_NOT_FOUND, &format!("Method not found: {method}"))
+        }
+        "logging/setLevel" => {
+            let level = message.peek().level.map(|raw| raw.get().to_owned());
+            *session.log_level.lock() = level;
+            let speaks_old = match &asker.route {
+                Route::One(_) => crate::links::speaks_old(gate, asker).await,
+                Route::All => false,
+            };
+            if speaks_old {
+                forward(gate, asker, message).await
+            } else {
+                json(StatusCode::OK, result_response(id, "{}"))
+            }
+        }
+        "resources/subscribe" | "resources/unsubscribe" => subscription(gate, asker, session, message).await,
+        _ => forward(gate, asker, message).await,
+    }
+}
+
+/// Remembers what a session watches, so that notices on a shared link find it.
+async fn subscription(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>, message: Envelope) -> Answer {
+    let begins = message.method() == Some("resources/subscribe");
+    let watched = crate::target::find(gate, asker, message.clone())
+        .ok()
+        .map(|target| (target.upstream.name().clone(), target.name));
+    if let (Some(watched), true) = (&watched, begins) {
+        session.watched.lock().insert(watched.clone());
+    }
+    let answer = forward(gate, asker, message).await;
+    if let (Some(watched), false) = (&watched, begins) {
+        session.watched.lock().remove(watched);
+    }
+    answer
+}
+
+async fn notification(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>, message: &Envelope) {
+    let peek = message.peek();
+    match message.method().unwrap_or_default() {
+        "notifications/initialized" => {}
+        "notifications/cancelled" => {
+            let request = peek.request_id.and_then(|raw| Id::from_json(raw.get()));
+            let reason = peek.reason.and_then(|raw| text(raw.get())).unwrap_or_default();
+            if let Some(request) = request {
+                // One that is unknown or over is passed over (specification, "Cancellation").
+                let _ = gate.runs.cancel(session.caller, &request, &reason);
+            }
+        }
+        method => {
+            let Route::One(name) = &asker.route else { return };
+            let link = session.links.lock().await.get(name).cloned();
+            let Some(link) = link.filter(|link| !link.is_shared() && link.era() == portcullis_wire::Era::Old)
+            else {
+                return;
+            };
+            // Progress on a question that this server asked belongs to that question.
+            if matches!(method, "notifications/progress" | "notifications/roots/list_changed") {
+                let _ = link.tell(message.bytes().clone()).await;
+                return;
+            }
+            let ask = Ask {
+                who: &asker.principal,
+                upstream: name,
+                run: "",
+                request: &Id::Text("".into()),
+                message: Message { envelope: message.clone(), headers: Vec::new() },
+                subject: Subject::Other(""),
+            };
+            if let Ok((permit, ticket)) = gate.admit.judge(ask, crate::call::now_ms()).await {
+                let end = match link.notify(permit).await {
+                    Ok(()) => portcullis_admit::End::Answered { error: false },
+                    Err(error) => portcullis_admit::End::NotReached(error.to_string()),
+                };
+                ticket.close(&end);
+            }
+        }
+    }
+}
+
+/// The client's answer to a server's question.
+async fn answered(session: &Arc<Session>, message: &Envelope) {
+    let Some(asked) = message.id().and_then(|id| session.answered(id)) else {
+        tracing::debug!("a client answered a question that nobody asked");
+        return;
+    };
+    match asked {
+        Asked::Server(link, id) => {
+            if let Err(error) = link.answer(message.with_id(&id.to_json())).await {
+                tracing::debug!(%error, "an answer did not reach its upstream");
+            }
+        }
+        Asked::Call(wait) => drop(wait.send(message.bytes().clone())),
+    }
+}
+
+/// The client's own stream.
+pub(crate) async fn get(gate: &Arc<Gate>, mut asker: Asker) -> Answer {
+    if !asker.takes_events {
+        return plain(StatusCode::NOT_ACCEPTABLE, "expected `Accept: text/event-stream`");
+    }
+    match session(gate, &asker) {
+        Ok(session) => {
+            join(&mut asker, &session);
+            streams::open(gate, &asker, &session).await
+        }
+        Err(answer) => answer,
+    }
+}
+
+/// The end of a session.
+pub(crate) async fn delete(gate: &Arc<Gate>, asker: &Asker) -> Answer {
+    match session(gate, asker) {
+        Ok(session) => {
+            if let Some(session) = gate.sessions.remove(&session.id) {
+                gate.end_sessions(vec![session], "its session was ended by the client").await;
+            }
+            empty(StatusCode::OK)
+        }
+        Err(answer) => answer,
+    }
+}
+
+/// A batch, which only 2025-03-26 has: every member is read and judged alone, the answers come together.
+pub(crate) async fn batch(gate: &Arc<Gate>, mut asker: Asker, body: &Bytes) -> Result<Answer, Refused> {
+    let refused = |message: &str| Refused { code: INVALID_REQUEST, message: message.into(), id: None };
+    let session = match session(gate, &asker) {
+        Ok(session) if session.version == "2025-03-26" => session,
+        Ok(_) => return Err(refused("batches are not accepted in this version: send one message")),
+        Err(answer) => return Ok(answer),
+    };
+    join(&mut asker, &session);
+    asker.takes_events = false;
+    let members: Vec<&RawValue> = serde_json::from_slice(body)
+        .map_err(|error| refused(&format!("not a batch of messages: {error}")))?;
+    if members.is_empty() || members.len() > 100 {
+        return Err(refused("a batch has 1 to 100 messages"));
+    }
+    let mut answers = Vec::new();
+    for member in members {
+        let text = match Envelope::request(Bytes::copy_from_slice(member.get().as_bytes())) {
+            Ok(message) if message.method() == Some("initialize") => portcullis_wire::error_response(
+                message.id(),
+                INVALID_REQUEST,
+                "`initialize` is not sent in a batch",
+                &serde_json::Value::Null,
+            ),
+            Ok(message) => match in_session(gate, &asker, &session, message).await.into_body() {
+                Body::Whole(Some(text)) => text,
+                _ => continue,
+            },
+            Err(refused) => {
+                gate.admit.refused(&asker.principal, None, refused.id.as_ref(), &refused.message).await;
+                portcullis_wire::error_response(
+                    refused.id.as_ref(),
+                    refused.code,
+                    &refused.message,
+                    &serde_json::Value::Null,
+                )
+            }
+        };
+        answers.push(String::from_utf8_lossy(&text).into_owned());
+    }
+    Ok(if answers.is_empty() {
+        empty(StatusCode::ACCEPTED)
+    } else {
+        json(StatusCode::OK, format!("[{}]", answers.join(",")))
+    })
+}

@@ -1,0 +1,381 @@
+//! Streams that a client holds open to hear what changes: GET in the old era, `subscriptions/listen` in the
+//! new one.
+
+use crate::answer::{Answer, empty, events, rpc_error};
+use crate::asker::Asker;
+use crate::call::now_ms;
+use crate::gate::Gate;
+use crate::links;
+use crate::names::{expose_uri, split_uri};
+use crate::outlet::carrying;
+use crate::rewrite::stray_notice;
+use crate::session::{Asked, Route, Session};
+use bytes::Bytes;
+use http::StatusCode;
+use parking_lot::Mutex;
+use portcullis_admit::{Ask, End, Message, Subject};
+use portcullis_catalogue::ListKind;
+use portcullis_runs::NewRun;
+use portcullis_upstreams::{Heard, Link, Upstream};
+use portcullis_wire::{
+    Envelope, Era, Event, INVALID_PARAMS, INVALID_REQUEST, Id, Kind, encode_event, member, meta,
+    notification, result_response,
+};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::mpsc;
+
+/// Events that may wait for a client that listens; one that does not read loses its stream, not others'.
+const WAITING: usize = 256;
+
+/// Opens the client's stream of the old era.
+pub(crate) async fn open(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>) -> Answer {
+    let (sender, queue) = mpsc::channel(WAITING);
+    let number = session.open_stream(sender.clone());
+    match &asker.route {
+        Route::One(name) => {
+            let last = asker.headers.get("last-event-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+            let link = session.links.lock().await.get(name).cloned();
+            if let (Some(link), Some(upstream)) = (link, gate.upstream(name))
+                && link.era() == Era::Old
+                && !link.is_shared()
+                && !link.is_line()
+            {
+                let (session, sender) = (session.clone(), sender.clone());
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = sender.closed() => {}
+                        () = pump(&session, &upstream, &link, last.as_deref(), Some(&sender)) => {}
+                    }
+                });
+            }
+        }
+        Route::All => {
+            let links: Vec<_> =
+                session.links.lock().await.iter().map(|(name, link)| (name.clone(), link.clone())).collect();
+            for (name, link) in links {
+                if let Some(upstream) = gate.upstream(&name) {
+                    attach(session, &upstream, &link);
+                }
+            }
+        }
+    }
+    let held = session.enter();
+    tokio::spawn(async move {
+        sender.closed().await;
+        held.close_stream(number);
+    });
+    events(queue)
+}
+
+/// On the aggregated route, hears a session's own link at a server for as long as the client's stream is open.
+pub(crate) fn attach(session: &Arc<Session>, upstream: &Arc<Upstream>, link: &Arc<Link>) {
+    let own = session.route == Route::All && link.era() == Era::Old && !link.is_shared() && !link.is_line();
+    let Some(stream) = session.own_stream().filter(|_| own) else { return };
+    let (session, upstream, link) = (session.clone(), upstream.clone(), link.clone());
+    tokio::spawn(async move {
+        tokio::select! {
+            () = stream.closed() => {}
+            () = pump(&session, &upstream, &link, None, None) => {}
+        }
+    });
+}
+
+/// Passes a server's own stream on to the client. With `stream`, events go there under their own ids, so that
+/// the client can come back after the last one it saw.
+async fn pump(
+    session: &Arc<Session>,
+    upstream: &Arc<Upstream>,
+    link: &Arc<Link>,
+    last_event: Option<&str>,
+    stream: Option<&mpsc::Sender<Bytes>>,
+) {
+    let mut heard = match link.listen(last_event).await {
+        Ok(reply) => reply,
+        Err(error) => {
+            tracing::debug!(upstream = %upstream.name(), %error, "no stream of its own");
+            return;
+        }
+    };
+    while let Ok(Some(heard)) = heard.next().await {
+        let Some(data) = translate(session, upstream, link, &heard) else { continue };
+        let event = Event { name: String::new(), id: heard.event_id, retry: heard.retry, data };
+        match stream {
+            Some(stream) => {
+                if stream.send(encode_event(&event)).await.is_err() {
+                    return;
+                }
+            }
+            None if event.data.is_empty() => {}
+            None => session.push(encode_event(&carrying(event.data))),
+        }
+    }
+}
+
+/// What the client sees of something heard outside of a call; `None` where it sees nothing.
+fn translate(
+    session: &Arc<Session>,
+    upstream: &Arc<Upstream>,
+    link: &Arc<Link>,
+    heard: &Heard,
+) -> Option<Bytes> {
+    let Some(message) = &heard.message else { return Some(Bytes::new()) };
+    match message.kind() {
+        Kind::Response => {
+            let open = session.forget_open(upstream.name(), message.id()?.as_u64()?)?;
+            let _ = open.done.send(End::Answered { error: crate::rewrite::is_error(message) });
+            Some(open.known.response(message))
+        }
+        Kind::Notification => {
+            if let Some(kind) = crate::changes::kind_of(message) {
+                upstream.list_changed(kind);
+                return None;
+            }
+            if let Some(token) = message.peek().progress_token {
+                let id = Id::from_json(token.get())?.as_u64()?;
+                return session.known_open(upstream.name(), id)?.notice(message);
+            }
+            let prefix = (session.route == Route::All).then(|| &**upstream.name());
+            Some(stray_notice(message, prefix))
+        }
+        Kind::Request => {
+            let ours = session.ask(Asked::Server(link.clone(), message.id()?.clone()));
+            match ours {
+                Some(ours) => Some(message.with_id(&ours.to_string())),
+                None => {
+                    link.refuse(message);
+                    None
+                }
+            }
+        }
+    }
+}
+
+/// Everyone who listens in the new era.
+#[derive(Debug, Default)]
+pub(crate) struct Listeners {
+    open: Mutex<Vec<Listener>>,
+    numbers: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Listener {
+    number: u64,
+    grant: String,
+    route: Route,
+    id: Id,
+    kinds: Vec<ListKind>,
+    stream: mpsc::Sender<Bytes>,
+}
+
+/// Tells those who listen for it that a list changed.
+pub(crate) fn tell_listeners(gate: &Gate, grant: &str, upstream: &Arc<str>, kind: ListKind) {
+    gate.listeners.open.lock().retain(|listener| {
+        let concerned = listener.grant == grant
+            && listener.kinds.iter().any(|wanted| wanted.changed() == kind.changed())
+            && match &listener.route {
+                Route::All => true,
+                Route::One(name) => name == upstream,
+            };
+        if !concerned {
+            return !listener.stream.is_closed();
+        }
+        let params = json!({ "_meta": { meta::SUBSCRIPTION: id_value(&listener.id) } }).to_string();
+        let notice = notification(kind.changed(), &params);
+        listener.stream.try_send(encode_event(&carrying(notice))).is_ok()
+    });
+}
+
+fn id_value(id: &Id) -> Value {
+    serde_json::from_str(&id.to_json()).unwrap_or_default()
+}
+
+/// Answers `subscriptions/listen`: lists are the gate's own to watch; resources are watched at the upstream.
+pub(crate) async fn listen(gate: &Arc<Gate>, asker: &Asker, message: &Envelope) -> Answer {
+    let Some(id) = message.id().cloned() else { return empty(StatusCode::BAD_REQUEST) };
+    if !asker.takes_events {
+        let why = "`Accept: text/event-stream` is needed to listen";
+        return rpc_error(StatusCode::NOT_ACCEPTABLE, Some(&id), INVALID_REQUEST, why);
+    }
+    let filter = message
+        .peek()
+        .notifications
+        .and_then(|raw| serde_json::from_str::<Map<String, Value>>(raw.get()).ok());
+    let Some(filter) = filter else {
+        let why = "`params.notifications` must say what to listen for";
+        return rpc_error(StatusCode::BAD_REQUEST, Some(&id), INVALID_PARAMS, why);
+    };
+    let wants = |name: &str| filter.get(name) == Some(&Value::Bool(true));
+    let other = passes_other_somewhere(gate, asker);
+    let mut honoured = Map::new();
+    let mut kinds = Vec::new();
+    for (name, kind, allowed) in [
+        ("toolsListChanged", ListKind::Tools, true),
+        ("promptsListChanged", ListKind::Prompts, other),
+        ("resourcesListChanged", ListKind::Resources, other),
+    ] {
+        if wants(name) && allowed {
+            honoured.insert(name.into(), true.into());
+            kinds.push(kind);
+        }
+    }
+    let (stream, queue) = mpsc::channel(WAITING);
+    let uris: Vec<String> = filter
+        .get("resourceSubscriptions")
+        .and_then(Value::as_array)
+        .map(|uris| uris.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+        .unwrap_or_default();
+    let watched = watch_resources(gate, asker, message, &id, uris, &stream).await;
+    if !watched.is_empty() {
+        honoured.insert("resourceSubscriptions".into(), watched.into());
+    }
+    let params =
+        json!({ "_meta": { meta::SUBSCRIPTION: id_value(&id) }, "notifications": honoured }).to_string();
+    let first = notification("notifications/subscriptions/acknowledged", &params);
+    let _ = stream.try_send(encode_event(&carrying(first)));
+    let number = gate.listeners.numbers.fetch_add(1, Ordering::Relaxed);
+    let listener = Listener {
+        number,
+        grant: asker.principal.name().to_owned(),
+        route: asker.route.clone(),
+        id: id.clone(),
+        kinds,
+        stream: stream.clone(),
+    };
+    gate.listeners.open.lock().push(listener);
+    let gate = Arc::downgrade(gate);
+    tokio::spawn(async move {
+        stream.closed().await;
+        if let Some(gate) = gate.upgrade() {
+            gate.listeners.open.lock().retain(|listener| listener.number != number);
+        }
+    });
+    events(queue)
+}
+
+/// Ends all listening: each stream gets its final result first (specification, "Graceful Closure").
+pub(crate) fn end_listeners(gate: &Gate) {
+    for listener in gate.listeners.open.lock().drain(..) {
+        let result =
+            json!({ "resultType": "complete", "_meta": { meta::SUBSCRIPTION: id_value(&listener.id) } });
+        let last = result_response(&listener.id, &result.to_string());
+        let _ = listener.stream.try_send(encode_event(&carrying(last)));
+    }
+}
+
+fn passes_other_somewhere(gate: &Gate, asker: &Asker) -> bool {
+    match &asker.route {
+        Route::One(name) => gate.admit.passes_other(&asker.principal, name),
+        Route::All => gate.upstreams().keys().any(|name| gate.admit.passes_other(&asker.principal, name)),
+    }
+}
+
+/// Subscribes to resources at the upstreams that have them. Gives those that are watched.
+async fn watch_resources(
+    gate: &Arc<Gate>,
+    asker: &Asker,
+    message: &Envelope,
+    id: &Id,
+    uris: Vec<String>,
+    stream: &mpsc::Sender<Bytes>,
+) -> Vec<String> {
+    let mut watched = Vec::new();
+    for shown in uris {
+        let (upstream, own) = match &asker.route {
+            Route::One(name) => (gate.upstream(name), shown.clone()),
+            Route::All => match split_uri(&shown) {
+                Some((name, own)) => (gate.upstream(name), own.to_owned()),
+                None => continue,
+            },
+        };
+        let Some(upstream) = upstream else { continue };
+        let Ok(chosen) = links::choose(gate, asker, &upstream).await else { continue };
+        // An old server tells on a stream that many calls share; only a new one tells this listener alone.
+        if chosen.link.era() != Era::New {
+            continue;
+        }
+        let filter = json!({ "resourceSubscriptions": [own] }).to_string();
+        let envelope = crate::rewrite::with_params(message, &[("notifications", &filter)]);
+        let call = NewRun {
+            caller: gate.next_caller(),
+            request: id.clone(),
+            owner: asker.principal.name().into(),
+            upstream: upstream.name().clone(),
+            method: "subscriptions/listen".into(),
+            name: own.clone().into(),
+        };
+        let Ok(open) = gate.runs.open(call) else { continue };
+        let ask = Ask {
+            who: &asker.principal,
+            upstream: upstream.name(),
+            run: open.run().id.as_str(),
+            request: id,
+            message: Message { envelope, headers: Vec::new() },
+            subject: Subject::Other(&own),
+        };
+        let Ok((permit, ticket)) = gate.admit.judge(ask, now_ms()).await else { continue };
+        let mut reply = match chosen.link.send(permit).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                ticket.close(&End::NotReached(error.to_string()));
+                continue;
+            }
+        };
+        // The server's own acknowledgement says whether it watches the resource.
+        let first = reply.next().await;
+        let agreed = matches!(&first, Ok(Some(heard)) if acknowledges(heard));
+        if !agreed {
+            ticket.close(&End::Answered { error: true });
+            continue;
+        }
+        let known = crate::rewrite::Known {
+            id: id.clone(),
+            progress: None,
+            prefix: asker.aggregated().then(|| upstream.name().to_string()),
+        };
+        let stream = stream.clone();
+        watched.push(match &known.prefix {
+            Some(prefix) => expose_uri(prefix, &own),
+            None => own,
+        });
+        tokio::spawn(async move {
+            let open = open;
+            let end = loop {
+                let heard = tokio::select! {
+                    heard = reply.next() => heard,
+                    () = stream.closed() => break End::Cancelled("the client closed the stream".into()),
+                    () = open.cancelled().cancelled() => break End::Cancelled(open.reason().to_owned()),
+                };
+                match heard {
+                    Ok(Some(Heard { message: Some(message), .. }))
+                        if message.kind() == Kind::Notification =>
+                    {
+                        if let Some(text) = known.notice(&message)
+                            && stream.send(encode_event(&carrying(text))).await.is_err()
+                        {
+                            break End::Cancelled("the client closed the stream".into());
+                        }
+                    }
+                    Ok(Some(heard)) if heard.is_final() => break End::Answered { error: false },
+                    Ok(Some(_)) => {}
+                    Ok(None) => break End::Answered { error: false },
+                    Err(broken) => break End::Broken(broken.0),
+                }
+            };
+            if matches!(end, End::Cancelled(_)) {
+                chosen.link.cancel(reply.id, "the client closed the stream").await;
+            }
+            ticket.close(&end);
+        });
+    }
+    watched
+}
+
+fn acknowledges(heard: &Heard) -> bool {
+    let Some(message) = &heard.message else { return false };
+    let agreed = message.peek().notifications.and_then(|raw| member(raw.get(), "resourceSubscriptions"));
+    message.method() == Some("notifications/subscriptions/acknowledged")
+        && agreed
+            .is_some_and(|raw| serde_json::from_str::<Vec<Value>>(raw).is_ok_and(|uris| !uris.is_empty()))
+}
