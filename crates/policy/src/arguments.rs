@@ -35,16 +35,10 @@ impl<'a> Arguments<'a> {
         let mut doubt = None;
         let read = members(text, &mut |key, value| {
             for (slot, name) in slots.iter_mut().zip(names) {
-                *slot = meet(*slot, name, key, value);
+                meet(slot, name, key, value);
             }
-            let mut alike = false;
-            for property in properties {
-                if property.as_ref() == key {
-                    return;
-                }
-                alike |= is_look_alike(property.as_ref(), key);
-            }
-            if alike {
+            let known = properties.iter().any(|property| property.as_ref() == key);
+            if !known && properties.iter().any(|property| is_look_alike(property.as_ref(), key)) {
                 doubt = Some(Why::PropertyLookAlike);
             }
         });
@@ -64,36 +58,64 @@ impl<'a> Arguments<'a> {
     }
 }
 
-/// What is known of `name` after the member `key: value` was seen.
-fn meet<'a>(before: Slot<'a>, name: &str, key: &str, value: &'a str) -> Slot<'a> {
+/// Notes what the member `key: value` says of `name`.
+#[inline]
+fn meet<'a>(slot: &mut Slot<'a>, name: &str, key: &str, value: &'a str) {
     if name == key {
-        return match before {
-            Slot::Missing => Slot::Found(value),
-            Slot::Found(_) => Slot::Doubtful(Why::Twice),
-            Slot::Doubtful(_) => before,
-        };
+        match slot {
+            Slot::Missing => *slot = Slot::Found(value),
+            Slot::Found(_) => *slot = Slot::Doubtful(Why::Twice),
+            Slot::Doubtful(_) => {}
+        }
+    } else if is_look_alike(name, key) {
+        *slot = Slot::Doubtful(Why::LookAlike);
     }
-    if is_look_alike(name, key) { Slot::Doubtful(Why::LookAlike) } else { before }
 }
 
 /// The member `name` of an object.
 pub(crate) fn member<'a>(object: &'a str, name: &str) -> Slot<'a> {
     let mut slot = Slot::Missing;
-    match members(object, &mut |key, value| slot = meet(slot, name, key, value)) {
+    match members(object, &mut |key, value| meet(&mut slot, name, key, value)) {
         Some(()) => slot,
         None => Slot::Doubtful(Why::Malformed),
     }
 }
 
-/// The type of a JSON text, with its article.
-pub(crate) fn kind_of(raw: &str) -> &'static str {
-    match raw.as_bytes().first() {
-        Some(b'"') => "a string",
-        Some(b'{') => "an object",
-        Some(b'[') => "an array",
-        Some(b't' | b'f') => "a boolean",
-        Some(b'n') => "null",
-        _ => "a number",
+/// The types of JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Type {
+    Null,
+    Boolean,
+    Number,
+    String,
+    Array,
+    Object,
+}
+
+impl Type {
+    /// The type of a JSON text: its first byte tells.
+    pub(crate) fn of(raw: &str) -> Self {
+        match raw.as_bytes().first() {
+            Some(b'"') => Self::String,
+            Some(b'{') => Self::Object,
+            Some(b'[') => Self::Array,
+            Some(b't' | b'f') => Self::Boolean,
+            Some(b'n') => Self::Null,
+            _ => Self::Number,
+        }
+    }
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Null => "null",
+            Self::Boolean => "a boolean",
+            Self::Number => "a number",
+            Self::String => "a string",
+            Self::Array => "an array",
+            Self::Object => "an object",
+        })
     }
 }
 

@@ -8,11 +8,24 @@ use unicode_normalization::UnicodeNormalization;
 
 /// Whether two different keys are one after folding: compatibility normalisation and full case folding by way of upper
 /// case. The same key is not its own look-alike.
+#[inline]
 pub(crate) fn is_look_alike(left: &str, right: &str) -> bool {
-    if left.is_ascii() && right.is_ascii() {
-        return left.len() == right.len() && left.eq_ignore_ascii_case(right) && left != right;
+    // Nearly every pair of keys differs in its first letter, and no folding makes one ASCII letter another.
+    match (left.as_bytes(), right.as_bytes()) {
+        ([first, ..], [second, ..])
+            if first.is_ascii() && second.is_ascii() && !first.eq_ignore_ascii_case(second) =>
+        {
+            false
+        }
+        _ => left != right && fold_to_one(left, right),
     }
-    left != right && folded(left).eq(folded(right))
+}
+
+fn fold_to_one(left: &str, right: &str) -> bool {
+    if left.is_ascii() && right.is_ascii() {
+        return left.eq_ignore_ascii_case(right);
+    }
+    folded(left).eq(folded(right))
 }
 
 fn folded(text: &str) -> impl Iterator<Item = char> {

@@ -65,8 +65,11 @@ impl<'p> Due<'p> {
 }
 
 impl Policy {
-    /// Decides a call. Deterministic; nothing is allocated when the answer is to allow, but for keys and strings that
-    /// hold escapes, and for `eq` with a list or map.
+    /// Decides a call: a function of the policy and the call alone.
+    ///
+    /// To allow, it allocates only for keys and strings that hold escapes, for `eq` with a list or map, for more than 16
+    /// judged arguments or two amounts in a rule, and the few bytes in which `serde_json` counts brackets when arguments
+    /// are nested two deep.
     pub fn judge<'p, P: AsRef<str>>(&'p self, call: &Call<'_, P>) -> Judgement<'p> {
         if self.hides(call.tool) {
             let message = format!("The tool {} is hidden by policy.", call.tool);

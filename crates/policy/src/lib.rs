@@ -4,7 +4,7 @@
 //! then asked about calls. It holds no counters: for an allowed call it says which [`Limit`]s are due and how much each
 //! is to be charged, and [`Window`] says when they begin anew.
 //!
-//! - [`Policy::judge`] decides. It reads the arguments in place, goes through no float, and allocates nothing to allow.
+//! - [`Policy::judge`] decides. It reads the arguments in place, goes through no float, and builds no tree of them.
 //! - [`Policy::explain`] gives the same answer with every predicate, what it saw and what it gave.
 //! - [`Policy::check_against`] compares a policy with the tools of a server: misspelt tools, paths that no schema has.
 //!

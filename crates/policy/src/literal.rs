@@ -4,7 +4,7 @@ use portcullis_document::{Kind, Node};
 use serde_json::value::RawValue;
 
 use crate::Decimal;
-use crate::arguments::{decode, kind_of, members};
+use crate::arguments::{Type, decode, members};
 use crate::fold::is_look_alike;
 use crate::truth::Why;
 
@@ -38,24 +38,26 @@ impl Literal {
         })
     }
 
-    fn kind(&self) -> &'static str {
+    /// Its type, and the type in words.
+    fn kind(&self) -> (Type, &'static str) {
         match self {
-            Self::Bool(_) => "a boolean",
-            Self::Number(_) => "a number",
-            Self::Text(_) => "a string",
-            Self::List(_) => "an array",
-            Self::Map(_) => "an object",
+            Self::Bool(_) => (Type::Boolean, "a boolean"),
+            Self::Number(_) => (Type::Number, "a number"),
+            Self::Text(_) => (Type::String, "a string"),
+            Self::List(_) => (Type::Array, "an array"),
+            Self::Map(_) => (Type::Object, "an object"),
         }
     }
 
     /// Compares with a JSON text. Values of different types are not unequal: they cannot be compared.
     pub(crate) fn equals(&self, raw: &str) -> Equal {
-        let found = kind_of(raw);
-        if found == "null" {
+        let found = Type::of(raw);
+        if found == Type::Null {
             return Err(Why::Null);
         }
-        if found != self.kind() {
-            return Err(Why::Type { expected: self.kind(), found });
+        let (own, expected) = self.kind();
+        if found != own {
+            return Err(Why::Type { expected, found });
         }
         match self {
             Self::Bool(value) => Ok(*value == (raw == "true")),

@@ -3,7 +3,7 @@
 use regex::Regex;
 
 use crate::Decimal;
-use crate::arguments::{decode, elements, kind_of};
+use crate::arguments::{Type, decode, elements};
 use crate::literal::{Equal, Literal, one_of};
 use crate::truth::Why;
 
@@ -45,31 +45,31 @@ impl Operator {
 
 /// A number to be compared or counted.
 pub(crate) fn number(raw: &str) -> Result<Decimal, Why> {
-    match kind_of(raw) {
-        "a number" => raw.parse().map_err(|_| Why::Number),
-        "null" => Err(Why::Null),
+    match Type::of(raw) {
+        Type::Number => raw.parse().map_err(|_| Why::Number),
+        Type::Null => Err(Why::Null),
         found => Err(Why::Type { expected: "a number", found }),
     }
 }
 
 fn string(raw: &str) -> Result<std::borrow::Cow<'_, str>, Why> {
-    match kind_of(raw) {
-        "a string" => decode(raw).ok_or(Why::Malformed),
+    match Type::of(raw) {
+        Type::String => decode(raw).ok_or(Why::Malformed),
         found => Err(Why::Type { expected: "a string", found }),
     }
 }
 
 /// A part of a string, or an element of an array.
 fn contains(value: &Literal, raw: &str) -> Equal {
-    match (kind_of(raw), value) {
-        ("a string", Literal::Text(part)) => Ok(string(raw)?.contains(&**part)),
-        ("an array", _) => {
+    match (Type::of(raw), value) {
+        (Type::String, Literal::Text(part)) => Ok(string(raw)?.contains(&**part)),
+        (Type::Array, _) => {
             let mut sum = Ok(false);
             let read = elements(raw, &mut |element| sum = one_of([sum, value.equals(element)].into_iter()));
             read.ok_or(Why::Malformed)?;
             sum
         }
-        ("a string", _) => Err(Why::Type { expected: "an array", found: "a string" }),
+        (found @ Type::String, _) => Err(Why::Type { expected: "an array", found }),
         (found, _) => Err(Why::Type { expected: "a string or an array", found }),
     }
 }

@@ -3,7 +3,7 @@
 use portcullis_document::Span;
 
 use crate::Path;
-use crate::arguments::{Arguments, Slot, elements, kind_of, member};
+use crate::arguments::{Arguments, Slot, Type, elements, member};
 use crate::operator::Operator;
 use crate::path::Step;
 use crate::truth::{Truth, Why};
@@ -96,17 +96,17 @@ impl Test {
     }
 
     fn walk<'p>(&'p self, raw: &str, steps: &[Step]) -> Truth<'p> {
-        let found = kind_of(raw);
-        if found == "null" {
+        let found = Type::of(raw);
+        if found == Type::Null {
             return self.nothing(self.unjudged(Why::Null));
         }
         let Some((step, rest)) = steps.split_first() else {
             return self.operator.judge(raw).map_or_else(|why| self.unjudged(why), Truth::of);
         };
         match (step, found) {
-            (Step::Key(name), "an object") => self.slot(member(raw, name), rest),
-            (Step::Index(index), "an array") => self.slot(element(raw, *index), rest),
-            (Step::Each, "an array") => self.every(raw, rest),
+            (Step::Key(name), Type::Object) => self.slot(member(raw, name), rest),
+            (Step::Index(index), Type::Array) => self.slot(element(raw, *index), rest),
+            (Step::Each, Type::Array) => self.every(raw, rest),
             // Not missing: a server may read a string of JSON, or a single value for a list of one.
             (Step::Key(_), _) => self.unjudged(Why::Type { expected: "an object on the way", found }),
             (_, _) => self.unjudged(Why::Type { expected: "an array on the way", found }),

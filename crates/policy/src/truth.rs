@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::Path;
+use crate::arguments::Type;
 
 /// True, false, or neither, and then why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub(crate) enum Why {
     PropertyLookAlike,
     Twice,
     Null,
-    Type { expected: &'static str, found: &'static str },
+    Type { expected: &'static str, found: Type },
     Number,
 }
 
