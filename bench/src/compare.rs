@@ -7,6 +7,7 @@ use tokio::time::sleep;
 
 use crate::{
     counts,
+    disk::Disk,
     error::Result,
     load::{Block, Fleet, Until},
     target::Target,
@@ -28,6 +29,8 @@ pub struct Side {
     pub middle: Option<u32>,
     /// The echo server behind the middle, whose requests are counted.
     pub upstream: Option<Target>,
+    /// The disk that the middle writes to, whose flushes are counted.
+    pub disk: Option<Disk>,
 }
 
 /// How long the blocks are, and how many each side gets.
@@ -58,6 +61,8 @@ pub struct Figures {
     pub cpu_us_per_call: Option<f64>,
     /// Requests that the upstream saw over calls, all blocks together.
     pub upstream_requests_per_call: Option<f64>,
+    /// Flushes of the disk, for whomever, over calls, all blocks together.
+    pub disk_flushes_per_call: Option<f64>,
 }
 
 struct Running<'a> {
@@ -66,6 +71,7 @@ struct Running<'a> {
     blocks: Vec<Block>,
     cpu: Duration,
     requests: u64,
+    flushes: u64,
 }
 
 /// Runs the blocks: one unmeasured for each side, then the rounds, every second one in reverse order
@@ -79,7 +85,14 @@ pub async fn compare(sides: &[Side], in_flight: usize, blocks: Blocks) -> Result
     for side in sides {
         let mut fleet = Fleet::open(&side.target, in_flight).await?;
         fleet.run(Until::Time(Duration::from_secs_f64(blocks.seconds / 2.0))).await?;
-        running.push(Running { side, fleet, blocks: Vec::new(), cpu: Duration::ZERO, requests: 0 });
+        running.push(Running {
+            side,
+            fleet,
+            blocks: Vec::new(),
+            cpu: Duration::ZERO,
+            requests: 0,
+            flushes: 0,
+        });
     }
     for round in 0..blocks.rounds {
         for running in &mut running {
@@ -97,8 +110,10 @@ pub async fn compare(sides: &[Side], in_flight: usize, blocks: Blocks) -> Result
 impl Running<'_> {
     async fn block(&mut self, length: Until) -> Result<()> {
         let (cpu, requests) = (self.cpu_so_far()?, self.requests_so_far().await?);
+        let flushes = self.flushes_so_far();
         let block = self.fleet.run(length).await?;
         sleep(AFTERGLOW).await;
+        self.flushes += self.flushes_so_far().unwrap_or(0).saturating_sub(flushes.unwrap_or(0));
         self.cpu += self.cpu_so_far()?.saturating_sub(cpu);
         self.requests += self.requests_so_far().await?.saturating_sub(requests);
         self.blocks.push(block);
@@ -116,6 +131,10 @@ impl Running<'_> {
         }
     }
 
+    fn flushes_so_far(&self) -> Option<u64> {
+        self.side.disk.as_ref()?.flushes()
+    }
+
     fn figures(self, in_flight: usize) -> Figures {
         let calls: u64 = self.blocks.iter().map(Block::calls).sum();
         let of = |what: fn(&Block) -> f64| median(self.blocks.iter().map(what));
@@ -129,6 +148,7 @@ impl Running<'_> {
             p99_us: of(|block| block.quantile(0.99)),
             cpu_us_per_call: self.side.middle.map(|_| per_call(self.cpu.as_secs_f64() * 1e6)),
             upstream_requests_per_call: self.side.upstream.as_ref().map(|_| per_call(self.requests as f64)),
+            disk_flushes_per_call: self.flushes_so_far().map(|_| per_call(self.flushes as f64)),
         }
     }
 }

@@ -13,6 +13,8 @@ use crate::{
 pub struct Report {
     /// Where it was measured.
     pub machine: Machine,
+    /// What was measured as the gate.
+    pub gate: &'static str,
     /// How.
     pub blocks: Blocks,
     /// The era that was spoken.

@@ -4,8 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::{
     checks::{self, DIRECT, GATE, MANY, NO_RULES, PASS},
-    compare::{Blocks, Side, compare, median},
-    disk,
+    compare::{Blocks, Figures, Side, compare, median},
+    disk::Disk,
     error::Result,
     gate::{Binary, Durability, Gate, Gates, Rules, SessionCap, Setup},
     machine::Machine,
@@ -57,6 +57,11 @@ pub async fn run(plan: &Plan, say: impl Fn(&str)) -> Result<Report> {
     let mut report = Report {
         machine: Machine::now(),
         blocks: plan.blocks,
+        gate: match plan.gate {
+            Some(Binary::Portcullis(_)) => "portcullis",
+            Some(Binary::StandIn) => "a STAND-IN (the pass-through again)",
+            None => "none",
+        },
         era: plan.era.version(),
         comparisons: Vec::new(),
         memory: Vec::new(),
@@ -103,14 +108,20 @@ impl Ground {
         let target = |of: &Running| Target::new(of.address, "/mcp", self.era);
         let upstream = Some(self.behind());
         vec![
-            Side { name: DIRECT, target: target(&self.direct), middle: None, upstream: None },
-            Side { name: PASS, target: target(&self.pass), middle: Some(self.pass.pid), upstream },
+            Side { name: DIRECT, target: target(&self.direct), middle: None, upstream: None, disk: None },
+            Side {
+                name: PASS,
+                target: target(&self.pass),
+                middle: Some(self.pass.pid),
+                upstream,
+                disk: None,
+            },
         ]
     }
 
     fn through(&self, name: &'static str, gate: &Gate) -> Side {
         let middle = Some(gate.process.pid);
-        Side { name, target: gate.target.clone(), middle, upstream: Some(self.behind()) }
+        Side { name, target: gate.target.clone(), middle, upstream: Some(self.behind()), disk: None }
     }
 
     async fn stop(self) -> Result<()> {
@@ -157,7 +168,7 @@ impl<S: Fn(&str)> Measurement<'_, S> {
     async fn traffic(&mut self) -> Result<()> {
         (self.say)("direct, pass-through and gate in turn");
         let compared =
-            self.beside_the_yardstick("a hundred rules, rows survive kill -9", Setup::USUAL).await?;
+            self.beside_the_yardstick("a hundred rules, rows survive kill -9", Setup::USUAL, None).await?;
         self.report.checks.extend(checks::traffic(&compared));
         self.report.comparisons.push(compared);
         Ok(())
@@ -165,10 +176,12 @@ impl<S: Fn(&str)> Measurement<'_, S> {
 
     async fn durable(&mut self) -> Result<()> {
         (self.say)("the same with every row on the disk");
-        let sync = disk::sync_time(&self.plan.folder)?;
+        let disk = Disk::probe(&self.plan.folder)?;
         let setup = Setup { durability: Durability::Every, ..Setup::USUAL };
-        let compared = self.beside_the_yardstick("a hundred rules, rows survive a power cut", setup).await?;
-        self.report.checks.extend(checks::durable(&compared, sync));
+        let compared = self
+            .beside_the_yardstick("a hundred rules, rows survive a power cut", setup, Some(&disk))
+            .await?;
+        self.report.checks.extend(checks::durable(&compared, &disk));
         self.report.comparisons.push(compared);
         Ok(())
     }
@@ -220,10 +233,15 @@ impl<S: Fn(&str)> Measurement<'_, S> {
         self.report.memory.push(Memory { what, growth });
     }
 
-    async fn beside_the_yardstick(&self, what: &'static str, setup: Setup) -> Result<Comparison> {
+    async fn beside_the_yardstick(
+        &self,
+        what: &'static str,
+        setup: Setup,
+        disk: Option<&Disk>,
+    ) -> Result<Comparison> {
         let gate = self.gates.start_and_settle(setup).await?;
         let mut sides = self.ground.sides();
-        sides.push(self.ground.through(GATE, &gate));
+        sides.push(Side { disk: disk.cloned(), ..self.ground.through(GATE, &gate) });
         let figures = levels(&sides, self.plan.blocks).await?;
         gate.stop().await?;
         Ok(Comparison { what, figures })
@@ -231,7 +249,7 @@ impl<S: Fn(&str)> Measurement<'_, S> {
 }
 
 /// One in flight, then many.
-async fn levels(sides: &[Side], blocks: Blocks) -> Result<Vec<crate::compare::Figures>> {
+async fn levels(sides: &[Side], blocks: Blocks) -> Result<Vec<Figures>> {
     let mut figures = compare(sides, 1, blocks).await?;
     figures.extend(compare(sides, MANY, blocks).await?);
     Ok(figures)

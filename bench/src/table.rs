@@ -13,11 +13,12 @@ impl Display for Report {
         writeln!(
             out,
             "{} cores of {}, kernel {}, load average {} before the run. \
-             Era {}; blocks of {} s in turn, {} for each side; loopback; medians over blocks.\n",
+             Gate: {}. Era {}; blocks of {} s in turn, {} for each side; loopback; medians over blocks.\n",
             machine.cores,
             machine.cpu,
             machine.kernel,
             machine.load_average,
+            self.gate,
             self.era,
             self.blocks.seconds,
             self.blocks.rounds
@@ -35,6 +36,7 @@ impl Display for Report {
             "p99 µs",
             "CPU µs/call",
             "upstream requests/call",
+            "disk flushes/call",
         ];
         table(out, heads, rows)?;
         if !self.memory.is_empty() {
@@ -58,7 +60,7 @@ impl Display for Report {
     }
 }
 
-fn row(comparison: &Comparison, figures: &Figures) -> [String; 8] {
+fn row(comparison: &Comparison, figures: &Figures) -> [String; 9] {
     let or_empty = |value: Option<f64>, places| value.map_or_else(String::new, |v| format!("{v:.places$}"));
     [
         comparison.what.to_owned(),
@@ -69,6 +71,7 @@ fn row(comparison: &Comparison, figures: &Figures) -> [String; 8] {
         format!("{:.0}", figures.p99_us),
         or_empty(figures.cpu_us_per_call, 1),
         or_empty(figures.upstream_requests_per_call, 4),
+        or_empty(figures.disk_flushes_per_call, 3),
     ]
 }
 
