@@ -90,8 +90,8 @@ struct Run {
     /// Measure direct and pass-through only
     #[arg(long)]
     yardstick: bool,
-    /// Put the pass-through in the gate's place, to try the bench out
-    #[arg(long, hide = true)]
+    /// Put a second pass-through in the gate's place: shows how much is noise
+    #[arg(long)]
     stand_in: bool,
     /// Under a minute: short blocks, fewer calls and sessions
     #[arg(long)]
