@@ -13,7 +13,7 @@ pub type Answer = Response<Body>;
 
 /// A JSON text.
 #[must_use]
-pub fn json(status: StatusCode, text: impl Into<Bytes>) -> Answer {
+pub(crate) fn json(status: StatusCode, text: impl Into<Bytes>) -> Answer {
     let mut response = Response::new(Body::whole(text));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -22,13 +22,13 @@ pub fn json(status: StatusCode, text: impl Into<Bytes>) -> Answer {
 
 /// A JSON-RPC error.
 #[must_use]
-pub fn rpc_error(status: StatusCode, id: Option<&Id>, code: i32, message: &str) -> Answer {
+pub(crate) fn rpc_error(status: StatusCode, id: Option<&Id>, code: i32, message: &str) -> Answer {
     json(status, error_response(id, code, message, &Value::Null))
 }
 
 /// A status and a sentence, for what happens before any message is read.
 #[must_use]
-pub fn plain(status: StatusCode, text: &str) -> Answer {
+pub(crate) fn plain(status: StatusCode, text: &str) -> Answer {
     let mut response = Response::new(Body::whole(format!("{text}\n")));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -37,7 +37,7 @@ pub fn plain(status: StatusCode, text: &str) -> Answer {
 
 /// Nothing but a status.
 #[must_use]
-pub fn empty(status: StatusCode) -> Answer {
+pub(crate) fn empty(status: StatusCode) -> Answer {
     let mut response = Response::new(Body::Whole(None));
     *response.status_mut() = status;
     response
@@ -45,7 +45,7 @@ pub fn empty(status: StatusCode) -> Answer {
 
 /// A stream of events.
 #[must_use]
-pub fn events(queue: mpsc::Receiver<Bytes>) -> Answer {
+pub(crate) fn events(queue: mpsc::Receiver<Bytes>) -> Answer {
     let mut response = Response::new(Body::events(queue));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

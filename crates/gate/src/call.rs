@@ -48,7 +48,8 @@ pub(crate) struct Call {
     pub outlet: Option<Outlet>,
 }
 
-/// Why the wait for the next word ended without one.
+/// Why the wait for the next word ended.
+#[expect(clippy::large_enum_variant, reason = "it lives for one match; a box would be made for every event")]
 enum Woke {
     Heard(Result<Option<Heard>, Broken>),
     Cancelled,
@@ -282,16 +283,16 @@ impl Call {
                 }
                 None
             }
-            Kind::Request => self.question(message, &heard, deadline).await,
+            Kind::Request => self.question(message, deadline).await,
         }
     }
 
     /// A question of an old server on the call's own stream.
-    async fn question(&mut self, message: &Envelope, heard: &Heard, deadline: Instant) -> Option<End> {
+    async fn question(&mut self, message: &Envelope, deadline: Instant) -> Option<End> {
         let link = self.chosen.link.clone();
         let allowed = self.gate.admit.passes_other(&self.asker.principal, self.upstream.name());
         let method = message.method().unwrap_or_default();
-        let Some(id) = message.id().cloned() else { return None };
+        let id = message.id().cloned()?;
         if method == "ping" {
             let _ = link.answer(result_response(&id, "{}")).await;
             return None;
@@ -311,8 +312,7 @@ impl Call {
                 match (asked, &mut self.outlet) {
                     (Some(ours), Some(outlet)) if outlet.takes_events() => {
                         let text = message.with_id(&ours.to_string());
-                        let event = Event { id: heard.event_id.clone().filter(|_| false), ..carrying(text) };
-                        outlet.event(&event).await;
+                        outlet.event(&carrying(text)).await;
                     }
                     _ => drop(link.answer(refuse("the client cannot be asked now")).await),
                 }

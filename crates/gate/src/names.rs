@@ -13,7 +13,7 @@ const LONGEST: usize = 64;
 
 /// The exposed names of one upstream's list, both ways.
 #[derive(Debug, Default)]
-pub struct Names {
+pub(crate) struct Names {
     /// Exposed names in the order of the list.
     exposed: Vec<String>,
     /// Place in the list by exposed name.
@@ -24,7 +24,7 @@ impl Names {
     /// Names every item of a list. Where two items would share a name, the one whose own name needed no change
     /// keeps it, else the first in alphabetical order; the others end in a hash of their own name.
     #[must_use]
-    pub fn of(upstream: &str, list: &List) -> Self {
+    pub(crate) fn of(upstream: &str, list: &List) -> Self {
         let items = list.items();
         let mut order: Vec<usize> = (0..items.len()).collect();
         let key = |place: &usize| items.get(*place).map_or("", |item| item.key());
@@ -46,13 +46,13 @@ impl Names {
 
     /// The exposed name of the item at that place.
     #[must_use]
-    pub fn at(&self, place: usize) -> &str {
+    pub(crate) fn at(&self, place: usize) -> &str {
         self.exposed.get(place).map_or("", String::as_str)
     }
 
     /// The place of the item that is exposed under that name.
     #[must_use]
-    pub fn find(&self, exposed: &str) -> Option<usize> {
+    pub(crate) fn find(&self, exposed: &str) -> Option<usize> {
         self.places.get(exposed).copied()
     }
 }
@@ -67,7 +67,7 @@ fn is_clean(upstream: &str, own: &str) -> bool {
 
 /// Whether a name is exposed as it is, so that no table is needed to find it.
 #[must_use]
-pub fn is_exposed_as_is(upstream: &str, own: &str) -> bool {
+pub(crate) fn is_exposed_as_is(upstream: &str, own: &str) -> bool {
     is_clean(upstream, own)
 }
 
@@ -85,19 +85,19 @@ fn fit(upstream: &str, own: &str, hashed: bool) -> String {
 
 /// Parts an exposed tool or prompt name into upstream and the rest.
 #[must_use]
-pub fn split_name(exposed: &str) -> Option<(&str, &str)> {
+pub(crate) fn split_name(exposed: &str) -> Option<(&str, &str)> {
     exposed.split_once("__")
 }
 
 /// The exposed form of a resource.
 #[must_use]
-pub fn expose_uri(upstream: &str, uri: &str) -> String {
+pub(crate) fn expose_uri(upstream: &str, uri: &str) -> String {
     format!("{upstream}+{uri}")
 }
 
 /// Parts an exposed URI into upstream and the upstream's own.
 #[must_use]
-pub fn split_uri(exposed: &str) -> Option<(&str, &str)> {
+pub(crate) fn split_uri(exposed: &str) -> Option<(&str, &str)> {
     exposed.split_once('+')
 }
 

@@ -21,7 +21,7 @@ const ASKED_AT_MOST: usize = 1024;
 
 /// Where a client came in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Route {
+pub(crate) enum Route {
     /// `/mcp`: everything that the grant may use.
     All,
     /// `/mcp/<upstream>`: one upstream as it is.
@@ -30,7 +30,7 @@ pub enum Route {
 
 /// One session of the old era.
 #[derive(Debug)]
-pub struct Session {
+pub(crate) struct Session {
     /// Its id, 128 random bits.
     pub id: String,
     /// Its number in the table of runs.
@@ -64,14 +64,12 @@ pub struct Session {
 struct Out {
     stream: Option<(u64, mpsc::Sender<Bytes>)>,
     streams: u64,
-    /// Streams of calls in flight that can carry messages while no own stream is open, newest last.
-    calls: Vec<(u64, mpsc::Sender<Bytes>)>,
     waiting: VecDeque<Bytes>,
 }
 
 /// A question of a server that the client has been asked.
 #[derive(Debug)]
-pub enum Asked {
+pub(crate) enum Asked {
     /// Answer it at that link under the server's own id.
     Server(Arc<Link>, Id),
     /// Hand it to the call that waits for it.
@@ -88,7 +86,7 @@ pub(crate) struct LeftOpen {
 }
 
 /// What a new session is made of.
-pub struct NewSession {
+pub(crate) struct NewSession {
     /// See [`Session::grant`].
     pub grant: String,
     /// See [`Session::route`].
@@ -125,7 +123,7 @@ impl Session {
     }
 
     /// Marks it as in use until the guard is dropped.
-    pub fn enter(self: &Arc<Self>) -> InUse {
+    pub(crate) fn enter(self: &Arc<Self>) -> InUse {
         self.busy.fetch_add(1, Ordering::Relaxed);
         InUse(self.clone())
     }
@@ -143,7 +141,7 @@ impl Session {
     }
 
     /// Opens the client's own stream. An earlier one ends: each message goes to one stream only.
-    pub fn open_stream(&self, sender: mpsc::Sender<Bytes>) -> u64 {
+    pub(crate) fn open_stream(&self, sender: mpsc::Sender<Bytes>) -> u64 {
         let mut out = self.out.lock();
         while let Some(message) = out.waiting.pop_front() {
             if sender.try_send(message).is_err() {
@@ -157,38 +155,25 @@ impl Session {
     }
 
     /// The client's own stream, where it is open.
-    pub fn own_stream(&self) -> Option<mpsc::Sender<Bytes>> {
+    pub(crate) fn own_stream(&self) -> Option<mpsc::Sender<Bytes>> {
         self.out.lock().stream.as_ref().map(|(_, stream)| stream.clone())
     }
 
     /// The stream of that number has ended.
-    pub fn close_stream(&self, number: u64) {
+    pub(crate) fn close_stream(&self, number: u64) {
         let mut out = self.out.lock();
         if out.stream.as_ref().is_some_and(|(open, _)| *open == number) {
             out.stream = None;
         }
     }
 
-    /// A call's stream that may carry messages too.
-    pub fn open_call(&self, number: u64, sender: mpsc::Sender<Bytes>) {
-        self.out.lock().calls.push((number, sender));
-    }
-
-    /// The call's stream has ended.
-    pub fn close_call(&self, number: u64) {
-        self.out.lock().calls.retain(|(open, _)| *open != number);
-    }
-
-    /// Sends an event to the client: on its own stream, else on the newest call's, else it is kept until a
-    /// stream is opened; the oldest of too many is dropped.
-    pub fn push(&self, event: Bytes) {
+    /// Sends an event to the client: on its own stream, else it is kept until one is
+    /// opened; the oldest of too many is dropped.
+    pub(crate) fn push(&self, event: Bytes) {
         let mut out = self.out.lock();
         if let Some((_, stream)) = &out.stream
             && stream.try_send(event.clone()).is_ok()
         {
-            return;
-        }
-        if out.calls.iter().rev().any(|(_, call)| call.try_send(event.clone()).is_ok()) {
             return;
         }
         if out.waiting.contains(&event) {
@@ -202,7 +187,7 @@ impl Session {
 
     /// Remembers a question that the client is asked; gives the id to ask under. `None` where too many are
     /// open already.
-    pub fn ask(&self, asked: Asked) -> Option<u64> {
+    pub(crate) fn ask(&self, asked: Asked) -> Option<u64> {
         let mut open = self.asked.lock();
         if open.len() >= ASKED_AT_MOST {
             return None;
@@ -230,14 +215,14 @@ impl Session {
     }
 
     /// The question that an answer of the client belongs to.
-    pub fn answered(&self, id: &Id) -> Option<Asked> {
+    pub(crate) fn answered(&self, id: &Id) -> Option<Asked> {
         self.asked.lock().remove(&id.as_u64()?)
     }
 }
 
 /// A session in use: it is not swept and its idle time starts when this is dropped.
 #[derive(Debug)]
-pub struct InUse(Arc<Session>);
+pub(crate) struct InUse(Arc<Session>);
 
 impl std::ops::Deref for InUse {
     type Target = Arc<Session>;
@@ -273,13 +258,13 @@ impl Default for SessionLimits {
 
 /// All sessions.
 #[derive(Debug, Default)]
-pub struct Sessions {
+pub(crate) struct Sessions {
     table: Mutex<HashMap<String, Arc<Session>>>,
 }
 
 /// No session can be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NoSession {
+pub(crate) enum NoSession {
     /// All of the grant's sessions have calls or streams open.
     #[error("this grant has {0} sessions with calls or streams open, the most it may have")]
     AllBusy(usize),
@@ -293,7 +278,7 @@ impl Sessions {
     ///
     /// # Errors
     /// Where the grant has its fill and none is idle.
-    pub fn open(
+    pub(crate) fn open(
         &self,
         new: NewSession,
         caller: Caller,
@@ -319,18 +304,18 @@ impl Sessions {
     }
 
     /// The session of that id, where it is this grant's and came in on this route.
-    pub fn get(&self, id: &str, grant: &str, route: &Route) -> Option<InUse> {
+    pub(crate) fn get(&self, id: &str, grant: &str, route: &Route) -> Option<InUse> {
         let session = self.table.lock().get(id).cloned()?;
         (session.grant == grant && session.route == *route).then(|| session.enter())
     }
 
     /// Takes a session out.
-    pub fn remove(&self, id: &str) -> Option<Arc<Session>> {
+    pub(crate) fn remove(&self, id: &str) -> Option<Arc<Session>> {
         self.table.lock().remove(id)
     }
 
     /// Takes out what has been idle or alive for too long, and what `gone` names.
-    pub fn sweep(&self, limits: &SessionLimits, gone: impl Fn(&Session) -> bool) -> Vec<Arc<Session>> {
+    pub(crate) fn sweep(&self, limits: &SessionLimits, gone: impl Fn(&Session) -> bool) -> Vec<Arc<Session>> {
         let mut table = self.table.lock();
         let over: Vec<String> = table
             .values()
@@ -341,12 +326,12 @@ impl Sessions {
     }
 
     /// All of them.
-    pub fn all(&self) -> Vec<Arc<Session>> {
+    pub(crate) fn all(&self) -> Vec<Arc<Session>> {
         self.table.lock().values().cloned().collect()
     }
 
     /// How many there are.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.table.lock().len()
     }
 }

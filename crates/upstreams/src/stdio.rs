@@ -177,7 +177,7 @@ pub(crate) fn receive(mux: &Mux, link: &Weak<Link>, inbox: &dyn Inbox, text: Byt
 /// Keeps what the child writes on stderr: its last lines for messages, all of it in a file of bounded size.
 async fn keep_stderr(stderr: ChildStderr, tail: Arc<Mutex<VecDeque<String>>>, path: Option<PathBuf>) {
     let mut reader = BufReader::new(stderr);
-    let mut file = path.as_ref().and_then(|path| open_log(path));
+    let mut file = path.as_ref().and_then(open_log);
     let mut line = Vec::new();
     loop {
         line.clear();
