@@ -208,6 +208,13 @@ impl Gate {
         self.grants.load().by_token(&hash).cloned()
     }
 
+    /// Ends all sessions of a grant.
+    pub async fn end_sessions_of(&self, grant: &str, reason: &str) {
+        let limits = self.options.load().sessions;
+        let ended = self.sessions.sweep(&limits, |session| session.grant == grant);
+        self.end_sessions(ended, reason).await;
+    }
+
     /// Ends sessions: what they have in flight is stopped, their upstream sessions are deleted.
     pub(crate) async fn end_sessions(&self, sessions: Vec<Arc<Session>>, reason: &str) {
         for session in sessions {

@@ -1,3 +1,52 @@
 //! The gate between AI agents and everything they can run.
 
-fn main() {}
+mod cli;
+mod commands;
+mod config;
+mod control;
+mod failure;
+mod first_run;
+mod peer;
+mod place;
+mod running;
+mod watch;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let result = log().and_then(|()| commands::run(cli));
+    match result {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("{failure}");
+            failure.code()
+        }
+    }
+}
+
+/// Sets up the log: one line for each event that matters, on stderr.
+fn log() -> Result<(), failure::Failure> {
+    use tracing_subscriber::EnvFilter;
+    let filter = match std::env::var("PORTCULLIS_LOG") {
+        Err(_) => EnvFilter::new("info,hyper=warn"),
+        Ok(text) => EnvFilter::try_new(&text).map_err(|error| {
+            failure::Failure::usage(format!(
+                "PORTCULLIS_LOG=`{text}` is not a filter such as info or gate=debug: {error}"
+            ))
+        })?,
+    };
+    let colours =
+        std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .with_target(false)
+        .init();
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! What a user types.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// The gate between AI agents and everything they can run: every tool call is judged by a written policy,
+/// recorded in a chained ledger, tracked while it runs, and can be stopped.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, max_term_width = 100, arg_required_else_help = false)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Which gate is meant.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PlaceArgs {
+    /// The configuration file [default: portcullis.yaml here or in the nearest folder above]
+    #[arg(long, global = true, value_name = "FILE", env = "PORTCULLIS_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// The data folder [default: what the configuration says]
+    #[arg(long, global = true, value_name = "FOLDER", env = "PORTCULLIS_DATA")]
+    pub data: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start the gate (also without a command); with no configuration anywhere, make a working one first
+    Up(UpArgs),
+    /// MCP on stdin and stdout, for clients that speak nothing else
+    Stdio {
+        /// Speak for this grant
+        #[arg(long, value_name = "NAME", default_value = "me")]
+        grant: String,
+        /// Only this upstream, under its own names
+        #[arg(long, value_name = "NAME")]
+        upstream: Option<String>,
+    },
+    /// The gate, its upstreams, grants, policies and ledger
+    Status {
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Identities that agents use
+    #[command(subcommand)]
+    Grant(GrantCommand),
+    /// Policy files
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// What is running
+    Runs {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// The record
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    /// Take a changed configuration and changed policies
+    Reload,
+    /// Completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Flags of `up`.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct UpArgs {
+    /// Listen here instead of where the configuration says
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// Allow an address that other machines reach, without TLS
+    #[arg(long)]
+    pub insecure_listen: bool,
+}
+
+/// Commands on grants.
+#[derive(Debug, Subcommand)]
+pub(crate) enum GrantCommand {
+    /// Add one and print its token, once
+    Add {
+        /// Its name
+        name: String,
+        /// Upstream and policy, `*=POLICY` for all; repeatable
+        #[arg(long = "upstream", value_name = "U=POLICY", required = true)]
+        upstreams: Vec<String>,
+        /// A label; repeatable
+        #[arg(long = "label", value_name = "K=V")]
+        labels: Vec<String>,
+        /// End after this time, such as 30d
+        #[arg(long, value_name = "TIME")]
+        expires: Option<String>,
+        /// It may decide approvals
+        #[arg(long)]
+        approver: bool,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show them
+    List {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give one a new token and print it, once
+    Rotate {
+        /// Its name
+        name: String,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take one away; its sessions end
+    Revoke {
+        /// Its name
+        name: String,
+    },
+}
+
+/// Commands on policies.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Check a file, also against the tools of an upstream
+    Check {
+        /// The policy file
+        file: PathBuf,
+        /// A saved tools/list, or the name of an upstream of the running gate
+        #[arg(long, value_name = "UPSTREAM|LIST.json")]
+        against: Option<String>,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say how a call would be judged, and why
+    Explain {
+        /// The policy file
+        file: PathBuf,
+        /// The call: a JSON file with name and arguments, `-` for stdin
+        #[arg(long, value_name = "CALL.json")]
+        call: PathBuf,
+        /// The grant that would call
+        #[arg(long, value_name = "NAME")]
+        grant: Option<String>,
+        /// A saved tools/list, or the name of an upstream of the running gate
+        #[arg(long, value_name = "UPSTREAM|LIST.json")]
+        against: Option<String>,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Commands on the record.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LedgerCommand {
+    /// The last rows, then new ones as they come
+    Tail {
+        /// How many rows to begin with
+        #[arg(short = 'n', long, default_value_t = 10)]
+        lines: usize,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Rows that match
+    Query {
+        /// Since this time (RFC 3339) or this long ago (7d)
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// Of this grant
+        #[arg(long, value_name = "NAME")]
+        grant: Option<String>,
+        /// Of this tool
+        #[arg(long, value_name = "NAME")]
+        tool: Option<String>,
+        /// With this outcome: allowed, denied, held, refused, error
+        #[arg(long, value_name = "OUTCOME")]
+        outcome: Option<String>,
+        /// Of this run
+        #[arg(long, value_name = "ID")]
+        run: Option<String>,
+        /// The last so many
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check the whole chain; with a head kept elsewhere, also that it was not rewritten or cut
+    Verify {
+        /// A signed head: its file, or its JSON text
+        #[arg(long, value_name = "HEAD")]
+        head: Option<String>,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// The signed head of the chain, to be kept elsewhere
+    Head,
+    /// Every row as one JSON object a line
+    Export {
+        /// Into this file instead of stdout
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}

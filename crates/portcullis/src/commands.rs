@@ -1,0 +1,41 @@
+//! What each command does.
+
+mod grant;
+mod ledger;
+mod policy;
+mod status;
+mod stdio;
+mod table;
+mod up;
+
+use crate::cli::{Cli, Command};
+use crate::control::Client;
+use crate::failure::Failure;
+use clap::CommandFactory;
+use http::Method;
+use serde_json::Value;
+use std::process::ExitCode;
+
+/// Runs one command.
+pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let place = &cli.place;
+    match cli.command {
+        None => up::run(place, &crate::cli::UpArgs::default()),
+        Some(Command::Up(args)) => up::run(place, &args),
+        Some(Command::Stdio { grant, upstream }) => stdio::run(place, &grant, upstream.as_deref()),
+        Some(Command::Status { json }) => status::run(place, json),
+        Some(Command::Grant(command)) => grant::run(place, command),
+        Some(Command::Policy(command)) => policy::run(place, command),
+        Some(Command::Runs { json }) => status::runs(place, json),
+        Some(Command::Ledger(command)) => ledger::run(place, command),
+        Some(Command::Reload) => {
+            let said = Client::of(place)?.ask(Method::POST, "reload", &Value::Null)?;
+            println!("reloaded: {}", said.get("reloaded").and_then(Value::as_str).unwrap_or_default());
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "portcullis", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! `portcullis ledger …`: read from the file itself, whether a gate runs or not.
+
+use super::table::cell;
+use crate::cli::{LedgerCommand, PlaceArgs};
+use crate::config::duration;
+use crate::failure::Failure;
+use crate::place;
+use portcullis_ledger::{Filter, GateKey, SignedHead, query, verify};
+use serde_json::{Map, Value};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How often `tail` looks for new rows.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// Runs one command on the record.
+pub(crate) fn run(place: &PlaceArgs, command: LedgerCommand) -> Result<ExitCode, Failure> {
+    let data = place::data_folder(place)?;
+    if !data.join(portcullis_ledger::FILE).is_file() {
+        return Err(Failure::usage(format!("there is no ledger in {}", data.display())));
+    }
+    match command {
+        LedgerCommand::Tail { lines, json } => tail(&data, lines, json),
+        LedgerCommand::Query { since, grant, tool, outcome, run, limit, json } => {
+            let since = since.as_deref().map(time).transpose()?;
+            let filter = Filter { since, after: None, grant, tool, outcome, run, limit };
+            print_rows(&data, &filter, json)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        LedgerCommand::Verify { head, json } => check(&data, head.as_deref(), json),
+        LedgerCommand::Head => {
+            let report = verify(&data, None)?;
+            if !report.ok {
+                return Err(Failure::untrue(report.why.unwrap_or_default()));
+            }
+            let hash = data_encoding::HEXLOWER.decode(report.head.as_bytes()).ok();
+            let hash = hash.and_then(|hash| hash.try_into().ok()).unwrap_or_default();
+            let head = portcullis_ledger::Head { rows: report.rows, hash };
+            let now = portcullis_ledger::time_text(jiff::Timestamp::now().as_millisecond());
+            let signed = head.sign(&GateKey::open(&data)?, now);
+            println!("{}", serde_json::to_string(&signed).map_err(|error| Failure::bug(error.to_string()))?);
+            Ok(ExitCode::SUCCESS)
+        }
+        LedgerCommand::Export { output } => {
+            let failed = |error: std::io::Error| Failure::untrue(format!("the export broke off: {error}"));
+            let out: Box<dyn Write> = match &output {
+                None => Box::new(std::io::stdout().lock()),
+                Some(path) => Box::new(std::fs::File::create(path).map_err(failed)?),
+            };
+            let mut out = BufWriter::new(out);
+            let mut broken = None;
+            query(&data, &Filter::default(), |row| {
+                let written = writeln!(out, "{}", Value::Object(row));
+                broken = written.err();
+                broken.is_none()
+            })?;
+            broken.map_or(Ok(()), Err).and_then(|()| out.flush()).map_err(failed)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// A time: RFC 3339, or a duration before now.
+fn time(text: &str) -> Result<i64, Failure> {
+    if let Some(ago) = duration(text) {
+        let ago = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
+        return Ok(jiff::Timestamp::now().as_millisecond().saturating_sub(ago));
+    }
+    text.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_millisecond).map_err(|_| {
+        Failure::usage(format!("--since: expected a time such as 2026-11-21T03:00:00Z or 7d, found `{text}`"))
+    })
+}
+
+/// Prints matching rows; gives the number of the last.
+fn print_rows(data: &Path, filter: &Filter, json: bool) -> Result<Option<u64>, Failure> {
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut last = None;
+    query(data, filter, |row| {
+        last = row.get("n").and_then(Value::as_u64);
+        // A reader that closed the pipe has seen enough.
+        let line = if json { Value::Object(row).to_string() } else { line(row) };
+        writeln!(out, "{line}").is_ok()
+    })?;
+    let _ = out.flush();
+    Ok(last)
+}
+
+fn line(row: Map<String, Value>) -> String {
+    let row = Value::Object(row);
+    let mut parts = vec![cell(&row, "n"), cell(&row, "time"), cell(&row, "kind")];
+    for name in ["grant", "upstream", "method", "tool", "outcome", "rule"] {
+        if row.get(name).is_some() {
+            parts.push(cell(&row, name));
+        }
+    }
+    if let Some(ms) = row.get("duration_ms").and_then(Value::as_f64) {
+        parts.push(format!("{ms:.1} ms"));
+    }
+    if row.get("message").is_some() {
+        parts.push(format!("- {}", cell(&row, "message").replace('\n', " ")));
+    }
+    parts.join("  ")
+}
+
+fn tail(data: &Path, lines: usize, json: bool) -> Result<ExitCode, Failure> {
+    let mut last = print_rows(data, &Filter { limit: Some(lines), ..Filter::default() }, json)?;
+    loop {
+        std::thread::park_timeout(LOOK);
+        let filter = Filter { after: last, ..Filter::default() };
+        last = print_rows(data, &filter, json)?.or(last);
+    }
+}
+
+fn check(data: &Path, head: Option<&str>, json: bool) -> Result<ExitCode, Failure> {
+    let kept = head.map(read_head).transpose()?;
+    if let Some(kept) = &kept {
+        // A head signed by another key proves nothing about this gate.
+        let own = GateKey::open(data)?.public_hex();
+        if kept.key != own {
+            let text = format!("the head was signed by the key {}, this gate's key is {own}", kept.key);
+            return Err(Failure::untrue(text));
+        }
+    }
+    let report = verify(data, kept.as_ref())?;
+    if json {
+        println!("{}", serde_json::to_string(&report).map_err(|error| Failure::bug(error.to_string()))?);
+    } else if report.ok {
+        println!("{} rows, every link holds, head {}", report.rows, report.head);
+        if kept.is_none() {
+            println!(
+                "Without a head that was kept elsewhere (--head) this cannot tell a chain that was rewritten whole."
+            );
+        }
+    } else {
+        println!(
+            "BROKEN at row {}: {}",
+            report.first_bad.unwrap_or(0),
+            report.why.as_deref().unwrap_or_default()
+        );
+    }
+    Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn read_head(text: &str) -> Result<SignedHead, Failure> {
+    let json = if text.trim_start().starts_with('{') {
+        text.to_owned()
+    } else {
+        std::fs::read_to_string(text).map_err(|error| Failure::usage(format!("--head: {text}: {error}")))?
+    };
+    serde_json::from_str(&json)
+        .map_err(|error| Failure::usage(format!("--head is not a signed head: {error}")))
+}

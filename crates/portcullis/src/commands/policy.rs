@@ -1,0 +1,136 @@
+//! `portcullis policy …`.
+
+use crate::cli::{PlaceArgs, PolicyCommand};
+use crate::control::Client;
+use crate::failure::Failure;
+use crate::place::rendered;
+use http::Method;
+use portcullis_document::{Problem, Problems, Severity};
+use portcullis_policy::{Call, Policy, ToolShape};
+use serde_json::{Value, json};
+use std::io::Read;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Runs one command on a policy file.
+pub(crate) fn run(place: &PlaceArgs, command: PolicyCommand) -> Result<ExitCode, Failure> {
+    match command {
+        PolicyCommand::Check { file, against, json } => check(place, &file, against.as_deref(), json),
+        PolicyCommand::Explain { file, call, grant, against, json } => {
+            explain(place, &file, &call, grant.as_deref(), against.as_deref(), json)
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    if path == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .map_err(|error| Failure::usage(format!("stdin cannot be read: {error}")))?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", path.display())))
+}
+
+fn check(place: &PlaceArgs, file: &Path, against: Option<&str>, as_json: bool) -> Result<ExitCode, Failure> {
+    let text = read(file)?;
+    let mut found: Vec<Problems> = Vec::new();
+    match Policy::parse(&file.to_string_lossy(), &text) {
+        Err(problems) => found.push(problems),
+        Ok(policy) => {
+            found.push(policy.warnings().clone());
+            if let Some(against) = against {
+                let tools = tools_of(place, against)?;
+                found.push(policy.check_against(&shapes(&tools)));
+            }
+        }
+    }
+    let ok = !found.iter().any(Problems::has_errors);
+    if as_json {
+        let of = |severity: Severity| -> Vec<&Problem> {
+            found.iter().flat_map(Problems::iter).filter(|problem| problem.severity == severity).collect()
+        };
+        println!(
+            "{}",
+            json!({
+                "file": file.to_string_lossy(), "ok": ok,
+                "errors": of(Severity::Error), "warnings": of(Severity::Warning),
+            })
+        );
+    } else {
+        for problems in found.iter().filter(|problems| !problems.is_empty()) {
+            eprint!("{}", rendered(problems));
+        }
+        if ok {
+            println!("{}: ok", file.display());
+        }
+    }
+    Ok(if ok { ExitCode::SUCCESS } else { ExitCode::from(2) })
+}
+
+fn explain(
+    place: &PlaceArgs,
+    file: &Path,
+    call: &Path,
+    grant: Option<&str>,
+    against: Option<&str>,
+    as_json: bool,
+) -> Result<ExitCode, Failure> {
+    let text = read(file)?;
+    let policy = Policy::parse(&file.to_string_lossy(), &text)
+        .map_err(|problems| Failure::usage(rendered(&problems)))?;
+    let call_text = read(call)?;
+    let wrong = |why: &str| Failure::usage(format!("{}: {why}", call.display()));
+    portcullis_wire::check_strictly(call_text.trim()).map_err(|fault| wrong(&fault.what))?;
+    let name = portcullis_wire::member(&call_text, "name")
+        .and_then(portcullis_wire::text)
+        .ok_or_else(|| wrong("expected an object {\"name\": …, \"arguments\": {…}}"))?;
+    let arguments = portcullis_wire::member(&call_text, "arguments").unwrap_or("{}");
+    if !arguments.starts_with('{') {
+        return Err(wrong("`arguments` must be an object"));
+    }
+    let tools = against.map(|against| tools_of(place, against)).transpose()?.unwrap_or_default();
+    let properties: Vec<String> = tools
+        .iter()
+        .find(|tool| tool.get("name").and_then(Value::as_str) == Some(&*name))
+        .and_then(|tool| tool.get("inputSchema")?.get("properties")?.as_object())
+        .map(|members| members.keys().cloned().collect())
+        .unwrap_or_default();
+    let explanation = policy.explain(&Call { tool: &name, arguments, properties: &properties });
+    if as_json {
+        let mut value =
+            serde_json::to_value(&explanation).map_err(|error| Failure::bug(error.to_string()))?;
+        if let (Some(grant), Some(members)) = (grant, value.as_object_mut()) {
+            members.insert("grant".into(), grant.into());
+        }
+        println!("{value}");
+    } else {
+        print!("{explanation}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The tools of a saved list (a result, a whole response, or the bare array) or of an upstream of the gate.
+fn tools_of(place: &PlaceArgs, against: &str) -> Result<Vec<Value>, Failure> {
+    let value: Value = if Path::new(against).is_file() {
+        serde_json::from_str(&read(Path::new(against))?)
+            .map_err(|error| Failure::usage(format!("{against} is not JSON: {error}")))?
+    } else {
+        Client::of(place)?.ask(Method::GET, &format!("upstreams/{against}/tools"), &Value::Null)?
+    };
+    let list = ["/result/tools", "/tools", ""].iter().find_map(|at| value.pointer(at)?.as_array());
+    list.cloned().ok_or_else(|| Failure::usage(format!("{against} holds no list of tools (`tools`: […])")))
+}
+
+fn shapes(tools: &[Value]) -> Vec<ToolShape<'_>> {
+    static NONE: Value = Value::Null;
+    tools
+        .iter()
+        .filter_map(|tool| {
+            let name = tool.get("name")?.as_str()?;
+            Some(ToolShape { name, input_schema: tool.get("inputSchema").unwrap_or(&NONE) })
+        })
+        .collect()
+}

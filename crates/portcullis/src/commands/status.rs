@@ -1,0 +1,88 @@
+//! `portcullis status` and `portcullis runs`.
+
+use super::table::{cell, print};
+use crate::cli::PlaceArgs;
+use crate::control::Client;
+use crate::failure::Failure;
+use http::Method;
+use serde_json::Value;
+use std::process::ExitCode;
+
+/// Shows the running gate.
+pub(crate) fn run(place: &PlaceArgs, json: bool) -> Result<ExitCode, Failure> {
+    let status = Client::of(place)?.ask(Method::GET, "status", &Value::Null)?;
+    if json {
+        println!("{status}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!(
+        "gate {} on http://{}, up {} s, pid {}, {} sessions, {} calls in flight",
+        cell(&status, "version"),
+        cell(&status, "listen"),
+        cell(&status, "uptime_s"),
+        cell(&status, "pid"),
+        cell(&status, "sessions"),
+        cell(&status, "runs"),
+    );
+    println!();
+    section(&status, "upstreams", &["name", "kind", "state", "tools", "pid", "reason"]);
+    section(&status, "policies", &["name", "loaded", "digest", "error"]);
+    section(&status, "grants", &["name", "upstreams", "expires"]);
+    if let Some(ledger) = status.get("ledger") {
+        println!("ledger: {} rows, head {}", cell(ledger, "rows"), cell(ledger, "head"));
+        if let Some(trouble) = ledger.get("trouble").and_then(Value::as_str) {
+            println!("THE LEDGER CANNOT BE WRITTEN, SO NOTHING PASSES: {trouble}");
+        }
+    }
+    if let Some(waiting) = status.get("waiting").and_then(Value::as_str) {
+        println!("{waiting}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn section(status: &Value, name: &str, columns: &[&str]) {
+    let entries = status.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    let rows: Vec<Vec<String>> = entries
+        .iter()
+        .map(|entry| columns.iter().map(|column| short(&cell(entry, column))).collect())
+        .collect();
+    if rows.is_empty() {
+        println!("no {name}");
+    } else {
+        let mut headings = columns.to_vec();
+        let singular = format!("{} ", name.trim_end_matches('s').replace("policie", "policy"));
+        let singular = singular.trim_end().to_owned();
+        if let Some(first) = headings.first_mut() {
+            *first = &singular;
+        }
+        print(&headings, &rows);
+    }
+    println!();
+}
+
+/// A cell that does not push the others off the screen.
+fn short(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    if line.chars().count() > 60 {
+        line.chars().take(57).chain("...".chars()).collect()
+    } else {
+        line.to_owned()
+    }
+}
+
+/// Shows what is in flight.
+pub(crate) fn runs(place: &PlaceArgs, json: bool) -> Result<ExitCode, Failure> {
+    let runs = Client::of(place)?.ask(Method::GET, "runs", &Value::Null)?;
+    let runs = runs.as_array().cloned().unwrap_or_default();
+    if json {
+        runs.iter().for_each(|run| println!("{run}"));
+    } else if runs.is_empty() {
+        println!("nothing is running");
+    } else {
+        let columns = ["id", "kind", "owner", "upstream", "what", "state", "started"];
+        let rows: Vec<Vec<String>> =
+            runs.iter().map(|run| columns.iter().map(|column| cell(run, column)).collect()).collect();
+        print(&columns, &rows);
+    }
+    Ok(ExitCode::SUCCESS)
+}

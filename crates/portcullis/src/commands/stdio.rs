@@ -1,0 +1,378 @@
+//! `portcullis stdio`: MCP on stdin and stdout, attached to the running gate or to a gate of its own.
+//!
+//! Each line becomes one request to the gate's own endpoint over the control socket, so both eras, policy and
+//! record are exactly those of HTTP.
+
+use crate::cli::PlaceArgs;
+use crate::control::{self, Client, GRANT};
+use crate::failure::Failure;
+use crate::place;
+use crate::running::Running;
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, HOST};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use portcullis_wire::{
+    Envelope, EventDecoder, INTERNAL_ERROR, Id, Kind, Line, LineDecoder, MODERN, encode_value,
+    error_response, text,
+};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+/// Bytes of one message.
+const MESSAGE: usize = 64 << 20;
+/// How long calls in flight may still take after stdin has ended.
+const LAST: Duration = Duration::from_secs(30);
+
+/// Speaks MCP on stdin and stdout until stdin ends.
+pub(crate) fn run(place: &PlaceArgs, grant: &str, upstream: Option<&str>) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::bug(error.to_string()))?;
+    let path = upstream.map_or_else(|| "/mcp".to_owned(), |name| format!("/mcp/{name}"));
+    let client = Client::of(place)?;
+    let done = if client.is_up() {
+        let way = Way::Socket(client.socket().to_owned());
+        runtime.block_on(speak(way, path, grant.to_owned()))
+    } else {
+        let file = place::config_file(place)?.ok_or_else(|| {
+            Failure::unreachable(
+                "no gate runs and there is no portcullis.yaml to start one from; `portcullis up` makes one",
+            )
+        })?;
+        let mut config = place::read_config(&file)?;
+        if let Some(data) = &place.data {
+            config.data = place::absolute(data)?;
+        }
+        place::make_data_folder(&config.data)?;
+        let lock = place::lock(&config.data)?;
+        let done = runtime.block_on(async {
+            let running = Running::start(config).await?;
+            let done = speak(Way::Here(running.clone()), path, grant.to_owned()).await;
+            running.stop().await;
+            done
+        });
+        drop(lock);
+        done
+    };
+    // A thread that still waits for stdin must not keep the process.
+    runtime.shutdown_background();
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+/// How the gate is reached.
+#[derive(Clone)]
+enum Way {
+    Socket(PathBuf),
+    Here(Arc<Running>),
+}
+
+impl Way {
+    async fn send(
+        &self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<Response<hyper::body::Incoming>, String> {
+        request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
+        match self {
+            Self::Socket(path) => {
+                let stream =
+                    tokio::net::UnixStream::connect(path).await.map_err(|error| error.to_string())?;
+                over(stream, request).await
+            }
+            Self::Here(running) => {
+                let (near, far) = tokio::io::duplex(1 << 16);
+                let running = running.clone();
+                tokio::spawn(async move {
+                    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+                        let running = running.clone();
+                        async move { Ok::<_, Infallible>(control::answer(&running, request).await) }
+                    });
+                    let served = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(far), service);
+                    drop(served.await);
+                });
+                over(near, request).await
+            }
+        }
+    }
+}
+
+async fn over<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Response<hyper::body::Incoming>, String>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| error.to_string())?;
+    tokio::spawn(async move { drop(connection.await) });
+    sender.send_request(request).await.map_err(|error| error.to_string())
+}
+
+/// One conversation.
+struct Talk {
+    way: Way,
+    path: String,
+    grant: String,
+    out: mpsc::Sender<Bytes>,
+    /// Session and version of the old era, once opened.
+    session: Mutex<Option<(HeaderValue, HeaderValue)>>,
+    /// Requests in flight.
+    open: Mutex<HashMap<Id, AbortHandle>>,
+}
+
+async fn speak(way: Way, path: String, grant: String) -> Result<(), Failure> {
+    let (out, queue) = mpsc::channel(64);
+    let writer = tokio::spawn(write_lines(queue));
+    let talk = Arc::new(Talk { way, path, grant, out, session: Mutex::default(), open: Mutex::default() });
+    let mut stdin = tokio::io::stdin();
+    let mut decoder = LineDecoder::new(MESSAGE);
+    loop {
+        while let Some(line) = decoder.next_line() {
+            match line {
+                Line::Whole(line) => talk.clone().take(line).await,
+                Line::TooLong { length, .. } => {
+                    let why = format!("a message of {length} bytes is longer than the limit of {MESSAGE}");
+                    talk.say(error_response(None, portcullis_wire::INVALID_REQUEST, &why, &Value::Null))
+                        .await;
+                }
+            }
+        }
+        match stdin.read_buf(decoder.buffer()).await {
+            Ok(0) | Err(_) => break,
+            Ok(_) => {}
+        }
+    }
+    // Answers to what was asked before the end still go out.
+    let until = tokio::time::Instant::now() + LAST;
+    while !talk.is_idle() && tokio::time::Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    talk.end().await;
+    drop(talk);
+    let _ = tokio::time::timeout(Duration::from_secs(1), writer).await;
+    Ok(())
+}
+
+async fn write_lines(mut queue: mpsc::Receiver<Bytes>) {
+    let mut stdout = tokio::io::stdout();
+    while let Some(message) = queue.recv().await {
+        // A line end outside of a string is white space in JSON and inside of one it is escaped.
+        let mut line: Vec<u8> =
+            message.iter().map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { *b }).collect();
+        line.push(b'\n');
+        if stdout.write_all(&line).await.is_err() || stdout.flush().await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Talk {
+    fn is_idle(&self) -> bool {
+        self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_empty()
+    }
+
+    async fn say(&self, message: Bytes) {
+        let _ = self.out.send(message).await;
+    }
+
+    /// Takes one line of the client.
+    async fn take(self: Arc<Self>, line: Bytes) {
+        let message = match Envelope::reply(line.clone()) {
+            Ok(message) => message,
+            // The gate's own reader says what is wrong, and records it.
+            Err(_) => {
+                self.post(None, line, self.headers(None)).await;
+                return;
+            }
+        };
+        let modern = message.peek().meta().version.is_some();
+        let headers = self.headers(modern.then_some(&message));
+        match message.kind() {
+            Kind::Request => {
+                let Some(id) = message.id().cloned() else { return };
+                let (talk, key) = (self.clone(), id.clone());
+                let opens = message.method() == Some("initialize");
+                let task = tokio::spawn(async move {
+                    talk.post(Some(&key), line, headers).await;
+                    talk.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&key);
+                });
+                if opens {
+                    // Nothing else can be sent before the session is there.
+                    let _ = task.await;
+                } else if !task.is_finished() {
+                    let mut open = self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    open.insert(id.clone(), task.abort_handle());
+                    if task.is_finished() {
+                        open.remove(&id);
+                    }
+                }
+            }
+            Kind::Notification
+                if message.method() == Some("notifications/cancelled") && !self.has_session() =>
+            {
+                // In the new era the closed stream is the cancellation.
+                let id = message.peek().request_id.and_then(|raw| Id::from_json(raw.get()));
+                let open = id.and_then(|id| {
+                    self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&id)
+                });
+                if let Some(open) = open {
+                    open.abort();
+                }
+            }
+            Kind::Notification | Kind::Response => {
+                self.post(None, line, headers).await;
+                if message.method() == Some("notifications/initialized") {
+                    tokio::spawn(self.clone().listen());
+                }
+            }
+        }
+    }
+
+    fn has_session(&self) -> bool {
+        self.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_some()
+    }
+
+    /// The headers of a message: of the session, or of the new era.
+    fn headers(&self, modern: Option<&Envelope>) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers = Vec::new();
+        let mut put = |name: &'static str, value: &str| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.push((HeaderName::from_static(name), value));
+            }
+        };
+        put(GRANT, &self.grant);
+        if let Some(message) = modern {
+            put("mcp-protocol-version", MODERN);
+            put("mcp-method", message.method().unwrap_or_default());
+            let peek = message.peek();
+            let named = match message.method() {
+                Some("tools/call" | "prompts/get") => peek.name,
+                Some("resources/read") => peek.uri,
+                _ => None,
+            };
+            if let Some(name) = named.and_then(|raw| text(raw.get())) {
+                put("mcp-name", &encode_value(&name));
+            }
+        } else if let Some((session, version)) =
+            &*self.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        {
+            headers.push((HeaderName::from_static("mcp-session-id"), session.clone()));
+            headers.push((HeaderName::from_static("mcp-protocol-version"), version.clone()));
+        }
+        headers
+    }
+
+    /// Posts one message and says what comes back.
+    async fn post(&self, id: Option<&Id>, body: Bytes, headers: Vec<(HeaderName, HeaderValue)>) {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        if let Err(why) = self.address(&mut request, headers) {
+            return self.fail(id, &why).await;
+        }
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let response = match self.way.send(request).await {
+            Ok(response) => response,
+            Err(why) => return self.fail(id, &format!("the gate cannot be reached: {why}")).await,
+        };
+        let status = response.status();
+        let session = response.headers().get("mcp-session-id").cloned();
+        if is_events(&response) {
+            return self.pass_events(response).await;
+        }
+        let body = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        if let Ok(answer) = Envelope::reply(body.clone()) {
+            if let Some(session) = session {
+                let version =
+                    answer.result().and_then(|result| portcullis_wire::member(result, "protocolVersion"));
+                let version = version.and_then(text).and_then(|version| HeaderValue::from_str(&version).ok());
+                if let Some(version) = version {
+                    *self.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+                        Some((session, version));
+                }
+            }
+            return self.say(body).await;
+        }
+        if !status.is_success() {
+            let said = String::from_utf8_lossy(&body);
+            let said = portcullis_wire::member(&said, "error")
+                .and_then(text)
+                .map_or(said.clone(), |it| it.into_owned().into());
+            self.fail(id, said.trim()).await;
+        }
+    }
+
+    fn address(
+        &self,
+        request: &mut Request<Full<Bytes>>,
+        headers: Vec<(HeaderName, HeaderValue)>,
+    ) -> Result<(), String> {
+        *request.uri_mut() = self.path.parse().map_err(|_| format!("`{}` is no address", self.path))?;
+        request.headers_mut().extend(headers);
+        let accept = HeaderValue::from_static("application/json, text/event-stream");
+        request.headers_mut().insert(ACCEPT, accept);
+        Ok(())
+    }
+
+    async fn fail(&self, id: Option<&Id>, why: &str) {
+        if id.is_some() {
+            self.say(error_response(id, INTERNAL_ERROR, why, &Value::Null)).await;
+        } else {
+            tracing::warn!("{why}");
+        }
+    }
+
+    async fn pass_events(&self, response: Response<hyper::body::Incoming>) {
+        let mut body = response.into_body();
+        let mut decoder = EventDecoder::new(MESSAGE);
+        while let Some(Ok(frame)) = body.frame().await {
+            if let Ok(data) = frame.into_data() {
+                decoder.push(&data);
+            }
+            while let Ok(Some(event)) = decoder.next_event() {
+                if !event.data.is_empty() {
+                    self.say(event.data).await;
+                }
+            }
+        }
+    }
+
+    /// Hears what the gate says outside of calls (old era), for as long as the session lasts.
+    async fn listen(self: Arc<Self>) {
+        let mut request = Request::new(Full::new(Bytes::new()));
+        if self.address(&mut request, self.headers(None)).is_err() {
+            return;
+        }
+        if let Ok(response) = self.way.send(request).await
+            && response.status() == StatusCode::OK
+            && is_events(&response)
+        {
+            self.pass_events(response).await;
+        }
+    }
+
+    async fn end(&self) {
+        if self.has_session() {
+            let mut request = Request::new(Full::new(Bytes::new()));
+            *request.method_mut() = Method::DELETE;
+            if self.address(&mut request, self.headers(None)).is_ok() {
+                let _ = self.way.send(request).await;
+            }
+        }
+    }
+}
+
+fn is_events(response: &Response<hyper::body::Incoming>) -> bool {
+    response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+}

@@ -1,0 +1,99 @@
+//! The command line's side of the control socket.
+
+use crate::cli::PlaceArgs;
+use crate::failure::Failure;
+use crate::place;
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use tokio::net::UnixStream;
+
+/// Bytes of an answer.
+const ANSWER: usize = 64 << 20;
+
+/// A running gate.
+pub(crate) struct Client {
+    data: PathBuf,
+    socket: PathBuf,
+}
+
+impl Client {
+    /// The gate that the arguments mean; it need not run.
+    pub(crate) fn of(place: &PlaceArgs) -> Result<Self, Failure> {
+        Self::at(place::data_folder(place)?)
+    }
+
+    /// The gate of a data folder.
+    pub(crate) fn at(data: PathBuf) -> Result<Self, Failure> {
+        let socket = place::socket(&data)?;
+        Ok(Self { data, socket })
+    }
+
+    /// The socket.
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Whether a gate runs.
+    pub(crate) fn is_up(&self) -> bool {
+        place::is_locked(&self.data) && self.socket.exists()
+    }
+
+    /// Asks; a gate that does not run is an error.
+    pub(crate) fn ask(&self, method: Method, path: &str, body: &Value) -> Result<Value, Failure> {
+        if !self.is_up() {
+            let data = self.data.display();
+            return Err(Failure::unreachable(format!("no gate runs on {data}; `portcullis up` starts it")));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::bug(error.to_string()))?;
+        let text = if body.is_null() { String::new() } else { body.to_string() };
+        runtime.block_on(async {
+            let mut request = Request::new(Full::new(Bytes::from(text)));
+            *request.method_mut() = method;
+            *request.uri_mut() = format!("/api/v1/{path}")
+                .parse()
+                .map_err(|_| Failure::usage(format!("`{path}` is no name")))?;
+            let response = send(&self.socket, request).await?;
+            let status = response.status();
+            let body = http_body_util::Limited::new(response.into_body(), ANSWER)
+                .collect()
+                .await
+                .map_err(|error| Failure::unreachable(format!("the gate's answer broke off: {error}")))?;
+            let value: Value = serde_json::from_slice(&body.to_bytes()).map_err(|error| {
+                Failure::unreachable(format!("the gate's answer cannot be read: {error}"))
+            })?;
+            if status.is_success() {
+                return Ok(value);
+            }
+            let text = value.get("error").and_then(Value::as_str).unwrap_or("it gave no reason").to_owned();
+            Err(match value.get("code").and_then(Value::as_u64) {
+                Some(2) => Failure::usage(text),
+                Some(3) => Failure::unreachable(text),
+                Some(4) => Failure::denied(text),
+                Some(70) => Failure::bug(text),
+                _ => Failure::untrue(text),
+            })
+        })
+    }
+}
+
+/// Sends one request over a connection of its own.
+pub(crate) async fn send(
+    socket: &Path,
+    mut request: Request<Full<Bytes>>,
+) -> Result<Response<Incoming>, Failure> {
+    let gone = |error: &dyn std::fmt::Display| Failure::unreachable(format!("{}: {error}", socket.display()));
+    let stream = UnixStream::connect(socket).await.map_err(|error| gone(&error))?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| gone(&error))?;
+    tokio::spawn(async move { drop(connection.await) });
+    request.headers_mut().insert(http::header::HOST, http::HeaderValue::from_static("localhost"));
+    sender.send_request(request).await.map_err(|error| gone(&error))
+}

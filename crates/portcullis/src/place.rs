@@ -1,0 +1,139 @@
+//! Which gate a command means: its configuration, its data folder, its socket.
+
+use crate::cli::PlaceArgs;
+use crate::config::{self, Config};
+use crate::failure::Failure;
+use data_encoding::HEXLOWER;
+use portcullis_document::Colours;
+use rustix::fs::FlockOperation;
+use sha2::Digest;
+use std::fs::File;
+use std::io::{IsTerminal, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The configuration file that the arguments name or that is found from the current folder.
+pub(crate) fn config_file(place: &PlaceArgs) -> Result<Option<PathBuf>, Failure> {
+    match &place.config {
+        Some(file) if file.is_file() => Ok(Some(file.clone())),
+        Some(file) => Err(Failure::usage(format!("there is no configuration at {}", file.display()))),
+        None => {
+            let here = std::env::current_dir()
+                .map_err(|error| Failure::usage(format!("no current folder: {error}")))?;
+            Ok(config::find(&here))
+        }
+    }
+}
+
+/// Reads a configuration file.
+pub(crate) fn read_config(file: &Path) -> Result<Config, Failure> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", file.display())))?;
+    config::read(file, &text).map_err(|problems| Failure::usage(rendered(&problems)))
+}
+
+/// A list of mistakes for a person.
+pub(crate) fn rendered(problems: &portcullis_document::Problems) -> String {
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    problems.render(100, if colours { Colours::Always } else { Colours::Never })
+}
+
+/// The data folder: `--data`, `PORTCULLIS_DATA`, or what the configuration says.
+pub(crate) fn data_folder(place: &PlaceArgs) -> Result<PathBuf, Failure> {
+    if let Some(data) = &place.data {
+        return absolute(data);
+    }
+    match config_file(place)? {
+        Some(file) => Ok(read_config(&file)?.data),
+        None => Err(Failure::unreachable(
+            "no gate is known here: no portcullis.yaml in this folder or above, and no --data; `portcullis up` makes one",
+        )),
+    }
+}
+
+/// A path from the root.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+}
+
+/// Makes the data folder (mode 0700) and checks whose it is.
+pub(crate) fn make_data_folder(folder: &Path) -> Result<(), Failure> {
+    let failed =
+        |why: String| Failure::usage(format!("the data folder {} cannot be used: {why}", folder.display()));
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| failed(error.to_string()))?;
+    let meta = std::fs::metadata(folder).map_err(|error| failed(error.to_string()))?;
+    if meta.permissions().mode() & 0o077 != 0 {
+        return Err(failed(format!(
+            "others may look into it (mode {:o}); `chmod 700` it",
+            meta.permissions().mode() & 0o777
+        )));
+    }
+    Ok(())
+}
+
+/// The lock of a data folder, held for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Lock(#[expect(dead_code, reason = "the lock ends when the file is closed")] File);
+
+/// Takes a data folder for this process alone.
+///
+/// # Errors
+/// Where another gate holds it: its pid.
+pub(crate) fn lock(folder: &Path) -> Result<Lock, Failure> {
+    let path = folder.join("lock");
+    let failed = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed)?;
+    if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let holder = std::fs::read_to_string(&path).unwrap_or_default();
+        let holder = if holder.trim().is_empty() {
+            "another process".into()
+        } else {
+            format!("pid {}", holder.trim())
+        };
+        return Err(Failure::usage(format!(
+            "a gate is already running on {} ({holder}); `portcullis status` shows it",
+            folder.display()
+        )));
+    }
+    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
+    Ok(Lock(file))
+}
+
+/// Whether a gate holds the data folder.
+pub(crate) fn is_locked(folder: &Path) -> bool {
+    File::open(folder.join("lock"))
+        .is_ok_and(|file| rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared).is_err())
+}
+
+/// The control socket of a data folder. Socket paths have at most 107 bytes, so it stands in the user's runtime
+/// folder under a hash of the data folder, or in the data folder itself.
+pub(crate) fn socket(folder: &Path) -> Result<PathBuf, Failure> {
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let hash = HEXLOWER
+        .encode(sha2::Sha256::digest(folder.as_os_str().as_encoded_bytes()).get(..8).unwrap_or_default());
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute() && path.is_dir());
+    let path = match runtime {
+        Some(runtime) => runtime.join("portcullis").join(format!("{hash}.sock")),
+        None => folder.join("control.sock"),
+    };
+    if path.as_os_str().len() > 107 {
+        return Err(Failure::usage(format!(
+            "the socket's path {} is longer than 107 bytes: set XDG_RUNTIME_DIR or use a shorter --data",
+            path.display()
+        )));
+    }
+    Ok(path)
+}

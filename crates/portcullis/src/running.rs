@@ -1,0 +1,206 @@
+//! The running gate: put together from the configuration, and again when it changes.
+
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::place::{read_config, rendered};
+use portcullis_admit::{Admit, Loaded, Rules};
+use portcullis_gate::{Gate, Grants, Upstreams};
+use portcullis_ledger::{Draft, Grant, Kind, Ledger};
+use portcullis_policy::Policy;
+use portcullis_upstreams::{HttpClient, Reaper, Upstream};
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+/// The name of the base policy.
+const EVERYONE: &str = "everyone";
+
+/// Everything that lives while the gate runs.
+pub(crate) struct Running {
+    pub gate: Arc<Gate>,
+    pub config: Mutex<Config>,
+    pub listen: std::sync::Mutex<String>,
+    reaper: Reaper,
+    client: HttpClient,
+    /// What is wrong with policies or the configuration at present, by name.
+    troubles: std::sync::Mutex<BTreeMap<String, String>>,
+    /// A changed file that waits for `portcullis reload`.
+    pub waiting: std::sync::Mutex<Option<String>>,
+}
+
+impl Running {
+    /// Opens the ledger, loads policies and starts the upstreams.
+    pub(crate) async fn start(config: Config) -> Result<Arc<Self>, Failure> {
+        let ledger = Ledger::open(&config.data)?;
+        let (rules, troubles) = load_rules(&config, None);
+        let admit = Admit::new(ledger, rules)?;
+        let grants = load_grants(admit.ledger(), &config)?;
+        let gate = Gate::new(admit, config.options.clone(), grants);
+        let running = Arc::new(Self {
+            gate,
+            listen: std::sync::Mutex::new(config.listen.clone()),
+            config: Mutex::new(config),
+            reaper: Reaper::default(),
+            client: HttpClient::default(),
+            troubles: std::sync::Mutex::new(troubles),
+            waiting: std::sync::Mutex::default(),
+        });
+        {
+            let config = running.config.lock().await;
+            running.put_upstreams(&config).await;
+        }
+        running.note("the gate started").await;
+        tokio::spawn(running.gate.clone().sweep_for_ever());
+        tokio::spawn(keep_pruned(running.clone()));
+        Ok(running)
+    }
+
+    /// Records an act of the operator.
+    pub(crate) async fn note(&self, message: &str) {
+        let row = Draft { message: Some(message), ..Draft::of(Kind::Admin) }.write();
+        if let Err(failure) = self.gate.ledger().append(row, Vec::new(), portcullis_ledger::Keep::Disk).await
+        {
+            tracing::error!(%failure, "an act of the operator could not be recorded");
+        }
+    }
+
+    async fn put_upstreams(&self, config: &Config) {
+        let before = self.gate.upstreams();
+        let mut upstreams = Upstreams::new();
+        for spec in &config.upstreams {
+            // One whose entry did not change goes on as it is, with all its sessions.
+            let upstream = match before.get(&spec.name) {
+                Some(old) if old.spec() == spec => old.clone(),
+                _ => Upstream::start(spec.clone(), self.client.clone(), self.reaper.clone()),
+            };
+            upstreams.insert(spec.name.clone(), upstream);
+        }
+        self.gate.set_upstreams(upstreams).await;
+    }
+
+    /// Takes the configuration and the policies as they are on disk now. A mistake anywhere keeps what is in
+    /// force.
+    pub(crate) async fn reload(&self) -> Result<String, Failure> {
+        let mut config = self.config.lock().await;
+        let mut new = match config.file.as_os_str().is_empty() {
+            true => return Err(Failure::usage("this gate runs without a configuration file")),
+            false => read_config(&config.file)?,
+        };
+        new.data.clone_from(&config.data);
+        let (rules, troubles) = load_rules(&new, Some(&self.gate.admit().rules()));
+        if let Some((name, why)) = troubles.iter().next() {
+            let text = format!("nothing was changed: the policy {name} has mistakes\n{why}");
+            *self.troubles.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = troubles;
+            return Err(Failure::usage(text));
+        }
+        let grants = load_grants(self.gate.ledger(), &new)?;
+        self.gate.set_options(new.options.clone());
+        self.gate.set_rules(rules);
+        self.gate.set_grants(grants).await;
+        self.put_upstreams(&new).await;
+        let mut said = format!("{} upstreams, {} policies", new.upstreams.len(), new.policies.len());
+        if new.listen != config.listen {
+            said.push_str("; a new listen address is taken at the next start");
+        }
+        *config = new;
+        drop(config);
+        *self.troubles.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = troubles;
+        *self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+        self.note(&format!("configuration and policies reloaded: {said}")).await;
+        tracing::info!("reloaded: {said}");
+        Ok(said)
+    }
+
+    /// Reads the grants again after one was added, rotated or revoked.
+    pub(crate) async fn refresh_grants(&self) -> Result<(), Failure> {
+        let config = self.config.lock().await;
+        let grants = load_grants(self.gate.ledger(), &config)?;
+        drop(config);
+        self.gate.set_grants(grants).await;
+        Ok(())
+    }
+
+    /// What is wrong with policies at present.
+    pub(crate) fn troubles(&self) -> BTreeMap<String, String> {
+        self.troubles.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Pids of everything that was started for upstreams.
+    pub(crate) fn started(&self) -> HashSet<i32> {
+        let pids = self.gate.upstreams();
+        pids.values().filter_map(|upstream| i32::try_from(upstream.status().pid?).ok()).collect()
+    }
+
+    /// Ends everything in order: calls, sessions, servers, the record.
+    pub(crate) async fn stop(&self) {
+        self.gate.shut_down().await;
+        self.reaper.stop_all().await;
+        self.note("the gate stopped").await;
+        self.gate.ledger().close().await;
+    }
+}
+
+/// Loads the policies. One with mistakes keeps its last good version, or denies whoever needs it where there is
+/// none.
+fn load_rules(config: &Config, before: Option<&Rules>) -> (Rules, BTreeMap<String, String>) {
+    let mut troubles = BTreeMap::new();
+    let mut policies = BTreeMap::new();
+    for (name, path) in &config.policies {
+        let loaded = load_policy(path).unwrap_or_else(|why| {
+            tracing::error!("the policy {name} has mistakes:\n{why}");
+            troubles.insert(name.clone(), why);
+            let kept = before.and_then(|rules| match name.as_str() {
+                EVERYONE => rules.everyone.clone(),
+                name => rules.policies.get(name).cloned(),
+            });
+            let first =
+                format!("its file {} has mistakes; `portcullis policy check` shows them", path.display());
+            kept.unwrap_or(Loaded::Bad(first))
+        });
+        policies.insert(name.clone(), loaded);
+    }
+    let everyone = policies.get(EVERYONE).cloned();
+    (Rules { policies, everyone, durability: config.durability, values: config.values }, troubles)
+}
+
+fn load_policy(path: &PathBuf) -> Result<Loaded, String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    let policy = Policy::parse(&path.to_string_lossy(), &text).map_err(|problems| rendered(&problems))?;
+    Ok(Loaded::Good(Arc::new(policy)))
+}
+
+/// Grants of the store and of the configuration; the configuration's stand where both have a name.
+fn load_grants(ledger: &Ledger, config: &Config) -> Result<Grants, Failure> {
+    let named: HashSet<&str> = config.grants.iter().map(|grant| grant.name.as_str()).collect();
+    let mut all: Vec<_> =
+        ledger.grants()?.into_iter().filter(|(_, grant)| !named.contains(grant.name.as_str())).collect();
+    for grant in &config.grants {
+        let hash = ledger.token_hash(&grant.token);
+        let grant = Grant {
+            name: grant.name.clone(),
+            upstreams: grant.upstreams.clone(),
+            labels: grant.labels.clone(),
+            expires: None,
+            created: 0,
+            approver: false,
+        };
+        all.push((hash, grant));
+    }
+    Ok(Grants::new(all))
+}
+
+/// Lets old rows go, once at the start and then every hour.
+async fn keep_pruned(running: Arc<Running>) {
+    let mut tick = tokio::time::interval(std::time::Duration::from_hours(1));
+    loop {
+        tick.tick().await;
+        let Some(retain) = running.config.lock().await.retain else { continue };
+        let retain = i64::try_from(retain.as_millis()).unwrap_or(i64::MAX);
+        let before = jiff::Timestamp::now().as_millisecond().saturating_sub(retain);
+        if let Err(failure) = running.gate.ledger().prune(before).await {
+            tracing::warn!(%failure, "old rows could not be let go");
+        }
+    }
+}
