@@ -94,6 +94,13 @@ impl Call {
             Ok(reply) => reply,
             Err(end) => return end,
         };
+        // On the transparent route a client gets a stream where the server chose one.
+        if reply.is_events()
+            && !self.asker.aggregated()
+            && let Some(outlet) = &mut self.outlet
+        {
+            outlet.begin();
+        }
         let mut last_event: Option<String> = None;
         let mut pause: Option<u64> = None;
         loop {

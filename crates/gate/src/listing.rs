@@ -1,17 +1,19 @@
 //! Lists as one client sees them.
 
-use crate::answer::{Answer, json, rpc_error};
+use crate::answer::{Answer, events, json, rpc_error};
 use crate::asker::Asker;
 use crate::gate::Gate;
 use crate::links;
 use crate::names::{Names, expose_uri};
+use crate::outlet::carrying;
 use crate::session::Route;
 use data_encoding::BASE64URL_NOPAD;
 use http::StatusCode;
 use portcullis_catalogue::{Item, List, ListKind};
-use portcullis_upstreams::{ListFailed, State, Upstream};
+use portcullis_upstreams::{Link, ListFailed, State, Upstream};
 use portcullis_wire::{
-    Envelope, Era, INVALID_PARAMS, Id, Splice, UPSTREAM_FAILED, insert_member, member, result_response, text,
+    Envelope, Era, INVALID_PARAMS, Id, Splice, UPSTREAM_FAILED, encode_event, insert_member, member,
+    result_response, text,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -51,8 +53,8 @@ async fn one(
     id: &Id,
     from: usize,
 ) -> Answer {
-    let list = match list_of(gate, asker, upstream, kind).await {
-        Ok(list) => list,
+    let (list, link) = match list_of(gate, asker, upstream, kind).await {
+        Ok(listed) => listed,
         Err(why) => {
             let why = format!("upstream `{}`: {why}", upstream.name());
             return rpc_error(StatusCode::OK, Some(id), UPSTREAM_FAILED, &why);
@@ -76,7 +78,14 @@ async fn one(
         }
     }
     let page = visible.into_iter().skip(from).take(PAGE);
-    json(StatusCode::OK, result_response(id, &list.write(page, next.as_deref(), &replaced)))
+    let response = result_response(id, &list.write(page, next.as_deref(), &replaced));
+    // In the shape that this server answers in.
+    if asker.takes_events && link.answers_in_events() {
+        let (stream, queue) = tokio::sync::mpsc::channel(1);
+        let _ = stream.try_send(encode_event(&carrying(response)));
+        return events(queue);
+    }
+    json(StatusCode::OK, response)
 }
 
 /// All upstreams' lists together, names and URIs prefixed. One that is down is left out and named.
@@ -102,7 +111,7 @@ async fn all(gate: &Arc<Gate>, asker: &Asker, kind: ListKind, id: &Id, from: usi
     for one in asked {
         let Ok((upstream, list)) = one.await else { continue };
         match list {
-            Ok(list) => {
+            Ok((list, _)) => {
                 let names = Names::of(upstream.name(), &list);
                 for (place, item) in list.items().iter().enumerate() {
                     if sees(gate, asker, &upstream, kind, item) {
@@ -157,7 +166,7 @@ pub(crate) async fn list_of(
     asker: &Asker,
     upstream: &Arc<Upstream>,
     kind: ListKind,
-) -> Result<Arc<List>, ListTrouble> {
+) -> Result<(Arc<List>, Arc<Link>), ListTrouble> {
     let down = |why: String| match upstream.status().state {
         State::Starting => ListTrouble::Down("starting", why),
         State::Ready | State::Down(_) => ListTrouble::Down("down", why),
@@ -174,7 +183,7 @@ pub(crate) async fn list_of(
             links::choose(gate, asker, upstream).await.map_err(|unavailable| down(unavailable.reason))?;
         listed = upstream.list(kind, &chosen.link).await;
     }
-    listed.map_err(|error| down(error.to_string()))
+    listed.map(|list| (list, chosen.link)).map_err(|error| down(error.to_string()))
 }
 
 /// Whether the client may see an item: tools by the policy, everything else by its default.

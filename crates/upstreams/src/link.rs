@@ -73,6 +73,8 @@ pub struct Link {
     pub(crate) line: Line,
     pub(crate) hello: OnceLock<Hello>,
     ended: AtomicBool,
+    /// Whether the server answers with streams of events.
+    streams: AtomicBool,
 }
 
 impl Link {
@@ -89,6 +91,7 @@ impl Link {
             line,
             hello,
             ended: AtomicBool::new(false),
+            streams: AtomicBool::new(false),
         })
     }
 
@@ -139,6 +142,12 @@ impl Link {
     #[must_use]
     pub fn is_line(&self) -> bool {
         !matches!(self.line, Line::Http(_))
+    }
+
+    /// Whether the server answered its last request with a stream of events over HTTP.
+    #[must_use]
+    pub fn answers_in_events(&self) -> bool {
+        self.streams.load(Ordering::Relaxed)
     }
 
     /// The pid of the server, where we started it.
@@ -193,7 +202,9 @@ impl Link {
                 if self.era() == Era::New {
                     routing_headers(message, &mut headers);
                 }
-                line.post(id, body, &headers).await
+                let reply = line.post(id, body, &headers).await?;
+                self.streams.store(reply.is_events(), Ordering::Relaxed);
+                Ok(reply)
             }
             Line::Pipe(pipe) => {
                 let pending = pipe.mux.enter(id).map_err(|broken| SendFailed::NotReached(broken.0))?;

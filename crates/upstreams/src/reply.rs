@@ -55,6 +55,12 @@ pub(crate) enum Source {
 }
 
 impl Reply {
+    /// Whether it comes as a stream of events over HTTP.
+    #[must_use]
+    pub fn is_events(&self) -> bool {
+        matches!(self.source, Source::Events { .. })
+    }
+
     /// The next thing heard; `None` when nothing more comes.
     ///
     /// # Errors
