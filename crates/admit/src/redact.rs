@@ -36,7 +36,7 @@ static TEXTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
         r"|\b(?:ghp|gho|ghs|ghr|github_pat|glpat|xox[abprs]|pcl|npm|hf)[-_][A-Za-z0-9_-]{16,}",
         r"|\bA(?:KIA|SIA)[A-Z0-9]{16}\b",
         r"|\bAIza[A-Za-z0-9_-]{30,}",
-        r"|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*",
+        r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
         r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.)*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)",
         r"|://[^/\s:@]+:[^/\s@]+@",
     ))

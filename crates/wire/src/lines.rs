@@ -77,7 +77,9 @@ impl LineDecoder {
 
     /// Drops what is already known to belong to an over-long line, except for its ends.
     fn shed(&mut self) {
-        if self.skipping.is_none() && self.buffer.len() > self.limit {
+        // A CR at the end may turn out to be part of the line's end, which does not count.
+        let counted = self.buffer.len() - usize::from(self.buffer.last() == Some(&b'\r'));
+        if self.skipping.is_none() && counted > self.limit {
             let head = Bytes::copy_from_slice(self.buffer.get(..KEPT).unwrap_or(&self.buffer));
             self.skipping = Some((head, 0));
         }
@@ -107,6 +109,13 @@ mod tests {
             feed(&mut decoder, b":1}\r\n\n{}\n{"),
             [Line::Whole(Bytes::from_static(b"{\"a\":1}")), Line::Whole(Bytes::from_static(b"{}"))]
         );
+    }
+
+    #[test]
+    fn a_line_of_exactly_the_limit_passes_wherever_the_reads_part() {
+        let mut decoder = LineDecoder::new(3);
+        assert!(feed(&mut decoder, b"abc\r").is_empty());
+        assert_eq!(feed(&mut decoder, b"\n"), [Line::Whole(Bytes::from_static(b"abc"))]);
     }
 
     #[test]

@@ -87,6 +87,8 @@ impl EventDecoder {
                 _ => 1,
             };
             let line = self.buffer.split_to(end + width);
+            // A mark after the first line is not one.
+            self.started = true;
             self.searched = 0;
             let line = line.get(..end).unwrap_or_default();
             if line.is_empty() {
@@ -180,6 +182,14 @@ mod tests {
         assert_eq!(events[0], Event { id: Some("7".into()), retry: Some(500), ..Event::default() });
         assert_eq!(events[1].name, "message");
         assert_eq!(events[1].data, "a\n b");
+    }
+
+    #[test]
+    fn a_byte_order_mark_counts_only_at_the_very_beginning() {
+        let marked = b"\xEF\xBB\xBFdata: a\n\n";
+        assert_eq!(decode(&[marked])[0].data, "a");
+        let later = [b"\n".as_slice(), marked].concat();
+        assert_eq!(decode(&[&later]), decode(&[b"\n", marked]));
     }
 
     #[test]

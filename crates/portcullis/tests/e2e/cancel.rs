@@ -1,0 +1,113 @@
+//! Cancelling exactly what was meant.
+
+use crate::house::Plan;
+use crate::house::{ALLOW_ALL, House, PATIENCE, fixture_http, seen};
+use serde_json::{Value, json};
+use std::collections::HashSet;
+use std::time::Instant;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_five_hundred_calls_in_flight_exactly_the_hundred_cancelled_ones_end() {
+    let (_one, first) = fixture_http(&["--extra"]);
+    let (_two, second) = fixture_http(&["--extra"]);
+    let upstreams = format!("  one: {{ url: \"{first}\" }}\n  two: {{ url: \"{second}\" }}");
+    let more = "ledger: { durability: process }";
+    let house = House::build(&Plan { upstreams: &upstreams, policy: ALLOW_ALL, more });
+    let session = house.session("/mcp").await;
+    let (session, house) = (&session, &house);
+    // A fixed stride looks random to the servers and is the same in every run.
+    let cancelled: HashSet<u64> = (0..100u64).map(|n| 1000 + (n * 137 + 11) % 500).collect();
+    let chosen = &cancelled;
+    let calls = (1000..1500u64).map(|id| async move {
+        let tool = if id % 2 == 0 { "one__delay" } else { "two__delay" };
+        let body = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
+            "params": {"name": tool, "arguments": {"ms": 4000, "label": format!("l{id}")}}});
+        let (_, answer) = session.post(body.to_string()).await;
+        (id, crate::house::messages(&answer).pop())
+    });
+    let cancels = async move {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let status: Value = serde_json::from_str(&house.run(&["status", "--json"]).1).unwrap();
+            if status["runs"] == json!(500) {
+                break;
+            }
+            assert!(Instant::now() < until, "only {} of 500 calls are in flight", status["runs"]);
+        }
+        for id in chosen {
+            let note = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id, "reason": "test"}});
+            assert_eq!(session.post(note.to_string()).await.0, 202);
+        }
+    };
+    let (answers, ()) = tokio::join!(join_all(calls), cancels);
+    for (id, answer) in &answers {
+        if cancelled.contains(id) {
+            assert!(answer.is_none(), "{id} was cancelled and answered: {answer:?}");
+        } else {
+            let answer = answer.as_ref().unwrap_or_else(|| panic!("{id} got no answer"));
+            assert_eq!(answer["id"], json!(id));
+            assert_eq!(answer["result"]["content"][0]["text"], format!("l{id}"));
+        }
+    }
+    // Each server was told of its own calls, under the ids that it knows.
+    let mut told = HashSet::new();
+    for (url, parity) in [(&first, 0), (&second, 1)] {
+        let seen = seen(house, url).await;
+        let labels: std::collections::HashMap<String, u64> = seen["calls"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|call| {
+                (call["id"].to_string(), call["arguments"]["label"].as_str().unwrap()[1..].parse().unwrap())
+            })
+            .collect();
+        for note in seen["cancelled"].as_array().unwrap() {
+            let id = labels[&note["requestId"].to_string()];
+            assert_eq!(id % 2, parity);
+            told.insert(id);
+        }
+    }
+    assert_eq!(told, cancelled);
+}
+
+async fn join_all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    use std::pin::Pin;
+    use std::task::Poll;
+    let mut waiting: Vec<(Option<T>, Pin<Box<_>>)> = futures.map(|future| (None, Box::pin(future))).collect();
+    std::future::poll_fn(|context| {
+        let mut open = false;
+        for (done, future) in waiting.iter_mut().filter(|(done, _)| done.is_none()) {
+            match future.as_mut().poll(context) {
+                Poll::Ready(value) => *done = Some(value),
+                Poll::Pending => open = true,
+            }
+        }
+        if open { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+    waiting.into_iter().map(|(done, _)| done.unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_hang_up_in_the_new_era_is_told_upstream_and_in_the_old_era_is_not() {
+    let (house, _server) = House::fixture(ALLOW_ALL, &[]);
+    let config = std::fs::read_to_string(house.folder.path().join("portcullis.yaml")).unwrap();
+    let url = config.split('"').find(|part| part.starts_with("http://")).unwrap().to_owned();
+    let session = house.session("/mcp/fix").await;
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": {"name": "delay", "arguments": {"ms": 700, "label": "left"}}});
+    let left =
+        tokio::time::timeout(std::time::Duration::from_millis(200), session.post(call.to_string())).await;
+    assert!(left.is_err());
+    // The call goes on to its end and its outcome is recorded.
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let rows = house.rows(&["--tool", "delay"]);
+        if let Some(row) = rows.iter().find(|row| row["kind"] == "outcome") {
+            assert_eq!(row["outcome"], "allowed", "{row}");
+            break;
+        }
+        assert!(Instant::now() < until, "{rows:?}");
+    }
+    assert_eq!(seen(&house, &url).await["cancelled"], json!([]));
+}

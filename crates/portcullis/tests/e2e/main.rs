@@ -1,0 +1,22 @@
+//! The gate from outside: the real program, real servers, real requests.
+
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
+
+mod cancel;
+mod denied;
+mod eras;
+mod house;
+mod kill;
+mod lists;
+mod operator;
+mod published;
+mod smuggling;
+mod stdio;
