@@ -1,0 +1,23 @@
+//! Any text as a policy, in each notation: a policy or a list of mistakes, which can be shown.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use portcullis_policy::{Call, Policy};
+
+fuzz_target!(|text: &str| {
+    for file in ["policy.yaml", "policy.json"] {
+        match Policy::parse(file, text) {
+            Err(problems) => assert!(!problems.to_string().is_empty()),
+            Ok(policy) => {
+                for tool in policy.tools() {
+                    let call = Call::<&str> {
+                        tool,
+                        arguments: r#"{"amount":1,"path":"a","list":[1]}"#,
+                        properties: &[],
+                    };
+                    let _ = policy.judge(&call);
+                }
+            }
+        }
+    }
+});
