@@ -8,7 +8,7 @@ use crate::headers;
 use crate::links::{self, Chosen};
 use crate::mrtr;
 use crate::outlet::outlet;
-use crate::rewrite::{Known, with_meta};
+use crate::rewrite::{Known, with_meta, without_modern_meta};
 use crate::target::{self, NoTarget, Target};
 use http::StatusCode;
 use portcullis_admit::Message;
@@ -71,10 +71,10 @@ pub(crate) async fn forward(gate: &Arc<Gate>, asker: &Asker, message: Envelope) 
             return rpc_error(StatusCode::BAD_REQUEST, Some(&id), HEADER_MISMATCH, &why);
         }
     };
-    let message = if asker.era == Era::Old && chosen.link.era() == Era::New {
-        modernised(asker, &chosen, &message)
-    } else {
-        message
+    let message = match (asker.era, chosen.link.era()) {
+        (Era::Old, Era::New) => modernised(asker, &chosen, &message),
+        (Era::New, Era::Old) => without_modern_meta(&message),
+        _ => message,
     };
     let opened = gate.runs.open(NewRun {
         caller: asker.caller,

@@ -3,9 +3,10 @@
 use crate::names::expose_uri;
 use bytes::Bytes;
 use memchr::memmem;
-use portcullis_wire::{Envelope, Id, Splice, insert_member, member, text};
+use portcullis_wire::{Envelope, Id, Splice, insert_member, member, meta, text};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 
 /// What the client knows a call by.
 #[derive(Debug, Clone)]
@@ -152,6 +153,21 @@ pub(crate) fn with_meta(message: &Envelope, members: &[(&str, &str)]) -> Envelop
             }
         }
     }
+    Envelope::reply(splice.finish()).unwrap_or_else(|_| message.clone())
+}
+
+/// A request of the new era as the old one writes it: without the metadata that only the new one has.
+pub(crate) fn without_modern_meta(message: &Envelope) -> Envelope {
+    let Some(meta) = message.peek().meta.map(RawValue::get) else { return message.clone() };
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(meta).unwrap_or_default();
+    let own = [meta::VERSION, meta::CAPABILITIES, meta::CLIENT, meta::LOG_LEVEL];
+    let kept: Vec<String> = members
+        .iter()
+        .filter(|(name, _)| !own.contains(&name.as_str()))
+        .map(|(name, raw)| format!("{}:{}", Value::from(name.as_str()), raw.get()))
+        .collect();
+    let mut splice = Splice::new(message.bytes());
+    splice.replace(message.span_of(meta), format!("{{{}}}", kept.join(",")));
     Envelope::reply(splice.finish()).unwrap_or_else(|_| message.clone())
 }
 
