@@ -92,14 +92,16 @@ fn put(file: &Path, text: &str, key: &str, block: &dyn Fn(&str) -> String) -> Op
     let value = document.source().slice(entry.value.span);
     match &entry.value.kind {
         Kind::Map(inner) if inner.is_empty() && value.starts_with('{') => {
-            let span = entry.value.span;
-            // Only a comment may follow, and it stays; a comment between the braces would go.
-            let rest = text.get(span.end..line_end(span.end).unwrap_or(text.len()))?.trim();
-            if value.contains('#') || !(rest.is_empty() || rest.starts_with('#')) {
+            // The span of an empty map may run on over the comment behind it. The comment stays; one between the
+            // braces would go.
+            let start = entry.value.span.start;
+            let end = start + value.find('}')? + 1;
+            let rest = text.get(end..line_end(end).unwrap_or(text.len()))?.trim();
+            if text.get(start + 1..end)?.contains('#') || !(rest.is_empty() || rest.starts_with('#')) {
                 return None;
             }
-            splice.replace(span.start..span.end, "");
-            below(&mut splice, span.end, "  ");
+            splice.replace(start..end, "");
+            below(&mut splice, end, "  ");
         }
         Kind::Map(inner) if !value.starts_with('{') => {
             let first = inner.first()?.key_span.start;

@@ -72,11 +72,18 @@ fn how(file: &Path, server: &Server) -> Result<How, String> {
     Ok(comparable(spec.how))
 }
 
-/// Where stderr goes depends on the name, which says nothing about the server.
+/// Two are the same server when they start the same program or call the same address with the same headers. Where
+/// stderr goes depends on the name, and not every client says the transport.
 fn comparable(mut how: How) -> How {
-    if let How::Command(command) = &mut how {
-        command.stderr = None;
-        command.env.sort();
+    match &mut how {
+        How::Command(command) => {
+            command.stderr = None;
+            command.env.sort();
+        }
+        How::Url(url) => {
+            url.transport = None;
+            url.headers.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
+        }
     }
     how
 }

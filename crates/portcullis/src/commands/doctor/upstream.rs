@@ -94,7 +94,7 @@ mod tests {
         let check = program("u", "no-such-program-here");
         assert!(check.to_string().contains("whole path"), "{check}");
         assert!(program("u", "/no/such").has_failed());
-        assert!(program("u", "/etc/hostname").has_failed());
+        assert!(program("u", "/etc/passwd").has_failed());
     }
 
     #[test]
