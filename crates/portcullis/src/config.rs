@@ -5,7 +5,7 @@ mod read;
 mod text;
 
 pub(crate) use read::{Config, is_loopback, read};
-pub(crate) use text::duration;
+pub(crate) use text::{duration, fill};
 
 use std::path::{Path, PathBuf};
 
