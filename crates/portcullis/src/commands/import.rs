@@ -10,6 +10,7 @@ use crate::import::config::{Addition, add, block};
 use crate::import::plan::{Before, Outcome, plan};
 use crate::import::point::{Gate, Gone, backup_of, point, write_new};
 use crate::import::{policy, secret};
+use crate::peer;
 use crate::place::{self, config_file, read_config, rendered};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -28,6 +29,11 @@ pub(crate) struct Wish {
 
 /// Imports.
 pub(crate) fn run(place: &PlaceArgs, wish: &Wish) -> Result<ExitCode, Failure> {
+    if peer::inside_a_run() {
+        return Err(Failure::denied(
+            "this shell was started through the gate; servers are imported from outside of it",
+        ));
+    }
     let found = find(&wish.files)?;
     if found.is_empty() {
         eprintln!("no servers were found in the files of MCP clients; `portcullis import FILE` reads a file");
@@ -267,7 +273,7 @@ fn say_next(place: &PlaceArgs, target: &Target, additions: &[Addition], as_json:
         false => "portcullis up         starts the gate with them",
     };
     let text = format!(
-        "\n{} upstreams were added to {}. Each has a policy in {} that lets nothing pass until it names tools.\n\n\
+        "\n{} upstreams were added to {}. Each has a policy in {} that lets nothing pass until it names tools.\nThe gate starts their programs when it starts or reloads: look them over first.\n\n\
          next:\n  {start}\n  portcullis status     shows whether they start, and how many tools they list\n\n\
          A grant of their own:\n  portcullis grant add agent {pairs}\n\
          The grant `me` reaches them under the policy that it names for `*`. To have theirs instead:\n  \
