@@ -178,3 +178,20 @@ fn a_file_that_cannot_be_read_is_said() {
     let said = user.run(&["import"]).with_code(0);
     assert!(said.err.contains("no servers were found"), "{}", said.err);
 }
+
+#[test]
+fn a_first_run_speaks_of_servers_that_could_come_behind_the_gate() {
+    let user = user();
+    let said = user.run(&["up", "--listen", "nonsense"]).with_code(2);
+    let expected = "MCP clients on this machine have servers configured: GitHub (Claude Code), files (Claude Code), \
+                    files (Codex), gh (Cursor), odd (Claude Code); `portcullis import` puts them behind the gate";
+    assert!(said.err.contains(expected), "{}", said.err);
+}
+
+#[test]
+fn a_shell_that_the_gate_started_cannot_import() {
+    let user = user();
+    let said = user.run_with(&["import"], &[("PORTCULLIS_RUN", "1")]).with_code(4);
+    assert!(said.err.contains("outside of it"), "{}", said.err);
+    assert!(!user.here.join("portcullis.yaml").exists());
+}
