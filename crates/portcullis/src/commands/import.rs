@@ -127,6 +127,19 @@ impl Target {
         taken
     }
 
+    /// Whether all that was configured still is, and the additions are, and nothing else.
+    fn is_kept_in(&self, read: &Config, additions: &[Addition]) -> bool {
+        read.upstreams.len() == self.config.upstreams.len() + additions.len()
+            && self.config.upstreams.iter().all(|spec| read.upstreams.contains(spec))
+            && self.config.policies.iter().all(|(name, path)| read.policies.get(name) == Some(path))
+            && self.config.grants == read.grants
+            && self.config.listen == read.listen
+            && additions.iter().all(|addition| {
+                read.policies.contains_key(&addition.name)
+                    && read.upstreams.iter().any(|spec| *spec.name == *addition.name)
+            })
+    }
+
     /// Writes secrets, policies and the configuration. The configuration comes last and only when its reader
     /// takes it, so that a failure leaves nothing behind.
     fn take_over(&self, found: &[Found], outcomes: &[Outcome]) -> Result<Vec<Addition>, Failure> {
@@ -187,7 +200,7 @@ impl Target {
             ))
         };
         match config::read(&self.file, &new) {
-            Ok(read) if read.upstreams.len() == self.config.upstreams.len() + additions.len() => {}
+            Ok(read) if self.is_kept_in(&read, &additions) => {}
             Ok(_) => return Err(refused("the additions would not be read as they are meant")),
             Err(problems) => return Err(refused(&rendered(&problems))),
         }
