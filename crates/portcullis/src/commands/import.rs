@@ -123,7 +123,11 @@ impl Target {
             taken.extend(names.into_iter().flat_map(|names| names.keys().cloned()));
         }
         let files = std::fs::read_dir(self.folder.join("policies")).into_iter().flatten().flatten();
-        taken.extend(files.filter_map(|file| Some(file.path().file_stem()?.to_str()?.to_owned())));
+        taken.extend(files.filter_map(|file| {
+            let name = file.path().file_stem()?.to_str()?.to_owned();
+            // An import that ended with a block to paste left its policies; the next one takes them up.
+            holds_other(&file.path(), &policy::nothing_yet(&name)).then_some(name)
+        }));
         taken
     }
 
@@ -163,7 +167,9 @@ impl Target {
         for (found, outcome) in found.iter().zip(outcomes) {
             let Outcome::Import { name, server } = outcome else { continue };
             let mut server = server.clone();
-            for secret in secret::take_out(name, &mut server, &shown, &|file| secrets.join(file).exists()) {
+            for secret in secret::take_out(name, &mut server, &shown, &|file, text| {
+                holds_other(&secrets.join(file), text)
+            }) {
                 place::make_data_folder(&self.config.data)?;
                 place::make_data_folder(&secrets)?;
                 let path = secrets.join(&secret.file);
@@ -226,6 +232,9 @@ struct Made(Vec<PathBuf>);
 
 impl Made {
     fn write(&mut self, path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
+        if path.exists() && !holds_other(path, text) {
+            return Ok(());
+        }
         write_new(path, text, mode).map_err(|error| cannot("written", path, &error))?;
         self.0.push(path.to_owned());
         Ok(())
@@ -240,6 +249,11 @@ impl Made {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// Whether a file is there with another text than this.
+fn holds_other(path: &Path, text: &str) -> bool {
+    path.exists() && std::fs::read_to_string(path).ok().as_deref() != Some(text)
 }
 
 fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Failure {
@@ -285,12 +299,13 @@ fn say_next(place: &PlaceArgs, target: &Target, additions: &[Addition], as_json:
         true => "portcullis reload     takes the new upstreams",
         false => "portcullis up         starts the gate with them",
     };
+    let others = if target.config.policies.contains_key("careful") { "--upstream '*=careful' " } else { "" };
     let text = format!(
         "\n{} upstreams were added to {}. Each has a policy in {} that lets nothing pass until it names tools.\nThe gate starts their programs when it starts or reloads: look them over first.\n\n\
          next:\n  {start}\n  portcullis status     shows whether they start, and how many tools they list\n\n\
          A grant of their own:\n  portcullis grant add agent {pairs}\n\
          The grant `me` reaches them under the policy that it names for `*`. To have theirs instead:\n  \
-         portcullis grant revoke me\n  portcullis grant add me --upstream '*=careful' {pairs}\n",
+         portcullis grant revoke me\n  portcullis grant add me {others}{pairs}\n",
         additions.len(),
         target.file.display(),
         target.folder.join("policies").display(),

@@ -111,6 +111,20 @@ fn what_stands_in_a_configuration_stays() {
 }
 
 #[test]
+fn a_configuration_elsewhere_is_added_to_in_its_own_folder() {
+    let user = user();
+    let old = "upstreams:\n  old: { command: ./old, args: [a], timeout: 5m }\n";
+    // A first try ends with a block to paste; the second takes up what it left.
+    user.write("sub/gate.yaml", &format!("{old}policies: {{ p: p.yaml }}\n"));
+    user.run(&["import", "--config", "sub/gate.yaml"]).with_code(1);
+    user.write("sub/gate.yaml", old);
+    let said = user.run(&["import", "--config", "sub/gate.yaml"]).with_code(0);
+    assert!(said.out.contains("as `github`") && !said.out.contains("careful"), "{}", said.out);
+    assert!(user.read("sub/gate.yaml").contains("${file:.portcullis/secrets/github-authorization}"));
+    assert!(user.read("sub/policies/github.yaml").contains("default: deny"));
+}
+
+#[test]
 fn a_configuration_that_cannot_be_edited_safely_gets_a_block_to_paste() {
     let user = user();
     let before = "upstreams: { old: { url: \"https://old.example/mcp\" } }\n";
