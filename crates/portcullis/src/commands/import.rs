@@ -10,6 +10,7 @@ use crate::import::config::{Addition, add, block};
 use crate::import::plan::{Before, Outcome, plan};
 use crate::import::point::{Gate, Gone, backup_of, point, write_new};
 use crate::import::{policy, secret};
+use crate::peer;
 use crate::place::{self, config_file, read_config, rendered};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -28,6 +29,11 @@ pub(crate) struct Wish {
 
 /// Imports.
 pub(crate) fn run(place: &PlaceArgs, wish: &Wish) -> Result<ExitCode, Failure> {
+    if peer::inside_a_run() {
+        return Err(Failure::denied(
+            "this shell was started through the gate; servers are imported from outside of it",
+        ));
+    }
     let found = find(&wish.files)?;
     if found.is_empty() {
         eprintln!("no servers were found in the files of MCP clients; `portcullis import FILE` reads a file");
@@ -117,8 +123,25 @@ impl Target {
             taken.extend(names.into_iter().flat_map(|names| names.keys().cloned()));
         }
         let files = std::fs::read_dir(self.folder.join("policies")).into_iter().flatten().flatten();
-        taken.extend(files.filter_map(|file| Some(file.path().file_stem()?.to_str()?.to_owned())));
+        taken.extend(files.filter_map(|file| {
+            let name = file.path().file_stem()?.to_str()?.to_owned();
+            // An import that ended with a block to paste left its policies; the next one takes them up.
+            holds_other(&file.path(), &policy::nothing_yet(&name)).then_some(name)
+        }));
         taken
+    }
+
+    /// Whether all that was configured still is, and the additions are, and nothing else.
+    fn is_kept_in(&self, read: &Config, additions: &[Addition]) -> bool {
+        read.upstreams.len() == self.config.upstreams.len() + additions.len()
+            && self.config.upstreams.iter().all(|spec| read.upstreams.contains(spec))
+            && self.config.policies.iter().all(|(name, path)| read.policies.get(name) == Some(path))
+            && self.config.grants == read.grants
+            && self.config.listen == read.listen
+            && additions.iter().all(|addition| {
+                read.policies.contains_key(&addition.name)
+                    && read.upstreams.iter().any(|spec| *spec.name == *addition.name)
+            })
     }
 
     /// Writes secrets, policies and the configuration. The configuration comes last and only when its reader
@@ -144,7 +167,9 @@ impl Target {
         for (found, outcome) in found.iter().zip(outcomes) {
             let Outcome::Import { name, server } = outcome else { continue };
             let mut server = server.clone();
-            for secret in secret::take_out(name, &mut server, &shown, &|file| secrets.join(file).exists()) {
+            for secret in secret::take_out(name, &mut server, &shown, &|file, text| {
+                holds_other(&secrets.join(file), text)
+            }) {
                 place::make_data_folder(&self.config.data)?;
                 place::make_data_folder(&secrets)?;
                 let path = secrets.join(&secret.file);
@@ -181,7 +206,7 @@ impl Target {
             ))
         };
         match config::read(&self.file, &new) {
-            Ok(read) if read.upstreams.len() == self.config.upstreams.len() + additions.len() => {}
+            Ok(read) if self.is_kept_in(&read, &additions) => {}
             Ok(_) => return Err(refused("the additions would not be read as they are meant")),
             Err(problems) => return Err(refused(&rendered(&problems))),
         }
@@ -207,6 +232,9 @@ struct Made(Vec<PathBuf>);
 
 impl Made {
     fn write(&mut self, path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
+        if path.exists() && !holds_other(path, text) {
+            return Ok(());
+        }
         write_new(path, text, mode).map_err(|error| cannot("written", path, &error))?;
         self.0.push(path.to_owned());
         Ok(())
@@ -221,6 +249,11 @@ impl Made {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// Whether a file is there with another text than this.
+fn holds_other(path: &Path, text: &str) -> bool {
+    path.exists() && std::fs::read_to_string(path).ok().as_deref() != Some(text)
 }
 
 fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Failure {
@@ -266,12 +299,13 @@ fn say_next(place: &PlaceArgs, target: &Target, additions: &[Addition], as_json:
         true => "portcullis reload     takes the new upstreams",
         false => "portcullis up         starts the gate with them",
     };
+    let others = if target.config.policies.contains_key("careful") { "--upstream '*=careful' " } else { "" };
     let text = format!(
-        "\n{} upstreams were added to {}. Each has a policy in {} that lets nothing pass until it names tools.\n\n\
+        "\n{} upstreams were added to {}. Each has a policy in {} that lets nothing pass until it names tools.\nThe gate starts their programs when it starts or reloads: look them over first.\n\n\
          next:\n  {start}\n  portcullis status     shows whether they start, and how many tools they list\n\n\
          A grant of their own:\n  portcullis grant add agent {pairs}\n\
          The grant `me` reaches them under the policy that it names for `*`. To have theirs instead:\n  \
-         portcullis grant revoke me\n  portcullis grant add me --upstream '*=careful' {pairs}\n",
+         portcullis grant revoke me\n  portcullis grant add me {others}{pairs}\n",
         additions.len(),
         target.file.display(),
         target.folder.join("policies").display(),

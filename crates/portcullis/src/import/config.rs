@@ -100,6 +100,12 @@ fn put(file: &Path, text: &str, key: &str, block: &dyn Fn(&str) -> String) -> Op
             if text.get(start + 1..end)?.contains('#') || !(rest.is_empty() || rest.starts_with('#')) {
                 return None;
             }
+            let line = text.get(..start)?.rfind('\n').map_or(0, |at| at + 1);
+            if rest.is_empty() && text.get(line..start)?.trim().is_empty() {
+                // A line of its own makes room for the block.
+                splice.replace(line..line_end(end).unwrap_or(text.len()), block("  "));
+                return String::from_utf8(splice.finish().to_vec()).ok();
+            }
             splice.replace(start..end, "");
             below(&mut splice, end, "  ");
         }
@@ -160,6 +166,7 @@ mod tests {
             let read = crate::config::read(Path::new("/nowhere/portcullis.yaml"), &new).unwrap();
             assert_eq!((read.upstreams.len(), read.policies.len()), (1, 1), "{new}");
         }
+        assert!(added("upstreams:\n  {}\ndata: d\n").unwrap().starts_with("upstreams:\n  # imported"));
         assert!(added("upstreams:\n  {}    # e.g. this\n").unwrap().contains("# e.g. this\n"));
     }
 

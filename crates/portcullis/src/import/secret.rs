@@ -18,11 +18,12 @@ pub(crate) struct Secret {
 }
 
 /// Replaces the secrets of a server by references to files in `folder`, which is relative to the configuration.
+/// `is_taken` says whether a file is there that holds another text.
 pub(crate) fn take_out(
     name: &str,
     server: &mut Server,
     folder: &str,
-    is_taken: &dyn Fn(&str) -> bool,
+    is_taken: &dyn Fn(&str, &str) -> bool,
 ) -> Vec<Secret> {
     let mut secrets = Vec::new();
     let mut names = BTreeSet::new();
@@ -32,11 +33,11 @@ pub(crate) fn take_out(
             .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
             .collect();
         let base = format!("{name}-{what}");
-        let numbered = (2u32..).map(|number| format!("{base}-{number}"));
-        let free = |file: &String| !is_taken(file) && !names.contains(file);
-        let Some(file) = std::iter::once(base.clone()).chain(numbered).find(free) else { return };
         // The text has no references, so nothing is looked up; it only loses its escapes.
         let Ok(value) = fill(text, Path::new("")) else { return };
+        let numbered = (2u32..).map(|number| format!("{base}-{number}"));
+        let free = |file: &String| !is_taken(file, &value) && !names.contains(file);
+        let Some(file) = std::iter::once(base.clone()).chain(numbered).find(free) else { return };
         *text = format!("${{file:{folder}/{file}}}");
         names.insert(file.clone());
         secrets.push(Secret { file, text: value });
@@ -122,7 +123,7 @@ mod tests {
             env: vec![("A_TOKEN".into(), "t1".into()), ("LEVEL".into(), "1".into())],
             cwd: None,
         };
-        let secrets = take_out("srv", &mut server, ".portcullis/secrets", &|file| file == "srv-a-token");
+        let secrets = take_out("srv", &mut server, ".portcullis/secrets", &|file, _| file == "srv-a-token");
         let Server::Command { args, env, .. } = server else { panic!() };
         assert_eq!(args, ["--api-key", "${file:.portcullis/secrets/srv-arg-1}", "--verbose"]);
         assert_eq!(env[0].1, "${file:.portcullis/secrets/srv-a-token-2}");
@@ -135,7 +136,7 @@ mod tests {
     fn a_secret_in_an_address_takes_the_address_along() {
         let url = "https://a/mcp?api_key=12345".to_owned();
         let mut server = Server::Url { url, transport: None, headers: Vec::new() };
-        assert_eq!(take_out("a", &mut server, "s", &|_| false).len(), 1);
+        assert_eq!(take_out("a", &mut server, "s", &|_, _| false).len(), 1);
         assert!(matches!(server, Server::Url { url, .. } if url == "${file:s/a-url}"));
     }
 }

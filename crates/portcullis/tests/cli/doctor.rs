@@ -21,12 +21,10 @@ fn user(config: &str) -> User {
 
 /// The text without what the machine decides.
 fn steady(user: &User, text: &str) -> String {
-    let own =
-        |line: &&str| !["disk space:", "open files:", "separation:"].iter().any(|name| line.contains(name));
-    let advice_of_the_last = |line: &&str| {
-        !line.contains("run the gate as a user of its own") && !line.contains("you do not trust")
-    };
-    user.plain(text).lines().filter(own).filter(advice_of_the_last).map(|line| format!("{line}\n")).collect()
+    let machine = ["disk space:", "open files:", "separation:"];
+    let advice = ["make room", "ulimit", "user of its own", "you do not trust"];
+    let own = |line: &&str| !machine.iter().chain(&advice).any(|words| line.contains(words));
+    user.plain(text).lines().filter(own).map(|line| format!("{line}\n")).collect()
 }
 
 #[test]

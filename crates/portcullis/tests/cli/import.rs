@@ -111,6 +111,20 @@ fn what_stands_in_a_configuration_stays() {
 }
 
 #[test]
+fn a_configuration_elsewhere_is_added_to_in_its_own_folder() {
+    let user = user();
+    let old = "upstreams:\n  old: { command: ./old, args: [a], timeout: 5m }\n";
+    // A first try ends with a block to paste; the second takes up what it left.
+    user.write("sub/gate.yaml", &format!("{old}policies: {{ p: p.yaml }}\n"));
+    user.run(&["import", "--config", "sub/gate.yaml"]).with_code(1);
+    user.write("sub/gate.yaml", old);
+    let said = user.run(&["import", "--config", "sub/gate.yaml"]).with_code(0);
+    assert!(said.out.contains("as `github`") && !said.out.contains("careful"), "{}", said.out);
+    assert!(user.read("sub/gate.yaml").contains("${file:.portcullis/secrets/github-authorization}"));
+    assert!(user.read("sub/policies/github.yaml").contains("default: deny"));
+}
+
+#[test]
 fn a_configuration_that_cannot_be_edited_safely_gets_a_block_to_paste() {
     let user = user();
     let before = "upstreams: { old: { url: \"https://old.example/mcp\" } }\n";
@@ -177,4 +191,21 @@ fn a_file_that_cannot_be_read_is_said() {
     assert!(said.err.contains("expected JSON"), "{}", said.err);
     let said = user.run(&["import"]).with_code(0);
     assert!(said.err.contains("no servers were found"), "{}", said.err);
+}
+
+#[test]
+fn a_first_run_speaks_of_servers_that_could_come_behind_the_gate() {
+    let user = user();
+    let said = user.run(&["up", "--listen", "nonsense"]).with_code(2);
+    let expected = "MCP clients on this machine have servers configured: GitHub (Claude Code), files (Claude Code), \
+                    files (Codex), gh (Cursor), odd (Claude Code); `portcullis import` puts them behind the gate";
+    assert!(said.err.contains(expected), "{}", said.err);
+}
+
+#[test]
+fn a_shell_that_the_gate_started_cannot_import() {
+    let user = user();
+    let said = user.run_with(&["import"], &[("PORTCULLIS_RUN", "1")]).with_code(4);
+    assert!(said.err.contains("outside of it"), "{}", said.err);
+    assert!(!user.here.join("portcullis.yaml").exists());
 }

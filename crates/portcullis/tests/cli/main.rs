@@ -29,6 +29,11 @@ impl User {
 
     /// Runs the program to its end.
     fn run(&self, arguments: &[&str]) -> Said {
+        self.run_with(arguments, &[])
+    }
+
+    /// Runs the program with further variables.
+    fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Said {
         let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
             .args(arguments)
             .current_dir(&self.here)
@@ -36,6 +41,7 @@ impl User {
             .env("HOME", &self.home)
             .env("PATH", "/usr/bin:/bin")
             .env("NO_COLOR", "1")
+            .envs(variables.iter().copied())
             .output()
             .unwrap();
         Said::of(&output)

@@ -1,6 +1,7 @@
 //! `portcullis schema`: what the schemas say and what the readers take is the same.
 
 use crate::User;
+use portcullis_document::{Document, Kind, Node};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -174,6 +175,40 @@ fn policies_fit_that_are_read_and_only_those() {
     ] {
         assert!(!read_policy(&bad).0, "the reader takes {bad}");
         assert!(!fits(&schema, &bad), "the schema takes {bad}");
+    }
+}
+
+/// A file of ours as JSON.
+fn as_json(node: &Node) -> Value {
+    match &node.kind {
+        Kind::Null => Value::Null,
+        Kind::Bool(value) => json!(value),
+        Kind::Number(digits) => serde_json::from_str(digits).unwrap(),
+        Kind::Text(text) => json!(text),
+        Kind::List(nodes) => nodes.iter().map(as_json).collect(),
+        Kind::Map(entries) => {
+            Value::Object(entries.iter().map(|entry| (entry.key.clone(), as_json(&entry.value))).collect())
+        }
+    }
+}
+
+#[test]
+fn the_files_of_a_first_run_and_of_an_import_fit() {
+    let first = User::new();
+    // The files are made before the address is found to be none.
+    first.run(&["up", "--listen", "nonsense"]).with_code(2);
+    let imported = User::new();
+    imported
+        .write(".mcp.json", r#"{ "mcpServers": { "a": { "command": "a", "env": { "A_TOKEN": "t" } } } }"#);
+    imported.run(&["import"]).with_code(0);
+    for (user, file, of) in [
+        (&first, "portcullis.yaml", "config"),
+        (&first, "policies/careful.yaml", "policy"),
+        (&imported, "portcullis.yaml", "config"),
+        (&imported, "policies/a.yaml", "policy"),
+    ] {
+        let document = Document::read(file, &user.read(file)).unwrap();
+        assert!(fits(&schema(of), &as_json(document.root())), "{file}: {}", user.read(file));
     }
 }
 
