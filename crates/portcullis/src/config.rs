@@ -4,7 +4,7 @@ mod entry;
 mod read;
 mod text;
 
-pub(crate) use read::{Config, is_loopback, read};
+pub(crate) use read::{Config, is_loopback, read, read_data};
 pub(crate) use text::{duration, fill};
 
 use std::path::{Path, PathBuf};
