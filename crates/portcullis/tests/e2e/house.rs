@@ -123,6 +123,13 @@ impl House {
         house
     }
 
+    /// A folder without a configuration and without a gate.
+    pub fn empty() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self { folder, gate: None, url: String::new(), client }
+    }
+
     /// A gate in front of the fixture with all its extra tools, under a policy.
     pub fn fixture(policy: &str, arguments: &[&str]) -> (Self, Held) {
         let (server, url) = fixture_http(&[&["--extra"], arguments].concat());
@@ -133,7 +140,12 @@ impl House {
 
     /// Starts the gate.
     pub fn up(&mut self) {
-        let gate = start(&mut self.command(&["up"]));
+        self.up_with(&["up"]);
+    }
+
+    /// Starts the gate by these arguments.
+    pub fn up_with(&mut self, arguments: &[&str]) {
+        let gate = start(&mut self.command(arguments));
         self.url = gate.line("ready ");
         self.gate = Some(gate);
     }
@@ -141,7 +153,12 @@ impl House {
     /// A command of the program in this folder.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-        command.args(arguments).current_dir(self.folder.path()).env("TEST_TOKEN", TOKEN).env("NO_COLOR", "1");
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("TEST_TOKEN", TOKEN)
+            .env("GITHUB_TOKEN", "not-a-real-token")
+            .env("NO_COLOR", "1");
         command.env_remove("XDG_RUNTIME_DIR").env("HOME", self.folder.path()).stdout(Stdio::piped());
         command
     }

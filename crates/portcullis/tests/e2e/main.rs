@@ -12,6 +12,7 @@
 
 mod cancel;
 mod denied;
+mod documents;
 mod eras;
 mod house;
 mod kill;
