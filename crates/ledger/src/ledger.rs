@@ -1,7 +1,7 @@
 //! The handle through which the rest of the gate remembers.
 
 use crate::row::Written;
-use crate::schema::{Failure, open_reader, open_writer};
+use crate::schema::{Failure, fold_log, open_reader, open_writer};
 use crate::writer::{Job, Shown, Writer, stamp};
 use crate::{CounterKey, CounterRow, GateKey, Grant, Head, SignedHead, TokenHash};
 use parking_lot::Mutex;
@@ -39,10 +39,20 @@ impl Ledger {
         let conn = open_writer(folder)?;
         let (jobs, queue) = mpsc::channel();
         let (writer, shown) = Writer::new(conn, queue)?;
+        let failed = |error: std::io::Error| Failure::Write(error.to_string());
+        let (writing, ended) = mpsc::channel::<()>();
+        let place = folder.to_owned();
+        std::thread::Builder::new()
+            .name("ledger-log".into())
+            .spawn(move || fold_log(&place, &ended))
+            .map_err(failed)?;
         std::thread::Builder::new()
             .name("ledger".into())
-            .spawn(move || writer.run())
-            .map_err(|error| Failure::Write(error.to_string()))?;
+            .spawn(move || {
+                writer.run();
+                drop(writing);
+            })
+            .map_err(failed)?;
         Ok(Self { folder: Arc::new(folder.to_owned()), key, jobs, shown })
     }
 

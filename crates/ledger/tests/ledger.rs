@@ -159,7 +159,8 @@ async fn grants_keep_the_hash_of_their_token_alone() {
     assert!(ledger.grants().unwrap().is_empty());
     ledger.close().await;
     for entry in std::fs::read_dir(folder.path()).unwrap() {
-        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        // The log goes away when the last connection has closed.
+        let Ok(bytes) = std::fs::read(entry.unwrap().path()) else { continue };
         assert!(!bytes.windows(token.len()).any(|part| part == token.as_bytes()));
     }
     assert!(verify(folder.path(), None).unwrap().ok);

@@ -1,6 +1,6 @@
 //! What a user types.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// The gate between AI agents and everything they can run: every tool call is judged by a written policy,
@@ -62,11 +62,44 @@ pub(crate) enum Command {
     Ledger(LedgerCommand),
     /// Take a changed configuration and changed policies
     Reload,
+    /// Put the servers of other MCP clients behind the gate; nothing is started by it
+    Import {
+        /// Files of clients [default: all that are known, of this user and of this folder]
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Point the clients at the gate, with a backup of each file
+        #[arg(long)]
+        write: bool,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Look at the machine, the configuration and the upstreams, and say what to do
+    Doctor {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// The JSON Schema of a file, for editors
+    Schema {
+        /// Of which file
+        #[arg(value_name = "FILE")]
+        of: SchemaOf,
+    },
     /// Completions for a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+/// Files that have a schema.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum SchemaOf {
+    /// portcullis.yaml
+    Config,
+    /// A policy file, version 1
+    Policy,
 }
 
 /// Flags of `up`.

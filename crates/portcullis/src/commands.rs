@@ -1,8 +1,11 @@
 //! What each command does.
 
+mod doctor;
 mod grant;
+mod import;
 mod ledger;
 mod policy;
+mod schema;
 mod status;
 mod stdio;
 mod table;
@@ -33,6 +36,11 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
             println!("reloaded: {}", said.get("reloaded").and_then(Value::as_str).unwrap_or_default());
             Ok(ExitCode::SUCCESS)
         }
+        Some(Command::Import { files, write, json }) => {
+            import::run(place, &import::Wish { files, write, json })
+        }
+        Some(Command::Doctor { json }) => doctor::run(place, json),
+        Some(Command::Schema { of }) => Ok(schema::run(of)),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "portcullis", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -4,8 +4,8 @@ mod entry;
 mod read;
 mod text;
 
-pub(crate) use read::{Config, is_loopback, read};
-pub(crate) use text::duration;
+pub(crate) use read::{Config, is_loopback, read, read_data};
+pub(crate) use text::{duration, fill};
 
 use std::path::{Path, PathBuf};
 

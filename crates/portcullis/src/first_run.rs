@@ -1,6 +1,7 @@
 //! The first minute: a working gate where there was no configuration.
 
 use crate::failure::Failure;
+use crate::import::found_client_servers;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,9 @@ const FILES: &str = r#"  files:                         # the official file serv
 "#;
 
 const NO_FILES: &str = r#"  {}                             # e.g. files: { command: npx, args: ["-y", "@modelcontextprotocol/server-filesystem", "./work"] }
+"#;
+
+const NONE: &str = r#"  {}
 "#;
 
 const REST: &str = r#"
@@ -85,7 +89,24 @@ pub(crate) fn make() -> Result<Made, Failure> {
             "npx was not found, so no upstream was set up: add one to portcullis.yaml, then `portcullis reload`"
         );
     }
+    let servers = found_client_servers();
+    if !servers.is_empty() {
+        eprintln!(
+            "MCP clients on this machine have servers configured: {}; `portcullis import` puts them behind the gate",
+            servers.join(", ")
+        );
+    }
     Ok(Made { file })
+}
+
+/// The configuration of a first run without any upstream.
+pub(crate) fn without_upstreams() -> String {
+    format!("{CONFIG}{NONE}{REST}")
+}
+
+/// Writes the careful policy, which [`without_upstreams`] names, into a configuration's folder.
+pub(crate) fn write_careful(folder: &Path) -> Result<(), Failure> {
+    write_new(&folder.join("policies/careful.yaml"), POLICY)
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> Failure {

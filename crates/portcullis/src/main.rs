@@ -6,6 +6,7 @@ mod config;
 mod control;
 mod failure;
 mod first_run;
+mod import;
 mod peer;
 mod place;
 mod running;

@@ -27,9 +27,13 @@ pub(crate) fn config_file(place: &PlaceArgs) -> Result<Option<PathBuf>, Failure>
 
 /// Reads a configuration file.
 pub(crate) fn read_config(file: &Path) -> Result<Config, Failure> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", file.display())))?;
+    let text = read_text(file)?;
     config::read(file, &text).map_err(|problems| Failure::usage(rendered(&problems)))
+}
+
+fn read_text(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file)
+        .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", file.display())))
 }
 
 /// A list of mistakes for a person.
@@ -44,7 +48,10 @@ pub(crate) fn data_folder(place: &PlaceArgs) -> Result<PathBuf, Failure> {
         return absolute(data);
     }
     match config_file(place)? {
-        Some(file) => Ok(read_config(&file)?.data),
+        Some(file) => {
+            let text = read_text(&file)?;
+            config::read_data(&file, &text).map_err(|problems| Failure::usage(rendered(&problems)))
+        }
         None => Err(Failure::unreachable(
             "no gate is known here: no portcullis.yaml in this folder or above, and no --data; `portcullis up` makes one",
         )),

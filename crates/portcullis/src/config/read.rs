@@ -71,13 +71,29 @@ pub(crate) fn read(file: &Path, text: &str) -> Result<Config, Problems> {
     }
 }
 
+/// The data folder that a configuration names. Needs nothing else of it: a client that starts
+/// `portcullis stdio` does not have the secrets of the gate that runs.
+pub(crate) fn read_data(file: &Path, text: &str) -> Result<PathBuf, Problems> {
+    let document = Document::read(&file.to_string_lossy(), text)?;
+    let reading = Reading::new(&document);
+    let named = reading.root().fields().and_then(|mut fields| fields.optional("data")?.text());
+    let folder = std::path::absolute(folder_of(file)).unwrap_or_else(|_| folder_of(file).to_owned());
+    Ok(folder.join(named.unwrap_or(DATA)))
+}
+
+/// The data folder where the configuration names none.
+const DATA: &str = ".portcullis";
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 fn read_root(file: &Path, root: &Value<'_>) -> Option<Config> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let folder = std::path::absolute(folder).ok()?;
+    let folder = std::path::absolute(folder_of(file)).ok()?;
     let mut fields = root.fields()?;
     let listen =
         fields.optional("listen").and_then(|value| read_listen(&value)).unwrap_or_else(|| LISTEN.into());
-    let data = fields.optional("data").and_then(|value| value.text()).unwrap_or(".portcullis");
+    let data = fields.optional("data").and_then(|value| value.text()).unwrap_or(DATA);
     let data = folder.join(data);
     if let Some(store) = fields.optional("store")
         && let Some(found) = store.text()

@@ -18,5 +18,6 @@ mod kill;
 mod lists;
 mod operator;
 mod published;
+mod real;
 mod smuggling;
 mod stdio;

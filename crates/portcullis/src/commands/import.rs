@@ -1,0 +1,364 @@
+//! `portcullis import`: servers of other clients come behind the gate.
+
+use crate::cli::PlaceArgs;
+use crate::config::{self, Config};
+use crate::control::Client;
+use crate::failure::Failure;
+use crate::first_run;
+use crate::import::client::{self, ClientFile, Found};
+use crate::import::config::{Addition, add, block};
+use crate::import::plan::{Before, Outcome, plan};
+use crate::import::point::{Gate, Gone, backup_of, point, write_new};
+use crate::import::{policy, secret};
+use crate::peer;
+use crate::place::{self, config_file, read_config, rendered};
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What the user asked for.
+pub(crate) struct Wish {
+    /// Files; empty: all that are known.
+    pub files: Vec<PathBuf>,
+    /// Whether clients are pointed at the gate.
+    pub write: bool,
+    /// One JSON object a line.
+    pub json: bool,
+}
+
+/// Imports.
+pub(crate) fn run(place: &PlaceArgs, wish: &Wish) -> Result<ExitCode, Failure> {
+    if peer::inside_a_run() {
+        return Err(Failure::denied(
+            "this shell was started through the gate; servers are imported from outside of it",
+        ));
+    }
+    let found = find(&wish.files)?;
+    if found.is_empty() {
+        eprintln!("no servers were found in the files of MCP clients; `portcullis import FILE` reads a file");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let target = Target::of(place)?;
+    let outcomes = plan(
+        &found,
+        Before {
+            file: &target.file,
+            listen: &target.config.listen,
+            upstreams: target.config.upstreams.clone(),
+            taken: target.taken_names(),
+        },
+    );
+    if wish.write {
+        refuse_old_backups(&found, &outcomes)?;
+    }
+    let additions = target.take_over(&found, &outcomes)?;
+    report(&found, &outcomes, wish.json);
+    say_next(place, &target, &additions, wish.json);
+    if wish.write { point_clients(&target.file, &found, &outcomes) } else { Ok(ExitCode::SUCCESS) }
+}
+
+fn find(named: &[PathBuf]) -> Result<Vec<Found>, Failure> {
+    let files: Vec<ClientFile> = if named.is_empty() {
+        let here =
+            std::env::current_dir().map_err(|error| Failure::usage(format!("no current folder: {error}")))?;
+        client::files(client::home().as_deref(), &here)
+    } else {
+        named.iter().map(|path| client::named(path)).collect()
+    };
+    let mut found = Vec::new();
+    for file in &files {
+        match client::read(file) {
+            Ok(servers) => found.extend(servers),
+            Err(why) if named.is_empty() => eprintln!("{} is left out: {why}", file.path.display()),
+            Err(why) => return Err(Failure::usage(format!("{}: {why}", file.path.display()))),
+        }
+    }
+    Ok(found)
+}
+
+/// The configuration that is added to.
+struct Target {
+    file: PathBuf,
+    folder: PathBuf,
+    text: String,
+    config: Config,
+    is_new: bool,
+}
+
+impl Target {
+    fn of(place: &PlaceArgs) -> Result<Self, Failure> {
+        let (file, text, config, is_new) = match config_file(place)? {
+            Some(file) => {
+                let text = std::fs::read_to_string(&file).map_err(|error| cannot("read", &file, &error))?;
+                let config = read_config(&file)?;
+                (place::absolute(&file)?, text, config, false)
+            }
+            None => {
+                let here = std::env::current_dir()
+                    .map_err(|error| Failure::usage(format!("no current folder: {error}")))?;
+                let file = here.join("portcullis.yaml");
+                let text = first_run::without_upstreams();
+                let config =
+                    config::read(&file, &text).map_err(|problems| Failure::bug(rendered(&problems)))?;
+                (file, text, config, true)
+            }
+        };
+        let mut config = config;
+        if let Some(data) = &place.data {
+            config.data = place::absolute(data)?;
+        }
+        let folder = file.parent().unwrap_or(Path::new(".")).to_owned();
+        Ok(Self { file, folder, text, config, is_new })
+    }
+
+    /// Names of upstreams, also of those that are switched off, and of policies: each import makes one of both.
+    fn taken_names(&self) -> BTreeSet<String> {
+        let mut taken = BTreeSet::from(["everyone".to_owned()]);
+        taken.extend(self.config.policies.keys().cloned());
+        taken.extend(self.config.upstreams.iter().map(|spec| spec.name.to_string()));
+        if let Ok(document) = portcullis_document::Document::read(&self.file.to_string_lossy(), &self.text) {
+            let root = client::value(document.root());
+            let names = root.get("upstreams").and_then(serde_json::Value::as_object);
+            taken.extend(names.into_iter().flat_map(|names| names.keys().cloned()));
+        }
+        let files = std::fs::read_dir(self.folder.join("policies")).into_iter().flatten().flatten();
+        taken.extend(files.filter_map(|file| {
+            let name = file.path().file_stem()?.to_str()?.to_owned();
+            // An import that ended with a block to paste left its policies; the next one takes them up.
+            holds_other(&file.path(), &policy::nothing_yet(&name)).then_some(name)
+        }));
+        taken
+    }
+
+    /// Whether all that was configured still is, and the additions are, and nothing else.
+    fn is_kept_in(&self, read: &Config, additions: &[Addition]) -> bool {
+        read.upstreams.len() == self.config.upstreams.len() + additions.len()
+            && self.config.upstreams.iter().all(|spec| read.upstreams.contains(spec))
+            && self.config.policies.iter().all(|(name, path)| read.policies.get(name) == Some(path))
+            && self.config.grants == read.grants
+            && self.config.listen == read.listen
+            && additions.iter().all(|addition| {
+                read.policies.contains_key(&addition.name)
+                    && read.upstreams.iter().any(|spec| *spec.name == *addition.name)
+            })
+    }
+
+    /// Writes secrets, policies and the configuration. The configuration comes last and only when its reader
+    /// takes it, so that a failure leaves nothing behind.
+    fn take_over(&self, found: &[Found], outcomes: &[Outcome]) -> Result<Vec<Addition>, Failure> {
+        let mut made = Made::default();
+        let result = self.try_take_over(found, outcomes, &mut made);
+        if result.is_err() {
+            made.undo();
+        }
+        result
+    }
+
+    fn try_take_over(
+        &self,
+        found: &[Found],
+        outcomes: &[Outcome],
+        made: &mut Made,
+    ) -> Result<Vec<Addition>, Failure> {
+        let secrets = self.config.data.join("secrets");
+        let shown = secrets.strip_prefix(&self.folder).unwrap_or(&secrets).to_string_lossy().into_owned();
+        let mut additions = Vec::new();
+        for (found, outcome) in found.iter().zip(outcomes) {
+            let Outcome::Import { name, server } = outcome else { continue };
+            let mut server = server.clone();
+            for secret in secret::take_out(name, &mut server, &shown, &|file, text| {
+                holds_other(&secrets.join(file), text)
+            }) {
+                place::make_data_folder(&self.config.data)?;
+                place::make_data_folder(&secrets)?;
+                let path = secrets.join(&secret.file);
+                made.write(&path, &secret.text, 0o600)?;
+                eprintln!("a secret of {} is kept in {}, not in portcullis.yaml", found.name, path.display());
+            }
+            let from = format!("{}: {}", found.file.client, found.file.path.display());
+            additions.push(Addition { name: name.clone(), from, server });
+        }
+        if additions.is_empty() {
+            return Ok(additions);
+        }
+        let policies = self.folder.join("policies");
+        std::fs::create_dir_all(&policies).map_err(|error| cannot("made", &policies, &error))?;
+        for addition in &additions {
+            let path = policies.join(format!("{}.yaml", addition.name));
+            made.write(&path, &policy::nothing_yet(&addition.name), 0o644)?;
+        }
+        let by_hand = |why: &str| {
+            Failure::untrue(format!(
+                "{} was left as it is: {why}. The policies are written; put this into it:\n\n{}",
+                self.file.display(),
+                block(&additions)
+            ))
+        };
+        let Some(new) = add(&self.file, &self.text, &additions) else {
+            made.keep();
+            return Err(by_hand("it has a shape that is better edited by hand"));
+        };
+        let refused = |why: &str| {
+            Failure::untrue(format!(
+                "nothing was imported: {} would not be valid: {why}",
+                self.file.display()
+            ))
+        };
+        match config::read(&self.file, &new) {
+            Ok(read) if self.is_kept_in(&read, &additions) => {}
+            Ok(_) => return Err(refused("the additions would not be read as they are meant")),
+            Err(problems) => return Err(refused(&rendered(&problems))),
+        }
+        if self.is_new {
+            first_run::write_careful(&self.folder)?;
+        }
+        let temporary = self.file.with_extension("yaml.new");
+        made.write(&temporary, &new, 0o644)?;
+        if let Ok(meta) = std::fs::metadata(&self.file) {
+            let _ = std::fs::set_permissions(&temporary, meta.permissions());
+        }
+        // A link to the file stays a link.
+        let file = self.file.canonicalize().unwrap_or_else(|_| self.file.clone());
+        std::fs::rename(&temporary, &file).map_err(|error| cannot("replaced", &file, &error))?;
+        made.keep();
+        Ok(additions)
+    }
+}
+
+/// Files that were made, to be taken back when the import fails.
+#[derive(Default)]
+struct Made(Vec<PathBuf>);
+
+impl Made {
+    fn write(&mut self, path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
+        if path.exists() && !holds_other(path, text) {
+            return Ok(());
+        }
+        write_new(path, text, mode).map_err(|error| cannot("written", path, &error))?;
+        self.0.push(path.to_owned());
+        Ok(())
+    }
+
+    fn keep(&mut self) {
+        self.0.clear();
+    }
+
+    fn undo(&self) {
+        for path in &self.0 {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Whether a file is there with another text than this.
+fn holds_other(path: &Path, text: &str) -> bool {
+    path.exists() && std::fs::read_to_string(path).ok().as_deref() != Some(text)
+}
+
+fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Failure {
+    Failure::usage(format!("{} cannot be {what}: {error}", path.display()))
+}
+
+fn report(found: &[Found], outcomes: &[Outcome], as_json: bool) {
+    for (found, outcome) in found.iter().zip(outcomes) {
+        let same;
+        let (name, kind, skipped) = match outcome {
+            Outcome::Import { name, server } => (Some(name), Some(server.kind()), None),
+            Outcome::Same { name, kind } => {
+                same = format!("it is the same server as `{name}`");
+                (Some(name), Some(*kind), Some(&same))
+            }
+            Outcome::Skip(why) => (None, None, Some(why)),
+        };
+        if as_json {
+            let line = json!({
+                "client": found.file.client, "file": found.file.path.to_string_lossy(), "name": found.name,
+                "imported_as": name, "kind": kind, "skipped": skipped,
+            });
+            println!("{line}");
+            continue;
+        }
+        let from = format!("{} ({})", found.file.client, found.file.path.display());
+        match (outcome, skipped) {
+            (Outcome::Import { name, .. }, _) => println!("imported  {} from {from} as `{name}`", found.name),
+            (_, Some(why)) => println!("skipped   {} from {from}: {why}", found.name),
+            (_, None) => {}
+        }
+    }
+}
+
+/// What to do next; beside JSON it goes to stderr.
+fn say_next(place: &PlaceArgs, target: &Target, additions: &[Addition], as_json: bool) {
+    if additions.is_empty() {
+        return;
+    }
+    let pairs: Vec<String> = additions.iter().map(|a| format!("--upstream {0}={0}", a.name)).collect();
+    let pairs = pairs.join(" ");
+    let start = match Client::of(place).is_ok_and(|client| client.is_up()) {
+        true => "portcullis reload     takes the new upstreams",
+        false => "portcullis up         starts the gate with them",
+    };
+    let others = if target.config.policies.contains_key("careful") { "--upstream '*=careful' " } else { "" };
+    let text = format!(
+        "\n{} upstreams were added to {}. Each has a policy in {} that lets nothing pass until it names tools.\nThe gate starts their programs when it starts or reloads: look them over first.\n\n\
+         next:\n  {start}\n  portcullis status     shows whether they start, and how many tools they list\n\n\
+         A grant of their own:\n  portcullis grant add agent {pairs}\n\
+         The grant `me` reaches them under the policy that it names for `*`. To have theirs instead:\n  \
+         portcullis grant revoke me\n  portcullis grant add me {others}{pairs}\n",
+        additions.len(),
+        target.file.display(),
+        target.folder.join("policies").display(),
+    );
+    if as_json { eprintln!("{text}") } else { println!("{text}") }
+}
+
+/// The entries of each file that are behind the gate now.
+fn gone(found: &[Found], outcomes: &[Outcome]) -> Vec<(PathBuf, Vec<Gone>)> {
+    let mut files: Vec<(PathBuf, Vec<Gone>)> = Vec::new();
+    for (found, outcome) in found.iter().zip(outcomes) {
+        if matches!(outcome, Outcome::Skip(_)) {
+            continue;
+        }
+        let entry = (found.under.clone(), found.name.clone());
+        match files.iter_mut().find(|(file, _)| *file == found.file.path) {
+            Some((_, gone)) => gone.push(entry),
+            None => files.push((found.file.path.clone(), vec![entry])),
+        }
+    }
+    files
+}
+
+/// A backup that is there is the only copy of what the user had: it stops the import before anything changes.
+fn refuse_old_backups(found: &[Found], outcomes: &[Outcome]) -> Result<(), Failure> {
+    for (file, _) in gone(found, outcomes) {
+        let backup = backup_of(&file.canonicalize().unwrap_or(file));
+        if backup.exists() {
+            return Err(Failure::usage(format!(
+                "nothing was changed: the backup {} is there already; move it away, then import again",
+                backup.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn point_clients(config: &Path, found: &[Found], outcomes: &[Outcome]) -> Result<ExitCode, Failure> {
+    let program =
+        std::env::current_exe().map_or_else(|_| "portcullis".into(), |path| path.display().to_string());
+    let args = vec!["stdio".into(), "--config".into(), config.display().to_string()];
+    let gate = Gate { program, args };
+    let mut failed = false;
+    for (file, gone) in gone(found, outcomes) {
+        match point(&file, &gone, &gate) {
+            Ok(backup) => {
+                eprintln!("{} names the gate now; what it had is in {}", file.display(), backup.display());
+            }
+            Err(why) => {
+                failed = true;
+                eprintln!("{} was not changed: {why}", file.display());
+            }
+        }
+    }
+    Ok(if failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}

@@ -1,0 +1,222 @@
+//! The files in which MCP clients keep their servers.
+
+use super::json_text::{at, members, without_comments};
+use portcullis_document::{Document, Kind, Node};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// A client's file that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClientFile {
+    /// Whose it is.
+    pub client: &'static str,
+    /// The file.
+    pub path: PathBuf,
+}
+
+/// One server of a client's file.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Found {
+    /// Its file.
+    pub file: ClientFile,
+    /// The keys that lead to the map it stands in.
+    pub under: Vec<String>,
+    /// Its name there.
+    pub name: String,
+    /// The entry as the client wrote it.
+    pub entry: Value,
+    /// The project that it belongs to.
+    pub project: Option<PathBuf>,
+}
+
+/// The places under the home folder, and those under a project's.
+const AT_HOME: [(&str, &str); 8] = [
+    ("Claude Code", ".claude.json"),
+    ("Claude Desktop", "Library/Application Support/Claude/claude_desktop_config.json"),
+    ("Claude Desktop", ".config/Claude/claude_desktop_config.json"),
+    ("Cursor", ".cursor/mcp.json"),
+    ("VS Code", "Library/Application Support/Code/User/mcp.json"),
+    ("VS Code", ".config/Code/User/mcp.json"),
+    ("Codex", ".codex/config.toml"),
+    ("Gemini", ".gemini/settings.json"),
+];
+const IN_A_PROJECT: [(&str, &str); 5] = [
+    ("Claude Code", ".mcp.json"),
+    ("Cursor", ".cursor/mcp.json"),
+    ("VS Code", ".vscode/mcp.json"),
+    ("Codex", ".codex/config.toml"),
+    ("Gemini", ".gemini/settings.json"),
+];
+
+/// All files of known clients for this user and this folder.
+pub(crate) fn files(home: Option<&Path>, here: &Path) -> Vec<ClientFile> {
+    let mut files: Vec<ClientFile> = Vec::new();
+    let near = IN_A_PROJECT.iter().map(|(client, path)| (*client, here.join(path)));
+    let home =
+        home.into_iter().flat_map(|home| AT_HOME.iter().map(|(client, path)| (*client, home.join(path))));
+    for (client, path) in near.chain(home) {
+        if path.is_file() && !files.iter().any(|file| file.path == path) {
+            files.push(ClientFile { client, path });
+        }
+    }
+    files
+}
+
+/// A file that the user named: its place or its name tells whose it is.
+pub(crate) fn named(path: &Path) -> ClientFile {
+    let known = |(_, end): &&(&'static str, &str)| path.ends_with(end);
+    let client = AT_HOME.iter().chain(&IN_A_PROJECT).find(known).map_or_else(
+        || match path.file_name().and_then(|name| name.to_str()) {
+            Some("claude_desktop_config.json") => "Claude Desktop",
+            Some("config.toml") => "Codex",
+            _ => "file",
+        },
+        |(client, _)| *client,
+    );
+    ClientFile { client, path: path.to_owned() }
+}
+
+/// The servers of a file.
+///
+/// # Errors
+/// Why it cannot be read.
+pub(crate) fn read(file: &ClientFile) -> Result<Vec<Found>, String> {
+    let text = std::fs::read_to_string(&file.path).map_err(|error| format!("it cannot be read: {error}"))?;
+    let mut found = Vec::new();
+    if is_toml(&file.path) {
+        let document = Document::read("client.toml", &text).map_err(|problems| problems.to_string())?;
+        let root = value(document.root());
+        if let Some(Value::Object(servers)) = root.get("mcp_servers") {
+            for (name, entry) in servers {
+                found.push(entry_of(file, &["mcp_servers"], name, entry.clone(), None));
+            }
+        }
+        return Ok(found);
+    }
+    let plain = without_comments(text.trim_start_matches('\u{feff}'));
+    if plain.trim().is_empty() {
+        return Ok(found);
+    }
+    let parsed: Result<serde::de::IgnoredAny, _> = serde_json::from_str(&plain);
+    parsed.map_err(|error| format!("expected JSON, found a mistake in it: {error}"))?;
+    let project = project_of(&file.path);
+    for keys in [&["mcpServers"][..], &["servers"], &["mcp_servers"], &["mcp", "servers"]] {
+        add(&mut found, file, &plain, keys, project.as_deref());
+    }
+    // Claude Code keeps what belongs to one project beside what belongs to all.
+    for (project, _) in at(&plain, &["projects"]).and_then(members).unwrap_or_default() {
+        let folder = PathBuf::from(&project);
+        add(&mut found, file, &plain, &["projects", &project, "mcpServers"], Some(&folder));
+    }
+    Ok(found)
+}
+
+fn add(found: &mut Vec<Found>, file: &ClientFile, text: &str, keys: &[&str], project: Option<&Path>) {
+    for (name, raw) in at(text, keys).and_then(members).unwrap_or_default() {
+        if let Ok(entry) = serde_json::from_str(raw) {
+            found.push(entry_of(file, keys, &name, entry, project));
+        }
+    }
+}
+
+fn entry_of(file: &ClientFile, keys: &[&str], name: &str, entry: Value, project: Option<&Path>) -> Found {
+    let under = keys.iter().map(|key| (*key).to_owned()).collect();
+    Found { file: file.clone(), under, name: name.to_owned(), entry, project: project.map(Path::to_owned) }
+}
+
+/// Whether a file is TOML by its ending.
+pub(crate) fn is_toml(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "toml")
+}
+
+/// The folder of the project whose file this is; `None` for a file that belongs to the user.
+fn project_of(path: &Path) -> Option<PathBuf> {
+    let path = std::path::absolute(path).ok()?;
+    let (_, end) = IN_A_PROJECT.iter().find(|(_, end)| path.ends_with(end))?;
+    let folder = path.ancestors().nth(Path::new(end).components().count())?.to_owned();
+    (home().as_deref() != Some(folder.as_path())).then_some(folder)
+}
+
+/// The user's home folder.
+pub(crate) fn home() -> Option<PathBuf> {
+    std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute())
+}
+
+/// A node of a document as a JSON value.
+pub(crate) fn value(node: &Node) -> Value {
+    match &node.kind {
+        Kind::Null => Value::Null,
+        Kind::Bool(value) => Value::Bool(*value),
+        Kind::Number(digits) => serde_json::from_str(digits).unwrap_or(Value::Null),
+        Kind::Text(text) => Value::from(text.as_str()),
+        Kind::List(nodes) => nodes.iter().map(value).collect(),
+        Kind::Map(entries) => entries
+            .iter()
+            .map(|entry| (entry.key.clone(), value(&entry.value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+    }
+}
+
+/// The servers that clients on this machine have configured, each with its client, for a person.
+pub(crate) fn found_client_servers() -> Vec<String> {
+    let Ok(here) = std::env::current_dir() else { return Vec::new() };
+    let files = files(home().as_deref(), &here);
+    let mut names: Vec<String> = files
+        .iter()
+        .filter_map(|file| read(file).ok())
+        .flatten()
+        .filter(|found| found.name != super::point::NAME)
+        .map(|found| format!("{} ({})", found.name, found.file.client))
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(folder: &Path, name: &str, text: &str) -> ClientFile {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        named(&path)
+    }
+
+    fn names(found: &[Found]) -> Vec<(&str, &str)> {
+        found.iter().map(|found| (found.file.client, found.name.as_str())).collect()
+    }
+
+    #[test]
+    fn each_client_keeps_its_servers_in_its_own_place() {
+        let home = tempfile::tempdir().unwrap();
+        let here = tempfile::tempdir().unwrap();
+        write(
+            home.path(),
+            ".claude.json",
+            r#"{"mcpServers":{"a":{}},"projects":{"/p":{"mcpServers":{"b":{}}}}}"#,
+        );
+        write(home.path(), ".codex/config.toml", "[mcp_servers.c]\ncommand = \"c\"\n");
+        write(home.path(), ".gemini/settings.json", r#"{"mcpServers":{"d":{}}}"#);
+        write(here.path(), ".vscode/mcp.json", "{ \"servers\": { \"e\": {}, }, // own\n }");
+        let files = files(Some(home.path()), here.path());
+        let found: Vec<Found> = files.iter().flat_map(|file| read(file).unwrap()).collect();
+        assert_eq!(
+            names(&found),
+            [("VS Code", "e"), ("Claude Code", "a"), ("Claude Code", "b"), ("Codex", "c"), ("Gemini", "d")]
+        );
+        assert_eq!(found[0].project.as_deref(), Some(here.path()));
+        assert_eq!(found[2].project.as_deref(), Some(Path::new("/p")));
+    }
+
+    #[test]
+    fn a_file_that_is_not_json_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = write(folder.path(), ".mcp.json", "{ nope");
+        assert!(read(&file).unwrap_err().contains("expected JSON"));
+        let file = write(folder.path(), ".mcp.json", "\n");
+        assert_eq!(read(&file).unwrap(), []);
+    }
+}

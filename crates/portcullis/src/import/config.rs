@@ -1,0 +1,180 @@
+//! Additions to `portcullis.yaml`. What stands in it stays byte for byte: a block is put under the key, and a file
+//! in which that cannot be done safely is left alone.
+
+use super::server::Server;
+use portcullis_document::{Document, Format, Kind};
+use portcullis_wire::Splice;
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// An upstream to be added.
+pub(crate) struct Addition {
+    /// Its name, and its policy's.
+    pub name: String,
+    /// Where it comes from, for a comment.
+    pub from: String,
+    /// The server.
+    pub server: Server,
+}
+
+/// The configuration with the additions; `None` where it has a shape that is better edited by a person.
+pub(crate) fn add(file: &Path, text: &str, additions: &[Addition]) -> Option<String> {
+    let with_upstreams = put(file, text, "upstreams", &|indent| upstreams(indent, additions))?;
+    put(file, &with_upstreams, "policies", &|indent| policies(indent, additions))
+}
+
+/// The same additions, to be pasted.
+pub(crate) fn block(additions: &[Addition]) -> String {
+    format!("upstreams:\n{}policies:\n{}", upstreams("  ", additions), policies("  ", additions))
+}
+
+fn upstreams(indent: &str, additions: &[Addition]) -> String {
+    let mut out = String::new();
+    for Addition { name, from, server } in additions {
+        let from: String = from.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+        let _ = writeln!(out, "{indent}# imported from {from}\n{indent}{name}:");
+        for (key, value) in server.members() {
+            // JSON is YAML, and between quotes no text turns into anything else.
+            let _ = writeln!(out, "{indent}  {key}: {}", spaced(&value));
+        }
+    }
+    out
+}
+
+fn policies(indent: &str, additions: &[Addition]) -> String {
+    additions.iter().fold(String::new(), |mut out, Addition { name, .. }| {
+        let _ = writeln!(out, "{indent}{name}: policies/{name}.yaml");
+        out
+    })
+}
+
+/// JSON on one line with a space after each comma and colon.
+fn spaced(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::Array(items) => {
+            format!("[{}]", items.iter().map(spaced).collect::<Vec<_>>().join(", "))
+        }
+        serde_json::Value::Object(members) => {
+            let members: Vec<String> = members
+                .iter()
+                .map(|(key, value)| format!("{}: {}", serde_json::Value::from(key.as_str()), spaced(value)))
+                .collect();
+            format!("{{ {} }}", members.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Puts a block under a key of the outermost map.
+fn put(file: &Path, text: &str, key: &str, block: &dyn Fn(&str) -> String) -> Option<String> {
+    let name = file.to_string_lossy();
+    if Format::of(&name) != Some(Format::Yaml) {
+        return None;
+    }
+    let document = Document::read(&name, text).ok()?;
+    let Kind::Map(entries) = &document.root().kind else { return None };
+    // A map between braces has no lines to put a block between.
+    if document.source().slice(document.root().span).starts_with('{') {
+        return None;
+    }
+    let mut splice = Splice::new(text.as_bytes());
+    let line_end = |at: usize| text.get(at..).and_then(|rest| rest.find('\n')).map(|length| at + length + 1);
+    // Behind the line that `at` is in; the last line may lack its end.
+    let below = |splice: &mut Splice<'_>, at: usize, indent: &str| match line_end(at) {
+        Some(end) => splice.replace(end..end, block(indent)),
+        None => splice.replace(text.len()..text.len(), format!("\n{}", block(indent))),
+    };
+    let Some(entry) = entries.iter().find(|entry| entry.key == key) else {
+        let gap = if text.ends_with('\n') { "" } else { "\n" };
+        splice.replace(text.len()..text.len(), format!("{gap}\n{key}:\n{}", block("  ")));
+        return String::from_utf8(splice.finish().to_vec()).ok();
+    };
+    let value = document.source().slice(entry.value.span);
+    match &entry.value.kind {
+        Kind::Map(inner) if inner.is_empty() && value.starts_with('{') => {
+            // The span of an empty map may run on over the comment behind it. The comment stays; one between the
+            // braces would go.
+            let start = entry.value.span.start;
+            let end = start + value.find('}')? + 1;
+            let rest = text.get(end..line_end(end).unwrap_or(text.len()))?.trim();
+            if text.get(start + 1..end)?.contains('#') || !(rest.is_empty() || rest.starts_with('#')) {
+                return None;
+            }
+            let line = text.get(..start)?.rfind('\n').map_or(0, |at| at + 1);
+            if rest.is_empty() && text.get(line..start)?.trim().is_empty() {
+                // A line of its own makes room for the block.
+                splice.replace(line..line_end(end).unwrap_or(text.len()), block("  "));
+                return String::from_utf8(splice.finish().to_vec()).ok();
+            }
+            splice.replace(start..end, "");
+            below(&mut splice, end, "  ");
+        }
+        Kind::Map(inner) if !value.starts_with('{') => {
+            let first = inner.first()?.key_span.start;
+            let line = text.get(..first)?.rfind('\n').map_or(0, |at| at + 1);
+            let indent = text.get(line..first)?;
+            if indent.is_empty() || !indent.bytes().all(|b| b == b' ') || line <= entry.key_span.start {
+                return None;
+            }
+            below(&mut splice, entry.key_span.end, indent);
+        }
+        Kind::Null if value.is_empty() => below(&mut splice, entry.key_span.end, "  "),
+        _ => return None,
+    }
+    String::from_utf8(splice.finish().to_vec()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn additions() -> Vec<Addition> {
+        let server = Server::Command {
+            command: "npx".into(),
+            args: vec!["-y".into(), "it's \"x\"".into()],
+            env: vec![("A".into(), "no".into())],
+            cwd: None,
+        };
+        vec![Addition { name: "new".into(), from: "Cursor: /x\n".into(), server }]
+    }
+
+    fn added(text: &str) -> Option<String> {
+        add(Path::new("/nowhere/portcullis.yaml"), text, &additions())
+    }
+
+    #[test]
+    fn a_block_goes_under_its_key_and_the_rest_stays() {
+        let text = "# mine\nupstreams:   # here\n    # the old one\n    old: { url: \"https://a/b\" }\npolicies:\n  a: a.yaml # x\nlimits: {}";
+        let new = added(text).unwrap();
+        assert_eq!(
+            new,
+            "# mine\nupstreams:   # here\n    # imported from Cursor: /x?\n    new:\n      command: \"npx\"\n      args: [\"-y\", \"it's \\\"x\\\"\"]\n      env: { \"A\": \"no\" }\n    # the old one\n    old: { url: \"https://a/b\" }\npolicies:\n  new: policies/new.yaml\n  a: a.yaml # x\nlimits: {}"
+        );
+        let read = crate::config::read(Path::new("/nowhere/portcullis.yaml"), &new).unwrap();
+        assert_eq!(read.upstreams.len(), 2);
+    }
+
+    #[test]
+    fn empty_maps_and_missing_keys_are_filled() {
+        for text in
+            ["upstreams:\n  {}    # e.g. this\npolicies: {}\n", "data: d", "upstreams:\npolicies:\n", ""]
+        {
+            let Some(new) = added(text) else {
+                assert!(text.is_empty(), "{text}");
+                continue;
+            };
+            let read = crate::config::read(Path::new("/nowhere/portcullis.yaml"), &new).unwrap();
+            assert_eq!((read.upstreams.len(), read.policies.len()), (1, 1), "{new}");
+        }
+        assert!(added("upstreams:\n  {}\ndata: d\n").unwrap().starts_with("upstreams:\n  # imported"));
+        assert!(added("upstreams:\n  {}    # e.g. this\n").unwrap().contains("# e.g. this\n"));
+    }
+
+    #[test]
+    fn a_shape_that_a_person_should_edit_is_left_alone() {
+        assert_eq!(added("upstreams: { a: { url: \"https://a/b\" } }\n"), None);
+        assert_eq!(added("{ upstreams: {} }\n"), None);
+        assert_eq!(add(Path::new("portcullis.json"), "{}", &additions()), None);
+        assert!(block(&additions()).starts_with("upstreams:\n  # imported"));
+    }
+}

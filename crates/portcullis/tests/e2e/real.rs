@@ -1,0 +1,187 @@
+//! Real clients and real servers, as `ci/parts` installs them.
+
+use crate::house::{House, Plan, TOKEN, fixture_http, names, text};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+fn part(path: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/parts").join(path);
+    assert!(path.exists(), "{} is missing: `ci/parts` installs it", path.display());
+    std::path::absolute(path).unwrap()
+}
+
+fn program(name: &str) -> String {
+    part(&format!("npm/node_modules/.bin/{name}")).display().to_string()
+}
+
+/// The upstreams of the five-minute path: the reference server and the file server, on npm.
+fn npm_house(policy: &str) -> House {
+    let upstreams = format!(
+        "  everything: {{ command: \"{}\", args: [stdio] }}\n  files: {{ command: \"{}\", args: [\"./work\"] }}",
+        program("mcp-server-everything"),
+        program("mcp-server-filesystem"),
+    );
+    let folder = |house: &House| house.folder.path().join("work");
+    let more = "limits: { first_connect: 30s }\nledger: { durability: process }";
+    let house = House::build(&Plan { upstreams: &upstreams, policy, more });
+    std::fs::create_dir_all(folder(&house)).unwrap();
+    std::fs::write(folder(&house).join("hello.txt"), "read through the gate").unwrap();
+    // The file server ends without its folder, which was not there yet; the gate starts it again.
+    let until = std::time::Instant::now() + crate::house::PATIENCE;
+    loop {
+        let status: Value = serde_json::from_str(&house.run(&["status", "--json"]).1).unwrap();
+        if status["upstreams"].as_array().unwrap().iter().all(|upstream| upstream["state"] == "ready") {
+            return house;
+        }
+        assert!(std::time::Instant::now() < until, "{}", status["upstreams"]);
+    }
+}
+
+const POLICY: &str = "version: \"1\"\ndefault: deny\ntools:\n  echo: {}\n  get-sum: {}\n  list_allowed_directories: {}\n  read_text_file: {}\n";
+
+const SCRIPT: &str = r#"
+import asyncio, sys, json
+from mcp import Client, StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client, create_mcp_http_client
+
+async def use(server, mode):
+    async with Client(server, mode=mode) as client:
+        tools = sorted(tool.name for tool in (await client.list_tools()).tools)
+        said = (await client.call_tool("everything__echo", {"message": "hello"})).content[0].text
+        read = (await client.call_tool("files__read_text_file", {"path": sys.argv[4]})).content[0].text
+        denied = await client.call_tool("files__write_file", {"path": sys.argv[4], "content": "x"})
+        print(json.dumps({"tools": tools, "said": said, "read": read, "denied": denied.content[0].text, "error": denied.is_error}))
+
+async def main():
+    url, token, program, _, config = sys.argv[1:6]
+    for mode in ("auto", "legacy"):
+        http = create_mcp_http_client(headers={"Authorization": f"Bearer {token}"})
+        await use(streamable_http_client(url, http_client=http), mode)
+    await use(StdioServerParameters(command=program, args=["stdio", "--grant", "t", "--config", config]), "auto")
+
+asyncio.run(main())
+"#;
+
+#[tokio::test]
+async fn the_python_client_lists_and_calls_through_http_and_through_stdio() {
+    let house = npm_house(POLICY);
+    let file = house.folder.path().join("work/hello.txt");
+    let output = Command::new(part("venv/bin/python"))
+        .args(["-c", SCRIPT, &format!("{}/mcp", house.url), TOKEN, env!("CARGO_BIN_EXE_portcullis")])
+        .args([file.as_path(), &house.folder.path().join("portcullis.yaml")])
+        .env_remove("XDG_RUNTIME_DIR")
+        .env("TEST_TOKEN", TOKEN)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{err}");
+    let out = String::from_utf8(output.stdout).unwrap();
+    let runs: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(runs.len(), 3, "HTTP in both eras, and stdio: {out}{err}");
+    for run in runs {
+        let listed = json!([
+            "everything__echo",
+            "everything__get-sum",
+            "files__list_allowed_directories",
+            "files__read_text_file"
+        ]);
+        assert_eq!(run["tools"], listed);
+        assert!(run["said"].as_str().unwrap().contains("hello"), "{run}");
+        assert_eq!(run["read"], "read through the gate");
+        assert!(
+            run["denied"].as_str().unwrap().starts_with("[POLICY DENIED]") && run["error"] == json!(true),
+            "{run}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_inspector_lists_and_calls_in_both_eras() {
+    let house = npm_house(POLICY);
+    let node = part("npm/node_modules/.bin/node");
+    for era in ["legacy", "modern"] {
+        let inspect = |arguments: &[&str]| {
+            let output = Command::new(&node)
+                .arg(program("mcp-inspector"))
+                .args(["--cli", &format!("{}/mcp", house.url), "--transport", "http"])
+                .args(["--header", &format!("Authorization: Bearer {TOKEN}"), "--protocol-era", era])
+                .args(arguments)
+                .env("HOME", house.folder.path())
+                .stdin(Stdio::null())
+                .output()
+                .unwrap();
+            let (out, err) =
+                (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            assert!(output.status.success(), "{era} {arguments:?}: {out}{err}");
+            out.into_owned()
+        };
+        let listed = inspect(&["--method", "tools/list"]);
+        assert!(listed.contains("everything__echo") && !listed.contains("files__write_file"), "{listed}");
+        let called = inspect(&[
+            "--method",
+            "tools/call",
+            "--tool-name",
+            "everything__echo",
+            "--tool-arg",
+            "message=hi",
+        ]);
+        assert!(called.contains("hi"), "{called}");
+    }
+}
+
+#[tokio::test]
+async fn node_server_orchestrator_stops_its_servers_ten_times_a_minute_and_nothing_else() {
+    let policy = concat!(env!("CARGO_MANIFEST_DIR"), "/../policy/tests/data/stop_all_servers.json");
+    let policy = std::fs::read_to_string(policy).unwrap();
+    let upstreams = format!("  nso: {{ command: \"{}\", args: [mcp] }}", program("node-server-orchestrator"));
+    let more = "limits: { first_connect: 30s }\nledger: { durability: process }";
+    let house = House::build(&Plan { upstreams: &upstreams, policy: &policy, more });
+    let session = house.session("/mcp/nso").await;
+    let (list, _) = session.ask(1, "tools/list", json!({})).await;
+    assert_eq!(names(&list, "tools"), ["stop_all_servers"]);
+    for (id, tool) in
+        (2..).zip(["start_server", "stop_server", "get_server_status", "list_servers", "start_all_servers"])
+    {
+        let answer = session.call(id, tool, json!({})).await;
+        let denied = answer["error"]["code"] == json!(-32602) || text(&answer).starts_with("[POLICY DENIED]");
+        assert!(denied, "{tool}: {answer}");
+    }
+    let mut passed = 0;
+    let denied = loop {
+        let answer = session.call(100 + passed, "stop_all_servers", json!({})).await;
+        if text(&answer).starts_with("[POLICY DENIED]") {
+            break answer;
+        }
+        passed += 1;
+        assert!(passed <= 20, "{answer}");
+    };
+    assert!(passed >= 10 && text(&denied).contains("resets at"), "{passed}: {denied}");
+}
+
+#[tokio::test]
+async fn one_bad_upstream_harms_no_other() {
+    let (_server, url) = fixture_http(&["--extra"]);
+    let upstreams = format!(
+        "  fix: {{ url: \"{url}\" }}\n  absent: {{ command: no-such-program }}\n  quits: {{ command: \"false\" }}\n  mute: {{ command: sleep, args: [\"600\"] }}"
+    );
+    let plan = Plan {
+        upstreams: &upstreams,
+        policy: crate::house::ALLOW_ALL,
+        more: "limits: { first_connect: 1s }",
+    };
+    let house = House::build(&plan);
+    let session = house.session("/mcp/fix").await;
+    assert_eq!(text(&session.call(1, "echo", json!({"message": "fine"})).await), "fine");
+    let session = house.session("/mcp").await;
+    let (list, _) = session.ask(1, "tools/list", json!({})).await;
+    assert!(names(&list, "tools").contains(&"fix__echo".into()));
+    let down = list["result"]["_meta"]["portcullis/upstreams"].as_array().unwrap();
+    let reason = |name: &str| {
+        down.iter().find(|it| it["name"] == name).map(|it| it["reason"].as_str().unwrap().to_owned())
+    };
+    assert!(reason("absent").unwrap().contains("`no-such-program` was not found"), "{down:?}");
+    assert!(reason("quits").unwrap().contains("code 1"), "{down:?}");
+    assert!(reason("mute").is_some(), "{down:?}");
+}
