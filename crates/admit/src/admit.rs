@@ -10,7 +10,6 @@ use data_encoding::HEXLOWER;
 use portcullis_ledger::{Draft, Failure, Kind, Ledger, Outcome};
 use portcullis_policy::{Call, Judgement};
 use portcullis_wire::Id;
-use serde_json::value::RawValue;
 use std::sync::Arc;
 
 const DECISION: Draft<'static> = Draft::of(Kind::Decision);
@@ -155,12 +154,11 @@ impl Admit {
     /// Where the request does not pass; that is recorded too.
     pub async fn judge(&self, ask: Ask<'_>, now_ms: i64) -> Result<(Permit, Ticket), Denied> {
         let rules = self.0.rules.load_full();
-        let peek = ask.message.envelope.peek();
-        let arguments = peek.arguments.map_or("{}", RawValue::get).to_owned();
-        let judged = judge(&rules, &ask, &arguments, now_ms);
+        let message = ask.message.clone();
+        let arguments = message.envelope.peek().arguments.unwrap_or("{}");
+        let judged = judge(&rules, &ask, arguments, now_ms);
         let digest = HEXLOWER.encode(blake3::hash(arguments.as_bytes()).as_bytes());
-        let kept = rules.values.keep(&arguments);
-        let args: Option<Box<RawValue>> = kept.and_then(|kept| RawValue::from_string(kept.into_owned()).ok());
+        let kept = rules.values.keep(arguments);
         let request = ask.request.to_json();
         let (name, is_tool) = match ask.subject {
             Subject::Tool(name, _) | Subject::UnknownTool(name) => (name, true),
@@ -177,7 +175,7 @@ impl Admit {
             run: Some(ask.run),
             policy: judged.policy.as_deref(),
             args_digest: Some(&digest),
-            args: args.as_deref(),
+            args: kept.as_deref(),
             ..Draft::of(Kind::Decision)
         };
         let outcome = judged.outcome.and_then(|draws| {

@@ -21,8 +21,8 @@ impl Message {
         if let Some(span) = self.envelope.id_span() {
             splice.replace(span, id.to_string());
         }
-        if let Some(token) = self.envelope.peek().meta().progress_token {
-            splice.replace(self.envelope.span_of(token.get()), id.to_string());
+        if let Some(token) = self.envelope.meta().progress_token {
+            splice.replace(self.envelope.span_of(token), id.to_string());
         }
         splice.finish()
     }

@@ -6,7 +6,6 @@ use crate::permit::{Message, Permit};
 use data_encoding::HEXLOWER;
 use portcullis_ledger::{Draft, Kind, Outcome};
 use portcullis_wire::text;
-use serde_json::value::RawValue;
 use std::time::Instant;
 
 /// How a call ended.
@@ -63,12 +62,12 @@ impl Ticket {
     #[must_use]
     pub fn again(&self, message: Message) -> Option<Permit> {
         let peek = message.envelope.peek();
-        let arguments = peek.arguments.map_or("{}", RawValue::get);
+        let arguments = peek.arguments.unwrap_or("{}");
         let same_arguments =
             HEXLOWER.encode(blake3::hash(arguments.as_bytes()).as_bytes()) == self.about.digest;
         let method = message.envelope.method()?;
         let same_method = method == self.about.method.as_deref().unwrap_or("tools/call");
-        let named = peek.name.or(peek.uri).and_then(|raw| text(raw.get())).unwrap_or_default();
+        let named = peek.name.or(peek.uri).and_then(text).unwrap_or_default();
         let same_name =
             named == self.about.name || !matches!(method, "tools/call" | "prompts/get" | "resources/read");
         (same_arguments && same_method && same_name).then(|| Permit::new(message))

@@ -19,9 +19,9 @@ pub(crate) struct Asker {
     pub caller: Caller,
     pub headers: HeaderMap,
     /// What the client can do, JSON.
-    pub capabilities: String,
+    pub capabilities: Arc<str>,
     /// Name and version of the client, JSON.
-    pub client_info: String,
+    pub client_info: Arc<str>,
     /// Whether the client accepts an event stream.
     pub takes_events: bool,
 }

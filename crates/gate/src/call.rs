@@ -38,7 +38,7 @@ pub(crate) enum About {
 /// One request of a client that goes to an upstream.
 pub(crate) struct Call {
     pub gate: Arc<Gate>,
-    pub asker: Asker,
+    pub asker: Arc<Asker>,
     pub upstream: Arc<Upstream>,
     pub chosen: Chosen,
     pub message: Message,
@@ -49,7 +49,6 @@ pub(crate) struct Call {
 }
 
 /// Why the wait for the next word ended.
-#[expect(clippy::large_enum_variant, reason = "it lives for one match; a box would be made for every event")]
 enum Woke {
     Heard(Result<Option<Heard>, Broken>),
     Cancelled,

@@ -153,7 +153,7 @@ async fn watch_notices(gate: std::sync::Weak<Gate>, upstream: std::sync::Weak<Up
         if notice.method() != Some("notifications/resources/updated") {
             continue;
         }
-        let Some(uri) = notice.peek().uri.and_then(|raw| text(raw.get())).map(|uri| uri.into_owned()) else {
+        let Some(uri) = notice.peek().uri.and_then(text).map(|uri| uri.into_owned()) else {
             continue;
         };
         let watched = (upstream.name().clone(), uri);

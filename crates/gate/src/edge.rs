@@ -122,9 +122,8 @@ pub(crate) fn era(headers: &HeaderMap, message: &Envelope) -> Result<Era, Answer
     let id = message.id();
     let mismatch = |why: &str| rpc_error(StatusCode::BAD_REQUEST, id, HEADER_MISMATCH, why);
     let header = single(headers, "mcp-protocol-version").map_err(|why| mismatch(&why))?;
-    let peek = message.peek();
-    let meta = peek.meta();
-    let body = meta.version.and_then(|raw| text(raw.get()));
+    let meta = message.meta();
+    let body = meta.version.and_then(text);
     match (header, body.as_deref()) {
         (None, None) => Ok(Era::Old),
         (Some(version), None) if known_old_version(version) => Ok(Era::Old),
@@ -176,7 +175,7 @@ pub(crate) fn check_modern(headers: &HeaderMap, message: &Envelope) -> Result<()
         _ => None,
     };
     if let Some(named) = named {
-        let value = named.and_then(|raw| text(raw.get()));
+        let value = named.and_then(text);
         let found = single(headers, "mcp-name").map_err(mismatch)?.map(decode_value);
         let same = match (&found, &value) {
             (Some(Some(found)), Some(value)) => found == value,
@@ -194,8 +193,8 @@ pub(crate) fn check_modern(headers: &HeaderMap, message: &Envelope) -> Result<()
             }));
         }
     }
-    let meta = peek.meta();
-    if message.kind() == Kind::Request && !meta.capabilities.is_some_and(|raw| raw.get().starts_with('{')) {
+    let meta = message.meta();
+    if message.kind() == Kind::Request && !meta.capabilities.is_some_and(|raw| raw.starts_with('{')) {
         return Err(rpc_error(
             StatusCode::BAD_REQUEST,
             id,

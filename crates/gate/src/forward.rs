@@ -20,11 +20,10 @@ use portcullis_wire::{
     MODERN, UPSTREAM_FAILED, error_response, meta,
 };
 use serde_json::Value;
-use serde_json::value::RawValue;
 use std::sync::Arc;
 
 /// Sends a request on its way and gives its answer, or the stream on which it will come.
-pub(crate) async fn forward(gate: &Arc<Gate>, asker: &Asker, message: Envelope) -> Answer {
+pub(crate) async fn forward(gate: &Arc<Gate>, asker: &Arc<Asker>, message: Envelope) -> Answer {
     let Some(id) = message.id().cloned() else { return json(StatusCode::ACCEPTED, "") };
     let method: Box<str> = message.method().unwrap_or_default().into();
     let shown = target::named(&message).into_owned();
@@ -36,12 +35,12 @@ pub(crate) async fn forward(gate: &Arc<Gate>, asker: &Asker, message: Envelope) 
         }
         Err(NoTarget::Name(name)) => return unknown(gate, asker, &id, &method, &name).await,
     };
-    if &*method == "tools/call" && message.peek().name.is_none_or(|raw| !raw.get().starts_with('"')) {
+    if &*method == "tools/call" && message.peek().name.is_none_or(|raw| !raw.starts_with('"')) {
         let why = "`params.name` must be a string";
         gate.admit.refused(&asker.principal, Some(upstream.name()), Some(&id), why).await;
         return rpc_error(StatusCode::OK, Some(&id), INVALID_PARAMS, why);
     }
-    let progress = message.peek().meta().progress_token.map(|raw| raw.get().to_owned());
+    let progress = message.meta().progress_token.map(str::to_owned);
     let (out, inlet) = outlet(asker.takes_events);
     // The retry of a parked call wakes it; it was judged when it was opened.
     let out = match asker.era {
@@ -108,9 +107,7 @@ pub(crate) async fn forward(gate: &Arc<Gate>, asker: &Asker, message: Envelope) 
         known: Known { id, progress, prefix },
         outlet: Some(out),
     };
-    // A task of its own: in the old era a call outlives the connection that brought it.
-    tokio::spawn(call.run());
-    inlet.answer().await
+    inlet.answer_of(call.run()).await
 }
 
 /// A name that no upstream has. Recorded like every call that was not let through.
@@ -156,7 +153,7 @@ fn outgoing_headers(
         About::Tool(list, name) => list.get(name).and_then(|item| item.tool()),
         _ => None,
     };
-    let arguments = message.peek().arguments.map_or("{}", RawValue::get);
+    let arguments = message.peek().arguments.unwrap_or("{}");
     if asker.era == Era::New {
         if let Some(tool) = tool {
             headers::check(tool, arguments, &asker.headers)?;
@@ -180,7 +177,7 @@ fn modernised(asker: &Asker, chosen: &Chosen, message: &Envelope) -> Envelope {
     let mut members = vec![
         (meta::VERSION, version.as_str()),
         (meta::CAPABILITIES, offered.as_str()),
-        (meta::CLIENT, asker.client_info.as_str()),
+        (meta::CLIENT, &asker.client_info),
     ];
     if let Some(level) = &level {
         members.push((meta::LOG_LEVEL, level));

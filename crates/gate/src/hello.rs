@@ -25,16 +25,11 @@ pub(crate) async fn initialize(gate: &Arc<Gate>, mut asker: Asker, message: &Env
         );
     };
     let peek = message.peek();
-    let Some(asked) = peek.protocol_version.and_then(|raw| text(raw.get())) else {
+    let Some(asked) = peek.protocol_version.and_then(text) else {
         let why = "`params.protocolVersion` must be a string";
         return rpc_error(StatusCode::OK, Some(id), INVALID_PARAMS, why);
     };
-    let object = |raw: Option<&serde_json::value::RawValue>| {
-        raw.map(serde_json::value::RawValue::get)
-            .filter(|json| json.starts_with('{'))
-            .unwrap_or("{}")
-            .to_owned()
-    };
+    let object = |json: Option<&str>| json.filter(|json| json.starts_with('{')).unwrap_or("{}").into();
     asker.capabilities = object(peek.capabilities);
     asker.client_info = object(peek.client_info);
     asker.principal.client = client_name(&asker.client_info).into();
@@ -45,6 +40,7 @@ pub(crate) async fn initialize(gate: &Arc<Gate>, mut asker: Asker, message: &Env
         route: asker.route.clone(),
         version,
         client: asker.client_info.clone(),
+        client_name: asker.principal.client.clone(),
         capabilities: asker.capabilities.clone(),
     };
     let opened = gate.sessions.open(new, gate.next_caller(), &gate.options().sessions);

@@ -26,7 +26,7 @@ pub(crate) async fn answer(gate: &Arc<Gate>, asker: &Asker, message: &Envelope, 
     let Some(id) = message.id() else {
         return rpc_error(StatusCode::BAD_REQUEST, None, INVALID_PARAMS, "no id");
     };
-    let from = match message.peek().cursor.map(|raw| text(raw.get())) {
+    let from = match message.peek().cursor.map(text) {
         None => 0,
         Some(cursor) => match cursor.as_deref().and_then(|cursor| open_cursor(gate, asker, kind, cursor)) {
             Some(place) => place,

@@ -26,9 +26,9 @@ pub(crate) async fn post(gate: &Arc<Gate>, mut asker: Asker, message: Envelope) 
         // No notification of a client is defined over HTTP; a closed stream cancels.
         return empty(StatusCode::ACCEPTED);
     }
-    let meta = message.peek().meta();
-    asker.capabilities = meta.capabilities.map_or("{}", |raw| raw.get()).to_owned();
-    asker.client_info = meta.client.map_or("{}", |raw| raw.get()).to_owned();
+    let meta = message.meta();
+    asker.capabilities = meta.capabilities.unwrap_or("{}").into();
+    asker.client_info = meta.client.unwrap_or("{}").into();
     asker.principal.client = hello::client_name(&asker.client_info).into();
     let (Some(method), Some(id)) = (message.method(), message.id()) else {
         return empty(StatusCode::BAD_REQUEST);
@@ -42,6 +42,6 @@ pub(crate) async fn post(gate: &Arc<Gate>, mut asker: Asker, message: Envelope) 
         gone if GONE.contains(&gone) => {
             rpc_error(StatusCode::NOT_FOUND, Some(id), METHOD_NOT_FOUND, &format!("Method not found: {gone}"))
         }
-        _ => forward(gate, &asker, message).await,
+        _ => forward(gate, &Arc::new(asker), message).await,
     }
 }

@@ -166,7 +166,7 @@ impl Call {
 }
 
 fn arguments_of(message: &Envelope) -> String {
-    message.peek().arguments.map_or("{}", RawValue::get).to_owned()
+    message.peek().arguments.unwrap_or("{}").to_owned()
 }
 
 /// Wakes the parked call that a retry belongs to. Gives the outlet back where there is none: the retry of
@@ -180,7 +180,7 @@ pub(crate) fn wake(
     outlet: Outlet,
 ) -> Result<(), Outlet> {
     let peek = message.peek();
-    let Some(state) = peek.request_state.and_then(|raw| text(raw.get())) else { return Err(outlet) };
+    let Some(state) = peek.request_state.and_then(text) else { return Err(outlet) };
     let Some(id) = message.id().cloned() else { return Err(outlet) };
     let name = crate::target::named(message);
     let mut parked = gate.parked.lock();
@@ -195,6 +195,6 @@ pub(crate) fn wake(
         return Err(outlet);
     }
     let Some(call) = parked.remove(&*state) else { return Err(outlet) };
-    let answer = peek.input_responses.and_then(|raw| member(raw.get(), KEY)).map(str::to_owned);
+    let answer = peek.input_responses.and_then(|raw| member(raw, KEY)).map(str::to_owned);
     call.wake.send(Woken { answer, id, progress, outlet }).map_err(|woken| woken.outlet)
 }

@@ -38,7 +38,7 @@ pub(crate) fn join(asker: &mut Asker, session: &Arc<Session>) {
     asker.caller = session.caller;
     asker.capabilities.clone_from(&session.capabilities);
     asker.client_info.clone_from(&session.client);
-    asker.principal.client = hello::client_name(&session.client).into();
+    asker.principal.client = session.client_name.clone();
     asker.session = Some(session.clone());
 }
 
@@ -52,11 +52,16 @@ pub(crate) async fn post(gate: &Arc<Gate>, mut asker: Asker, message: Envelope) 
         Err(answer) => return answer,
     };
     join(&mut asker, &session);
-    in_session(gate, &asker, &session, message).await
+    in_session(gate, &Arc::new(asker), &session, message).await
 }
 
 /// A message in its session.
-async fn in_session(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>, message: Envelope) -> Answer {
+async fn in_session(
+    gate: &Arc<Gate>,
+    asker: &Arc<Asker>,
+    session: &Arc<Session>,
+    message: Envelope,
+) -> Answer {
     match message.kind() {
         Kind::Request => request(gate, asker, session, message).await,
         Kind::Notification => {
@@ -70,7 +75,7 @@ async fn in_session(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>, mes
     }
 }
 
-async fn request(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>, message: Envelope) -> Answer {
+async fn request(gate: &Arc<Gate>, asker: &Arc<Asker>, session: &Arc<Session>, message: Envelope) -> Answer {
     let (Some(method), Some(id)) = (message.method(), message.id()) else {
         return empty(StatusCode::BAD_REQUEST);
     };
@@ -83,7 +88,7 @@ async fn request(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>, messag
             rpc_error(StatusCode::OK, Some(id), METHOD_NOT_FOUND, &format!("Method not found: {method}"))
         }
         "logging/setLevel" => {
-            let level = message.peek().level.map(|raw| raw.get().to_owned());
+            let level = message.peek().level.map(str::to_owned);
             *session.log_level.lock() = level;
             let speaks_old = match &asker.route {
                 Route::One(_) => crate::links::speaks_old(gate, asker).await,
@@ -101,7 +106,12 @@ async fn request(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>, messag
 }
 
 /// Remembers what a session watches, so that notices on a shared link find it.
-async fn subscription(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>, message: Envelope) -> Answer {
+async fn subscription(
+    gate: &Arc<Gate>,
+    asker: &Arc<Asker>,
+    session: &Arc<Session>,
+    message: Envelope,
+) -> Answer {
     let begins = message.method() == Some("resources/subscribe");
     let watched = crate::target::find(gate, asker, message.clone())
         .ok()
@@ -121,8 +131,8 @@ async fn notification(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>, m
     match message.method().unwrap_or_default() {
         "notifications/initialized" => {}
         "notifications/cancelled" => {
-            let request = peek.request_id.and_then(|raw| Id::from_json(raw.get()));
-            let reason = peek.reason.and_then(|raw| text(raw.get())).unwrap_or_default();
+            let request = peek.request_id.and_then(Id::from_json);
+            let reason = peek.reason.and_then(text).unwrap_or_default();
             if let Some(request) = request {
                 // One that is unknown or over is passed over (specification, "Cancellation").
                 let _ = gate.runs.cancel(session.caller, &request, &reason);
@@ -212,6 +222,7 @@ pub(crate) async fn batch(gate: &Arc<Gate>, mut asker: Asker, body: &Bytes) -> R
     };
     join(&mut asker, &session);
     asker.takes_events = false;
+    let asker = Arc::new(asker);
     let members: Vec<&RawValue> = serde_json::from_slice(body)
         .map_err(|error| refused(&format!("not a batch of messages: {error}")))?;
     if members.is_empty() || members.len() > 100 {

@@ -4,6 +4,11 @@ use crate::answer::{Answer, empty, events, json};
 use bytes::Bytes;
 use http::StatusCode;
 use portcullis_wire::{Event, encode_event};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 /// Events that may wait for the client to read them; the upstream's stream is read no further until then.
@@ -36,11 +41,54 @@ pub(crate) fn outlet(takes_events: bool) -> (Outlet, Inlet) {
 impl Inlet {
     /// Waits for the beginning of the answer.
     pub(crate) async fn answer(self) -> Answer {
-        match self.0.await {
-            Ok(Head::Whole(status, text)) => json(status, text),
-            Ok(Head::Stream(queue)) => events(queue),
-            // A cancelled call is not answered (specification, "Cancellation"); HTTP wants a response.
-            Err(_) => empty(StatusCode::ACCEPTED),
+        answer(self.0.await.ok())
+    }
+
+    /// Takes the call forward until it has the beginning of an answer. What is left of it then, or when the
+    /// client goes before, goes on in a task of its own: in the old era a call outlives the connection that
+    /// brought it. Most calls end here and never need one.
+    pub(crate) async fn answer_of(mut self, call: impl Future<Output = ()> + Send + 'static) -> Answer {
+        let mut call = Outliving(Some(Box::pin(call)));
+        let head = poll_fn(|context| {
+            let over = call.poll(context).is_ready();
+            match self.0.try_recv() {
+                Ok(head) => Poll::Ready(Some(head)),
+                Err(TryRecvError::Empty) if !over => Poll::Pending,
+                Err(_) => Poll::Ready(None),
+            }
+        });
+        answer(head.await)
+    }
+}
+
+fn answer(head: Option<Head>) -> Answer {
+    match head {
+        Some(Head::Whole(status, text)) => json(status, text),
+        Some(Head::Stream(queue)) => events(queue),
+        // A cancelled call is not answered (specification, "Cancellation"); HTTP wants a response.
+        None => empty(StatusCode::ACCEPTED),
+    }
+}
+
+/// A future that is finished in a task of its own when it is dropped before its end.
+struct Outliving(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
+
+impl Outliving {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(work) = &mut self.0 else { return Poll::Ready(()) };
+        let polled = work.as_mut().poll(context);
+        if polled.is_ready() {
+            self.0 = None;
+        }
+        polled
+    }
+}
+
+impl Drop for Outliving {
+    fn drop(&mut self) {
+        // Without a runtime the gate is at its end, and so is everything in it.
+        if let (Some(rest), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(rest);
         }
     }
 }

@@ -42,14 +42,14 @@ impl Known {
         let mut splice = Splice::new(message.bytes());
         if method == "notifications/progress" {
             let ours = peek.progress_token?;
-            splice.replace(message.span_of(ours.get()), self.progress.clone()?);
+            splice.replace(message.span_of(ours), self.progress.clone()?);
         }
         // The subscription that a notice belongs to is the listen request's id.
-        if let Some(ours) = peek.meta().subscription {
-            splice.replace(message.span_of(ours.get()), self.id.to_json().into_owned());
+        if let Some(ours) = message.meta().subscription {
+            splice.replace(message.span_of(ours), self.id.to_json().into_owned());
         }
         if let (Some(prefix), Some(uri)) = (&self.prefix, peek.uri) {
-            replace_uri(&mut splice, message, prefix, uri.get());
+            replace_uri(&mut splice, message, prefix, uri);
         }
         Some(splice.finish())
     }
@@ -60,7 +60,7 @@ pub(crate) fn stray_notice(message: &Envelope, prefix: Option<&str>) -> Bytes {
     match (prefix, message.peek().uri) {
         (Some(prefix), Some(uri)) => {
             let mut splice = Splice::new(message.bytes());
-            replace_uri(&mut splice, message, prefix, uri.get());
+            replace_uri(&mut splice, message, prefix, uri);
             splice.finish()
         }
         _ => message.bytes().clone(),
@@ -135,9 +135,9 @@ pub(crate) fn with_meta(message: &Envelope, members: &[(&str, &str)]) -> Envelop
     let mut splice = Splice::new(message.bytes());
     let peek = message.peek();
     if let Some(meta) = peek.meta {
-        let span = message.span_of(meta.get());
+        let span = message.span_of(meta);
         for (name, value) in members {
-            if member(meta.get(), name).is_none() {
+            if member(meta, name).is_none() {
                 insert_member(&mut splice, &span, name, value);
             }
         }
@@ -158,7 +158,7 @@ pub(crate) fn with_meta(message: &Envelope, members: &[(&str, &str)]) -> Envelop
 
 /// A request of the new era as the old one writes it: without the metadata that only the new one has.
 pub(crate) fn without_modern_meta(message: &Envelope) -> Envelope {
-    let Some(meta) = message.peek().meta.map(RawValue::get) else { return message.clone() };
+    let Some(meta) = message.peek().meta else { return message.clone() };
     let members: BTreeMap<String, &RawValue> = serde_json::from_str(meta).unwrap_or_default();
     let own = [meta::VERSION, meta::CAPABILITIES, meta::CLIENT, meta::LOG_LEVEL];
     let kept: Vec<String> = members

@@ -42,9 +42,11 @@ pub(crate) struct Session {
     /// The version agreed on.
     pub version: String,
     /// Name and version of the client, JSON.
-    pub client: String,
+    pub client: Arc<str>,
+    /// The same for people.
+    pub client_name: Arc<str>,
     /// The client's capabilities, JSON.
-    pub capabilities: String,
+    pub capabilities: Arc<str>,
     /// Links of its own or shared ones, by upstream.
     pub links: tokio::sync::Mutex<HashMap<Arc<str>, Arc<Link>>>,
     /// Resources that it watches: upstream and the upstream's own URI.
@@ -94,9 +96,11 @@ pub(crate) struct NewSession {
     /// See [`Session::version`].
     pub version: String,
     /// See [`Session::client`].
-    pub client: String,
+    pub client: Arc<str>,
+    /// See [`Session::client_name`].
+    pub client_name: Arc<str>,
     /// See [`Session::capabilities`].
-    pub capabilities: String,
+    pub capabilities: Arc<str>,
 }
 
 impl Session {
@@ -108,6 +112,7 @@ impl Session {
             route: new.route,
             version: new.version,
             client: new.client,
+            client_name: new.client_name,
             capabilities: new.capabilities,
             links: tokio::sync::Mutex::default(),
             watched: Mutex::default(),

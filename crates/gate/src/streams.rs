@@ -133,7 +133,7 @@ fn translate(
                 return None;
             }
             if let Some(token) = message.peek().progress_token {
-                let id = Id::from_json(token.get())?.as_u64()?;
+                let id = Id::from_json(token)?.as_u64()?;
                 return session.known_open(upstream.name(), id)?.notice(message);
             }
             let prefix = (session.route == Route::All).then(|| &**upstream.name());
@@ -198,10 +198,8 @@ pub(crate) async fn listen(gate: &Arc<Gate>, asker: &Asker, message: &Envelope) 
         let why = "`Accept: text/event-stream` is needed to listen";
         return rpc_error(StatusCode::NOT_ACCEPTABLE, Some(&id), INVALID_REQUEST, why);
     }
-    let filter = message
-        .peek()
-        .notifications
-        .and_then(|raw| serde_json::from_str::<Map<String, Value>>(raw.get()).ok());
+    let filter =
+        message.peek().notifications.and_then(|raw| serde_json::from_str::<Map<String, Value>>(raw).ok());
     let Some(filter) = filter else {
         let why = "`params.notifications` must say what to listen for";
         return rpc_error(StatusCode::BAD_REQUEST, Some(&id), INVALID_PARAMS, why);
@@ -374,7 +372,7 @@ async fn watch_resources(
 
 fn acknowledges(heard: &Heard) -> bool {
     let Some(message) = &heard.message else { return false };
-    let agreed = message.peek().notifications.and_then(|raw| member(raw.get(), "resourceSubscriptions"));
+    let agreed = message.peek().notifications.and_then(|raw| member(raw, "resourceSubscriptions"));
     message.method() == Some("notifications/subscriptions/acknowledged")
         && agreed
             .is_some_and(|raw| serde_json::from_str::<Vec<Value>>(raw).is_ok_and(|uris| !uris.is_empty()))

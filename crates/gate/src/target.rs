@@ -48,25 +48,22 @@ pub(crate) fn named(message: &Envelope) -> Cow<'_, str> {
         "tools/call" | "prompts/get" => peek.name,
         "resources/read" | "resources/subscribe" | "resources/unsubscribe" => peek.uri,
         "completion/complete" => {
-            let part =
-                peek.reference.and_then(|raw| member(raw.get(), "name").or_else(|| member(raw.get(), "uri")));
+            let part = peek.reference.and_then(|raw| member(raw, "name").or_else(|| member(raw, "uri")));
             return part.and_then(text).map_or(Cow::Borrowed(""), |name| Cow::Owned(name.into_owned()));
         }
         _ => None,
     };
-    raw.and_then(|raw| text(raw.get())).map_or(Cow::Borrowed(""), |name| Cow::Owned(name.into_owned()))
+    raw.and_then(text).map_or(Cow::Borrowed(""), |name| Cow::Owned(name.into_owned()))
 }
 
 fn aggregated(gate: &Gate, asker: &Asker, message: &Envelope) -> Result<Target, NoTarget> {
     let peek = message.peek();
     let (raw, kind) = match message.method().unwrap_or_default() {
-        "tools/call" => (peek.name.map(|raw| raw.get()), ListKind::Tools),
-        "prompts/get" => (peek.name.map(|raw| raw.get()), ListKind::Prompts),
-        "resources/read" | "resources/subscribe" | "resources/unsubscribe" => {
-            (peek.uri.map(|raw| raw.get()), ListKind::Resources)
-        }
+        "tools/call" => (peek.name, ListKind::Tools),
+        "prompts/get" => (peek.name, ListKind::Prompts),
+        "resources/read" | "resources/subscribe" | "resources/unsubscribe" => (peek.uri, ListKind::Resources),
         "completion/complete" => {
-            let reference = peek.reference.map_or("{}", |raw| raw.get());
+            let reference = peek.reference.unwrap_or("{}");
             match member(reference, "name") {
                 Some(name) => (Some(name), ListKind::Prompts),
                 None => (member(reference, "uri"), ListKind::Resources),

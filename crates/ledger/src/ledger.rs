@@ -2,14 +2,13 @@
 
 use crate::row::Written;
 use crate::schema::{Failure, fold_log, open_reader, open_writer};
-use crate::writer::{Job, Shown, Writer, stamp};
+use crate::store::{Store, stamp};
+use crate::writer::Writer;
 use crate::{CounterKey, CounterRow, GateKey, Grant, Head, SignedHead, TokenHash};
-use parking_lot::Mutex;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
-use tokio::sync::oneshot;
 
 /// What must be true before a waiting caller goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,11 +21,24 @@ pub enum Keep {
 
 /// The open store. Clones share one writer.
 #[derive(Debug, Clone)]
-pub struct Ledger {
-    folder: Arc<PathBuf>,
-    key: Arc<GateKey>,
-    jobs: mpsc::Sender<Job>,
-    shown: Arc<Mutex<Shown>>,
+pub struct Ledger(Arc<Inner>);
+
+struct Inner {
+    folder: PathBuf,
+    key: GateKey,
+    writer: Arc<Writer>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.writer.abandon();
+    }
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger").field("folder", &self.folder).finish_non_exhaustive()
+    }
 }
 
 impl Ledger {
@@ -35,10 +47,8 @@ impl Ledger {
     /// # Errors
     /// Where the file or the key cannot be used.
     pub fn open(folder: &Path) -> Result<Self, Failure> {
-        let key = Arc::new(GateKey::open(folder)?);
-        let conn = open_writer(folder)?;
-        let (jobs, queue) = mpsc::channel();
-        let (writer, shown) = Writer::new(conn, queue)?;
+        let key = GateKey::open(folder)?;
+        let writer = Arc::new(Writer::new(Store::new(open_writer(folder)?)?));
         let failed = |error: std::io::Error| Failure::Write(error.to_string());
         let (writing, ended) = mpsc::channel::<()>();
         let place = folder.to_owned();
@@ -46,14 +56,15 @@ impl Ledger {
             .name("ledger-log".into())
             .spawn(move || fold_log(&place, &ended))
             .map_err(failed)?;
+        let thread = writer.clone();
         std::thread::Builder::new()
             .name("ledger".into())
             .spawn(move || {
-                writer.run();
+                thread.run();
                 drop(writing);
             })
             .map_err(failed)?;
-        Ok(Self { folder: Arc::new(folder.to_owned()), key, jobs, shown })
+        Ok(Self(Arc::new(Inner { folder: folder.to_owned(), key, writer })))
     }
 
     /// Appends a row together with the counters that it moved, and waits until it is kept. Gives its number.
@@ -61,71 +72,60 @@ impl Ledger {
     /// # Errors
     /// Where it could not be kept; then neither row nor counters are, and the call must not pass.
     pub async fn append(&self, row: Written, counters: Vec<CounterRow>, keep: Keep) -> Result<u64, Failure> {
-        let (done, answer) = oneshot::channel();
-        self.give(Job::Append { row, counters, keep, done })?;
-        answer.await.map_err(|_| Failure::Closed)?
+        self.0.writer.append(row, counters, keep).await
     }
 
     /// Appends a row that nobody waits for. It is written with the next transaction, and again until it can
-    /// be. The queue has no bound of its own: every row in it belongs to a call that waited for its decision
-    /// in the same queue, so it holds no more than calls are in flight.
+    /// be. The queue has no bound of its own: every row in it belongs to a call whose decision was written
+    /// before, and while rows cannot be written no call passes.
     ///
     /// # Errors
     /// Where the ledger is closed.
     pub fn append_later(&self, row: Written, counters: Vec<CounterRow>) -> Result<(), Failure> {
-        self.give(Job::Later { row, counters })
-    }
-
-    fn give(&self, job: Job) -> Result<(), Failure> {
-        self.jobs.send(job).map_err(|_| Failure::Closed)
+        self.0.writer.append_later(row, counters)
     }
 
     async fn change(
         &self,
         row: Option<Written>,
-        edit: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<(), Failure> + Send + 'static,
+        edit: impl FnOnce(&Connection) -> Result<(), Failure> + Send + 'static,
     ) -> Result<(), Failure> {
-        let (done, answer) = oneshot::channel();
-        self.give(Job::Change { row, edit: Box::new(edit), done })?;
-        answer.await.map_err(|_| Failure::Closed)?
+        self.0.writer.change(row, Box::new(edit)).await
     }
 
-    /// Writes what waits and ends the writer.
+    /// Writes what waits and lets go of the file.
     pub async fn close(&self) {
-        let (done, answer) = oneshot::channel();
-        if self.give(Job::Close(done)).is_ok() {
-            let _ = answer.await;
-        }
+        self.0.writer.close().await;
     }
 
     /// The end of the chain.
     #[must_use]
     pub fn head(&self) -> Head {
-        self.shown.lock().head
+        self.0.writer.head()
     }
 
     /// The end of the chain, signed now.
     #[must_use]
     pub fn signed_head(&self) -> SignedHead {
-        self.head().sign(&self.key, stamp(jiff::Timestamp::now().as_millisecond()))
+        self.head().sign(&self.0.key, stamp(jiff::Timestamp::now().as_millisecond()))
     }
 
     /// Why rows cannot be written at present, where they cannot.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
-        self.shown.lock().trouble.clone()
+        self.0.writer.trouble()
     }
 
     /// The data folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        &self.folder
+        &self.0.folder
     }
 
     /// The keyed hash of a token.
     #[must_use]
     pub fn token_hash(&self, token: &str) -> TokenHash {
-        self.key.token_hash(token)
+        self.0.key.token_hash(token)
     }
 
     /// All counters as they were last written.
@@ -134,7 +134,7 @@ impl Ledger {
     /// Where the file cannot be read.
     pub fn counters(&self) -> Result<Vec<CounterRow>, Failure> {
         let read = || -> rusqlite::Result<Vec<CounterRow>> {
-            let conn = open_reader(&self.folder).map_err(|_| rusqlite::Error::InvalidQuery)?;
+            let conn = open_reader(&self.0.folder).map_err(|_| rusqlite::Error::InvalidQuery)?;
             let mut statement = conn.prepare(
                 "SELECT policy, counter, window, scope, window_start, used, version FROM counters",
             )?;
@@ -161,7 +161,7 @@ impl Ledger {
     /// # Errors
     /// Where the file cannot be read.
     pub fn grants(&self) -> Result<Vec<(TokenHash, Grant)>, Failure> {
-        let conn = open_reader(&self.folder)?;
+        let conn = open_reader(&self.0.folder)?;
         let read = || -> rusqlite::Result<Vec<(TokenHash, String)>> {
             let mut statement = conn.prepare("SELECT token_hash, body FROM grants ORDER BY name")?;
             let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -285,7 +285,7 @@ impl Ledger {
     /// # Errors
     /// Where the file cannot be read.
     pub fn definitions(&self) -> Result<Vec<(String, String, String)>, Failure> {
-        let conn = open_reader(&self.folder)?;
+        let conn = open_reader(&self.0.folder)?;
         let read = || -> rusqlite::Result<Vec<(String, String, String)>> {
             let mut statement = conn.prepare("SELECT upstream, list, body FROM definitions")?;
             let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;

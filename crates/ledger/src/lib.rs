@@ -1,8 +1,8 @@
 //! Durable memory of the gate: the chained record of every decision and outcome, grants, and the counters of
 //! limits, in one SQLite file in the data folder.
 //!
-//! One thread owns the only writing connection and commits everything that waits in one transaction (group
-//! commit). [`Ledger::append`] answers when the row is kept: in the operating system's hands, which survives
+//! One connection writes. A caller that finds it free commits its own row; where several wait, a thread commits
+//! them all in one transaction (group commit). [`Ledger::append`] answers when the row is kept: in the operating system's hands, which survives
 //! a SIGKILL of the gate, or on the disk, which survives a power cut ([`Keep`]). Where it cannot be kept, the
 //! caller learns why and must let nothing pass; the next attempt tries again, so a disk that has room again
 //! needs no restart.
@@ -31,6 +31,7 @@ mod ledger;
 mod query;
 mod row;
 mod schema;
+mod store;
 mod verify;
 mod writer;
 
@@ -42,5 +43,5 @@ pub use ledger::{Keep, Ledger};
 pub use query::{Filter, query};
 pub use row::{Draft, Kind, Outcome, Written};
 pub use schema::{FILE, Failure};
+pub use store::stamp as time_text;
 pub use verify::{Report, verify};
-pub use writer::stamp as time_text;

@@ -1,7 +1,6 @@
 //! One row of the record, as it is written.
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 /// What a row is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -72,9 +71,9 @@ pub struct Draft<'a> {
     /// Digest of the arguments as they were judged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub args_digest: Option<&'a str>,
-    /// The arguments as far as the configuration keeps them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub args: Option<&'a RawValue>,
+    /// The arguments as far as the configuration keeps them: JSON text, which is written as it is.
+    #[serde(skip)]
+    pub args: Option<&'a str>,
     /// How long the call took, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<f64>,
@@ -106,8 +105,18 @@ impl Draft<'_> {
     /// The row's text, ready for the writer.
     #[must_use]
     pub fn write(&self) -> Written {
+        let mut text = Vec::with_capacity(512 + self.args.map_or(0, str::len));
         // A struct of strings and numbers always serialises; an empty object would still be a row.
-        Written(serde_json::to_string(self).unwrap_or_else(|_| "{}".into()))
+        if serde_json::to_writer(&mut text, self).is_err() {
+            return Written("{}".into());
+        }
+        if let Some(args) = self.args {
+            text.pop();
+            text.extend_from_slice(b",\"args\":");
+            text.extend_from_slice(args.as_bytes());
+            text.push(b'}');
+        }
+        Written(String::from_utf8(text).unwrap_or_else(|_| "{}".into()))
     }
 }
 

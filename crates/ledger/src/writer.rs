@@ -1,274 +1,342 @@
-//! The one thread that writes: everything that waits goes into one transaction.
+//! Who writes, and when: rows wait in one queue, and whoever holds the store commits all that wait there.
+//!
+//! A caller that finds the store free and nobody waiting commits its own row at once: handing it to another
+//! thread and being woken by it would cost more than the commit. As soon as several wait, or commits have
+//! become slow, the writer's thread takes over, which gathers what arrives meanwhile into one transaction
+//! (group commit). Rows that nobody waits for travel with the next row that somebody does wait for, or are
+//! written after a short while.
 
-use crate::chain::{GENESIS, Hash, link};
 use crate::row::Written;
 use crate::schema::Failure;
+use crate::store::{Open, PATIENCE, Store, Undone};
 use crate::{CounterRow, Head, Keep};
-use parking_lot::Mutex;
-use rusqlite::{Connection, Transaction, params};
-use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Rows at most in one transaction.
 const BATCH: usize = 512;
+/// How long a row that nobody waits for may wait for company.
+const COMPANY: Duration = Duration::from_millis(2);
+/// After so many looks at an empty queue, the thread sleeps until it is woken.
+const QUIET_LOOKS: u32 = 50;
 /// How often rows that could not be written are tried again when nothing new arrives.
 const RETRY: Duration = Duration::from_millis(250);
+/// A caller commits by itself only while commits take no longer than this: it holds up other work.
+const QUICK: Duration = Duration::from_micros(500);
 
-type Edit = Box<dyn FnOnce(&Transaction<'_>) -> Result<(), Failure> + Send>;
-
-/// Something for the writer to do.
-pub(crate) enum Job {
-    /// A row that a caller waits for.
-    Append {
-        row: Written,
-        counters: Vec<CounterRow>,
-        keep: Keep,
-        done: oneshot::Sender<Result<u64, Failure>>,
-    },
-    /// A row that must not be lost but that nobody waits for.
-    Later { row: Written, counters: Vec<CounterRow> },
-    /// A change of another table together with its row.
-    Change { row: Option<Written>, edit: Edit, done: oneshot::Sender<Result<(), Failure>> },
-    /// Write what is there, then end.
-    Close(oneshot::Sender<()>),
-}
-
-/// What others may see of the writer.
-#[derive(Debug, Clone)]
-pub(crate) struct Shown {
-    pub head: Head,
-    pub trouble: Option<String>,
-}
-
-pub(crate) struct Writer {
-    conn: Connection,
-    jobs: mpsc::Receiver<Job>,
-    shown: Arc<Mutex<Shown>>,
-    head: Head,
-    last_time: i64,
-    disk: bool,
-    /// Rows that nobody waits for and that could not be written yet.
-    backlog: Vec<Row>,
-}
+/// What changes another table; it is committed together with its row.
+pub(crate) type Edit = Box<dyn FnOnce(&rusqlite::Connection) -> Result<(), Failure> + Send>;
 
 /// A row on its way, with whoever waits for it.
 struct Row {
     row: Written,
     counters: Vec<CounterRow>,
+    keep: Keep,
     done: Option<oneshot::Sender<Result<u64, Failure>>>,
 }
 
+struct Change {
+    edit: Edit,
+    row: Option<Written>,
+    done: oneshot::Sender<Result<(), Failure>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    rows: Vec<Row>,
+    /// How many of them somebody waits for.
+    awaited: usize,
+    changes: Vec<Change>,
+    /// Counts how often rows were taken, so that the thread sees that others keep the queue short.
+    taken: u64,
+    /// The thread sleeps until it is woken.
+    asleep: bool,
+    closing: Option<oneshot::Sender<()>>,
+    closed: bool,
+}
+
+impl Queue {
+    fn take_rows(&mut self) -> Vec<Row> {
+        self.taken += 1;
+        self.awaited = 0;
+        if self.rows.len() <= BATCH {
+            return std::mem::take(&mut self.rows);
+        }
+        let rest = self.rows.split_off(BATCH);
+        self.awaited = rest.iter().filter(|row| row.done.is_some()).count();
+        std::mem::replace(&mut self.rows, rest)
+    }
+}
+
+/// What others may see of the store.
+#[derive(Debug, Clone)]
+struct Shown {
+    head: Head,
+    trouble: Option<String>,
+}
+
+/// The queue and the store behind it.
+pub(crate) struct Writer {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    /// Gone once the ledger is closed.
+    store: Mutex<Option<Store>>,
+    shown: Mutex<Shown>,
+    /// Whether the last commits were quick and for one waiting row only.
+    alone: AtomicBool,
+}
+
 impl Writer {
-    pub(crate) fn new(
-        conn: Connection,
-        jobs: mpsc::Receiver<Job>,
-    ) -> Result<(Self, Arc<Mutex<Shown>>), Failure> {
-        let (head, last_time) = read_head(&conn).map_err(|error| Failure::read(&error))?;
-        let shown = Arc::new(Mutex::new(Shown { head, trouble: None }));
-        let writer =
-            Self { conn, jobs, shown: shown.clone(), head, last_time, disk: false, backlog: Vec::new() };
-        Ok((writer, shown))
-    }
-
-    /// Runs until the last sender has gone or `Close` arrives.
-    pub(crate) fn run(mut self) {
-        let mut closing = None;
-        let mut gone = false;
-        while closing.is_none() && !gone {
-            let mut batch = Vec::new();
-            let mut next = if self.backlog.is_empty() {
-                self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            } else {
-                self.jobs.recv_timeout(RETRY)
-            };
-            loop {
-                match next {
-                    Ok(Job::Close(done)) => closing = Some(done),
-                    Ok(job) => batch.push(job),
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => gone = true,
-                }
-                if closing.is_some() || batch.len() >= BATCH {
-                    break;
-                }
-                match self.jobs.try_recv() {
-                    Ok(job) => next = Ok(job),
-                    Err(_) => break,
-                }
-            }
-            self.commit(batch);
-        }
-        // Whoever waits for the end may look at the files next: the connection folds its log away first.
-        drop(self);
-        if let Some(done) = closing {
-            let _ = done.send(());
+    pub(crate) fn new(store: Store) -> Self {
+        let shown = Mutex::new(Shown { head: store.head(), trouble: None });
+        Self {
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            store: Mutex::new(Some(store)),
+            shown,
+            alone: AtomicBool::new(true),
         }
     }
 
-    fn commit(&mut self, batch: Vec<Job>) {
-        let mut rows: Vec<Row> = std::mem::take(&mut self.backlog);
-        let mut changes = Vec::new();
-        let mut disk = false;
-        for job in batch {
-            match job {
-                Job::Append { row, counters, keep, done } => {
-                    disk |= keep == Keep::Disk;
-                    rows.push(Row { row, counters, done: Some(done) });
-                }
-                Job::Later { row, counters } => rows.push(Row { row, counters, done: None }),
-                Job::Change { row, edit, done } => changes.push((edit, row, done)),
-                Job::Close(_) => {}
+    pub(crate) fn head(&self) -> Head {
+        self.shown.lock().head
+    }
+
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.shown.lock().trouble.clone()
+    }
+
+    /// Commits a row, and gives its number once it is kept.
+    pub(crate) async fn append(
+        &self,
+        row: Written,
+        counters: Vec<CounterRow>,
+        keep: Keep,
+    ) -> Result<u64, Failure> {
+        let mut row = Row { row, counters, keep, done: None };
+        if self.alone.load(Ordering::Relaxed) {
+            match self.append_here(row) {
+                Ok(number) => return Ok(number),
+                Err(back) => row = back,
             }
         }
-        if !rows.is_empty() {
-            self.commit_rows(rows, disk);
-        }
-        // Changes by a person are rare and each is a transaction of its own: one that fails undoes no row.
-        for (edit, row, done) in changes {
-            let result = self.commit_change(edit, row);
-            let _ = done.send(result);
+        let (done, answer) = oneshot::channel();
+        row.done = Some(done);
+        self.push(|queue| {
+            queue.rows.push(row);
+            queue.awaited += 1;
+            true
+        })?;
+        answer.await.map_err(|_| Failure::Closed)?
+    }
+
+    /// Queues a row that nobody waits for.
+    pub(crate) fn append_later(&self, row: Written, counters: Vec<CounterRow>) -> Result<(), Failure> {
+        self.push(|queue| {
+            queue.rows.push(Row { row, counters, keep: Keep::Process, done: None });
+            queue.asleep
+        })
+    }
+
+    /// Commits a change of another table together with its row.
+    pub(crate) async fn change(&self, row: Option<Written>, edit: Edit) -> Result<(), Failure> {
+        let (done, answer) = oneshot::channel();
+        self.push(|queue| {
+            queue.changes.push(Change { edit, row, done });
+            true
+        })?;
+        answer.await.map_err(|_| Failure::Closed)?
+    }
+
+    /// Writes what waits and lets go of the file.
+    pub(crate) async fn close(&self) {
+        let (done, answer) = oneshot::channel();
+        let told = self.push(|queue| {
+            queue.closing = Some(done);
+            queue.closed = true;
+            true
+        });
+        if told.is_ok() {
+            let _ = answer.await;
         }
     }
 
-    fn commit_rows(&mut self, rows: Vec<Row>, disk: bool) {
-        let written = self.write(disk, |tx, chain| {
-            for Row { row, counters, .. } in &rows {
-                chain.append(tx, row)?;
+    /// Writes what waits and ends the thread, without waiting for it.
+    pub(crate) fn abandon(&self) {
+        self.queue.lock().closed = true;
+        self.wake.notify_one();
+    }
+
+    /// Puts something into the queue; `put` says whether the thread has to wake up for it.
+    fn push(&self, put: impl FnOnce(&mut Queue) -> bool) -> Result<(), Failure> {
+        let mut queue = self.queue.lock();
+        if queue.closed {
+            return Err(Failure::Closed);
+        }
+        if put(&mut queue) {
+            queue.asleep = false;
+            drop(queue);
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Commits a row on the caller's own thread, with those that nobody waits for. Gives the row back where
+    /// the store is not free at once, or cannot be written: that is for the thread to find out and to tell.
+    fn append_here(&self, own: Row) -> Result<u64, Row> {
+        let Some(mut store) = self.store.try_lock() else { return Err(own) };
+        let (Some(store), Some(mut queue)) = (store.as_mut(), self.queue.try_lock()) else { return Err(own) };
+        if queue.closed || queue.awaited > 0 || !queue.changes.is_empty() || queue.rows.len() >= BATCH {
+            return Err(own);
+        }
+        let before = queue.take_rows();
+        drop(queue);
+        match self.commit(store, Duration::ZERO, &before, Some(&own)) {
+            Ok(first) => Ok(first + before.len() as u64),
+            Err(_) => {
+                self.put_back(before);
+                Err(own)
+            }
+        }
+    }
+
+    fn put_back(&self, mut rows: Vec<Row>) {
+        let mut queue = self.queue.lock();
+        rows.append(&mut queue.rows);
+        queue.rows = rows;
+    }
+
+    /// Commits rows in one transaction, the caller's own at the end; gives the number of the first.
+    fn commit(
+        &self,
+        store: &mut Store,
+        patience: Duration,
+        rows: &[Row],
+        own: Option<&Row>,
+    ) -> Result<u64, Undone> {
+        let began = Instant::now();
+        let all = || rows.iter().chain(own);
+        let keep = if all().any(|row| row.keep == Keep::Disk) { Keep::Disk } else { Keep::Process };
+        let result = self.write(store, keep, patience, |open| {
+            for Row { row, counters, .. } in all() {
+                open.append(row)?;
                 for counter in counters {
-                    put_counter(tx, counter)?;
+                    open.put_counter(counter)?;
                 }
             }
             Ok(())
         });
-        for (mut row, place) in rows.into_iter().zip(0..) {
-            match (row.done.take(), &written) {
-                (Some(done), Ok(first)) => drop(done.send(Ok(first + place))),
-                (Some(done), Err(failure)) => drop(done.send(Err(failure.clone()))),
-                (None, Ok(_)) => {}
-                (None, Err(_)) => self.backlog.push(row),
-            }
-        }
+        let awaited = rows.iter().filter(|row| row.done.is_some()).count();
+        self.alone.store(result.is_ok() && awaited <= 1 && began.elapsed() <= QUICK, Ordering::Relaxed);
+        result
     }
 
-    fn commit_change(&mut self, edit: Edit, row: Option<Written>) -> Result<(), Failure> {
-        let mut refused = None;
-        let result = self.write(true, |tx, chain| {
-            if let Err(failure) = edit(tx) {
-                refused = Some(failure);
-                return Err(rusqlite::Error::ExecuteReturnedResults);
-            }
-            row.as_ref().map_or(Ok(()), |row| chain.append(tx, row))
-        });
-        match refused {
-            Some(failure) => Err(failure),
-            None => result.map(drop),
-        }
-    }
-
-    /// Runs one transaction; the chain moves on only if it was committed. Gives the number of its first row.
+    /// One transaction, and what others see of it.
     fn write(
-        &mut self,
-        disk: bool,
-        body: impl FnOnce(&Transaction<'_>, &mut Chain<'_>) -> rusqlite::Result<()>,
-    ) -> Result<u64, Failure> {
-        let now = jiff::Timestamp::now().as_millisecond().max(self.last_time);
-        let time = stamp(now);
-        let mut head = self.head;
-        let attempt = || -> rusqlite::Result<()> {
-            if disk != self.disk {
-                self.conn.pragma_update(None, "synchronous", if disk { "FULL" } else { "NORMAL" })?;
-                self.disk = disk;
-            }
-            let tx = self.conn.transaction()?;
-            body(&tx, &mut Chain { head: &mut head, now, time: &time })?;
-            tx.commit()
-        };
-        let result = attempt();
+        &self,
+        store: &mut Store,
+        keep: Keep,
+        patience: Duration,
+        body: impl FnOnce(&mut Open<'_>) -> Result<(), Undone>,
+    ) -> Result<u64, Undone> {
+        let result = store.write(keep, patience, body);
         let mut shown = self.shown.lock();
-        match result {
-            Ok(()) => {
-                let first = self.head.rows + 1;
-                self.head = head;
-                self.last_time = now;
+        match &result {
+            Ok(_) => {
                 if shown.trouble.take().is_some() {
                     tracing::warn!("the ledger can be written again");
                 }
-                shown.head = head;
-                Ok(first)
+                shown.head = store.head();
             }
-            Err(rusqlite::Error::ExecuteReturnedResults) => Err(Failure::Closed),
-            Err(error) => {
+            Err(Undone::Busy(_)) if patience.is_zero() => {}
+            Err(Undone::Refused(_)) => {}
+            Err(Undone::Busy(why) | Undone::Failed(why)) => {
                 if shown.trouble.is_none() {
-                    tracing::error!(%error, "the ledger cannot be written: no call passes until it can");
+                    tracing::error!(error = %why, "the ledger cannot be written: no call passes until it can");
                 }
-                shown.trouble = Some(error.to_string());
-                Err(Failure::write(&error))
+                shown.trouble = Some(why.clone());
+            }
+        }
+        result
+    }
+
+    /// The thread: writes what waits until the ledger is closed.
+    pub(crate) fn run(&self) {
+        loop {
+            let mut queue = self.queue.lock();
+            self.wait(&mut queue);
+            let rows = queue.take_rows();
+            let changes = std::mem::take(&mut queue.changes);
+            let last = queue.closed && queue.rows.is_empty();
+            let closing = if last { queue.closing.take() } else { None };
+            drop(queue);
+            let mut store = self.store.lock();
+            let Some(open) = store.as_mut() else { return };
+            self.commit_rows(open, rows, last);
+            for Change { edit, row, done } in changes {
+                // Changes by a person are rare and each is a transaction of its own: one that fails undoes no
+                // row.
+                let result = self.write(open, Keep::Disk, PATIENCE, |open| {
+                    edit(open.conn()).map_err(Undone::Refused)?;
+                    row.as_ref().map_or(Ok(()), |row| open.append(row))
+                });
+                let _ = done.send(result.map(drop).map_err(Undone::failure));
+            }
+            if last {
+                // Whoever waits for the end may look at the files next: the connection folds its log away
+                // first.
+                *store = None;
+                if let Some(done) = closing {
+                    let _ = done.send(());
+                }
+                return;
             }
         }
     }
-}
 
-struct Chain<'a> {
-    head: &'a mut Head,
-    now: i64,
-    time: &'a str,
-}
-
-impl Chain<'_> {
-    fn append(&mut self, tx: &Transaction<'_>, row: &Written) -> rusqlite::Result<()> {
-        let n = self.head.rows + 1;
-        let text = row.numbered(n, self.time);
-        let hash = link(&self.head.hash, &text);
-        tx.prepare_cached("INSERT INTO ledger (n, time, text, hash) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![n.cast_signed(), self.now, text, hash])?;
-        *self.head = Head { rows: n, hash };
-        Ok(())
+    /// Waits until there is something to write now.
+    fn wait(&self, queue: &mut MutexGuard<'_, Queue>) {
+        let mut looks = 0;
+        let mut taken = queue.taken;
+        while queue.awaited == 0 && queue.changes.is_empty() && !queue.closed {
+            if queue.rows.is_empty() && looks >= QUIET_LOOKS {
+                queue.asleep = true;
+                self.wake.wait(queue);
+                looks = 0;
+            } else {
+                let pause = if self.shown.lock().trouble.is_some() { RETRY } else { COMPANY };
+                let timed_out = self.wake.wait_for(queue, pause).timed_out();
+                if timed_out && !queue.rows.is_empty() && queue.taken == taken {
+                    return;
+                }
+                looks = if queue.rows.is_empty() { looks + 1 } else { 0 };
+            }
+            taken = queue.taken;
+        }
     }
-}
 
-fn put_counter(tx: &Transaction<'_>, row: &CounterRow) -> rusqlite::Result<()> {
-    tx.prepare_cached(
-        "INSERT INTO counters (policy, counter, window, scope, window_start, used, version)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-         ON CONFLICT DO UPDATE SET window_start = excluded.window_start, used = excluded.used,
-             version = excluded.version
-         WHERE excluded.version > counters.version",
-    )?
-    .execute(params![
-        row.key.policy,
-        row.key.counter,
-        row.key.window,
-        row.key.scope,
-        row.window_start,
-        row.used,
-        row.version
-    ])?;
-    Ok(())
-}
-
-/// The end of the chain and the time of its last row.
-pub(crate) fn read_head(conn: &Connection) -> rusqlite::Result<(Head, i64)> {
-    let read = |row: &rusqlite::Row<'_>| -> rusqlite::Result<(Head, i64)> {
-        let rows: i64 = row.get(0)?;
-        let hash: Hash = row.get(1)?;
-        Ok((Head { rows: rows.cast_unsigned(), hash }, row.get(2)?))
-    };
-    let none = (Head { rows: 0, hash: GENESIS }, 0);
-    match conn.query_row("SELECT n, hash, time FROM ledger ORDER BY n DESC LIMIT 1", [], read) {
-        Err(rusqlite::Error::QueryReturnedNoRows) => {
-            match conn.query_row("SELECT n, hash, 0 FROM anchor ORDER BY n DESC LIMIT 1", [], read) {
-                Err(rusqlite::Error::QueryReturnedNoRows) => Ok(none),
-                other => other,
+    /// Commits rows and tells those that wait for them. Where it fails, rows that nobody waits for stay in the
+    /// queue, except at the end, when there is no later.
+    fn commit_rows(&self, store: &mut Store, rows: Vec<Row>, last: bool) {
+        if rows.is_empty() {
+            return;
+        }
+        let written = self.commit(store, PATIENCE, &rows, None);
+        let mut left = Vec::new();
+        for (row, place) in rows.into_iter().zip(0..) {
+            match (row.done, &written) {
+                (Some(done), Ok(first)) => drop(done.send(Ok(first + place))),
+                (Some(done), Err(undone)) => drop(done.send(Err(undone.clone().failure()))),
+                (None, Ok(_)) => {}
+                (None, Err(_)) => left.push(Row { done: None, ..row }),
             }
         }
-        other => other,
+        if last && !left.is_empty() {
+            tracing::error!(calls = left.len(), "the ends of some calls could not be recorded");
+        } else if !left.is_empty() {
+            self.put_back(left);
+        }
     }
-}
-
-/// A time in milliseconds since 1970 as RFC 3339 with milliseconds.
-#[must_use]
-pub fn stamp(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| format!("{time:.3}"))
 }

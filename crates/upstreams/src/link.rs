@@ -323,7 +323,7 @@ fn routing_headers(message: &Message, headers: &mut Vec<(String, String)>) {
         "resources/read" => peek.uri,
         _ => None,
     };
-    if let Some(name) = named.and_then(|raw| text(raw.get())) {
+    if let Some(name) = named.and_then(text) {
         headers.push(("mcp-name".into(), encode_value(&name).into_owned()));
     }
 }

@@ -68,8 +68,8 @@ impl Mux {
             }
             Kind::Notification => {
                 let peek = message.peek();
-                let mark = peek.progress_token.or(peek.meta().subscription);
-                match mark.and_then(|raw| Id::from_json(raw.get())).as_ref().and_then(Id::as_u64) {
+                let mark = peek.progress_token.or(message.meta().subscription);
+                match mark.and_then(Id::from_json).as_ref().and_then(Id::as_u64) {
                     Some(id) => {
                         self.give(id, Ok(Heard::message(message)));
                         None

@@ -1,12 +1,13 @@
 //! One JSON-RPC message as bytes plus the places of its members.
 
-use crate::params::KNOWN_PARAMS;
+use crate::params::{KNOWN_META, KNOWN_PARAMS, Peeked, span_in};
 use crate::strict::Key;
-use crate::{INVALID_PARAMS, INVALID_REQUEST, Id, PARSE_ERROR, Params, Span, folds_to, strict, text};
+use crate::{INVALID_PARAMS, INVALID_REQUEST, Id, Meta, PARSE_ERROR, Params, Span, folds_to, strict, text};
 use bytes::Bytes;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 /// The members of an envelope: a member that only folds to one of these is refused.
 const KNOWN: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
@@ -34,15 +35,20 @@ pub struct Refused {
     pub id: Option<Id>,
 }
 
-/// One JSON-RPC message. Cheap to clone: the bytes are shared.
+/// One JSON-RPC message. Cheap to clone: everything is shared.
 #[derive(Debug, Clone)]
-pub struct Envelope {
+pub struct Envelope(Arc<Places>);
+
+/// The bytes and where what matters stands in them.
+#[derive(Debug)]
+struct Places {
     bytes: Bytes,
     id: Option<(Id, Span)>,
     method: Option<(Box<str>, Span)>,
     params: Option<Span>,
     result: Option<Span>,
     error: Option<Span>,
+    peeked: OnceLock<Peeked>,
 }
 
 impl Envelope {
@@ -54,31 +60,32 @@ impl Envelope {
         let envelope = Self::read(bytes, true)?;
         let refuse = |code, message: String| Refused { code, message, id: envelope.id().cloned() };
         for (place, span) in
-            [("params", &envelope.params), ("result", &envelope.result), ("error", &envelope.error)]
+            [("params", &envelope.0.params), ("result", &envelope.0.result), ("error", &envelope.0.error)]
         {
             let Some(span) = span else { continue };
             let json = envelope.slice(span);
             strict::check(json).map_err(|fault| refuse(INVALID_PARAMS, format!("`{place}`: {fault}")))?;
         }
-        if let Some(span) = &envelope.params {
-            let json = envelope.slice(span);
+        if let Some(json) = envelope.params() {
             if !json.starts_with('{') {
                 return Err(refuse(
                     INVALID_PARAMS,
                     format!("`params` must be an object, found {}", named(json)),
                 ));
             }
-            if let Some((found, known)) = folded_member(json, &KNOWN_PARAMS) {
-                return Err(refuse(
-                    INVALID_PARAMS,
-                    format!("`params` has `{}`, which could be read as `{known}`", found.escape_default()),
-                ));
+            let places =
+                [("params", Some(json), KNOWN_PARAMS), ("params._meta", envelope.peek().meta, KNOWN_META)];
+            for (place, object, known) in places {
+                if let Some((found, known)) = object.and_then(|object| folded_member(object, known)) {
+                    let found = found.escape_default();
+                    let what = format!("`{place}` has `{found}`, which could be read as `{known}`");
+                    return Err(refuse(INVALID_PARAMS, what));
+                }
             }
-            let arguments = Params::read(json).and_then(|params| params.arguments);
-            if let Some(arguments) = arguments
-                && !arguments.get().starts_with('{')
+            if let Some(arguments) = envelope.peek().arguments
+                && !arguments.starts_with('{')
             {
-                let found = named(arguments.get());
+                let found = named(arguments);
                 return Err(refuse(INVALID_PARAMS, format!("`arguments` must be an object, found {found}")));
             }
         }
@@ -117,10 +124,7 @@ impl Envelope {
                 let code = if error.is_data() { INVALID_REQUEST } else { PARSE_ERROR };
                 refuse(code, format!("not one JSON-RPC message: {error}"))
             })?;
-        let span = |raw: &RawValue| {
-            let start = raw.get().as_ptr() as usize - source.as_ptr() as usize;
-            start..start + raw.get().len()
-        };
+        let span = |raw: &RawValue| span_in(source, raw.get());
         let id = match members.id {
             None => None,
             // A reply to something that could not be read carries a null id.
@@ -164,26 +168,28 @@ impl Envelope {
         }
         let (params, result, error) =
             (members.params.map(span), members.result.map(span), members.error.map(span));
-        Ok(Self { bytes, id, method, params, result, error })
+        Ok(Self(Arc::new(Places { bytes, id, method, params, result, error, peeked: OnceLock::new() })))
     }
 
     /// A message that says nothing: an empty notification.
     #[must_use]
     pub fn nothing() -> Self {
         let bytes = Bytes::from_static(br#"{"jsonrpc":"2.0","method":""}"#);
-        Self { bytes, id: None, method: Some(("".into(), 26..28)), params: None, result: None, error: None }
+        let method = Some(("".into(), 26..28));
+        let peeked = OnceLock::new();
+        Self(Arc::new(Places { bytes, id: None, method, params: None, result: None, error: None, peeked }))
     }
 
     /// The message as it came.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
-        &self.bytes
+        &self.0.bytes
     }
 
     /// Whether it asks, tells or answers.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        match (&self.method, &self.id) {
+        match (&self.0.method, &self.0.id) {
             (Some(_), Some(_)) => Kind::Request,
             (Some(_), None) => Kind::Notification,
             (None, _) => Kind::Response,
@@ -193,61 +199,71 @@ impl Envelope {
     /// The id, where it has one.
     #[must_use]
     pub fn id(&self) -> Option<&Id> {
-        self.id.as_ref().map(|(id, _)| id)
+        self.0.id.as_ref().map(|(id, _)| id)
     }
 
     /// Where the id stands.
     #[must_use]
     pub fn id_span(&self) -> Option<Span> {
-        self.id.as_ref().map(|(_, span)| span.clone())
+        self.0.id.as_ref().map(|(_, span)| span.clone())
     }
 
     /// The decoded method.
     #[must_use]
     pub fn method(&self) -> Option<&str> {
-        self.method.as_ref().map(|(name, _)| &**name)
+        self.0.method.as_ref().map(|(name, _)| &**name)
     }
 
     /// The JSON text of `params`.
     #[must_use]
     pub fn params(&self) -> Option<&str> {
-        self.params.as_ref().map(|span| self.slice(span))
+        self.0.params.as_ref().map(|span| self.slice(span))
     }
 
     /// Where `params` stands.
     #[must_use]
     pub fn params_span(&self) -> Option<Span> {
-        self.params.clone()
+        self.0.params.clone()
     }
 
     /// The peeked members of `params`, all absent where there are none.
     #[must_use]
     pub fn peek(&self) -> Params<'_> {
-        self.params().and_then(Params::read).unwrap_or_default()
+        self.peeked().params.view(&self.0.bytes)
+    }
+
+    /// The peeked members of `params._meta`, all absent where there are none.
+    #[must_use]
+    pub fn meta(&self) -> Meta<'_> {
+        self.peeked().meta.view(&self.0.bytes)
+    }
+
+    fn peeked(&self) -> &Peeked {
+        self.0.peeked.get_or_init(|| Peeked::of(self.slice(&(0..self.0.bytes.len())), self.params()))
     }
 
     /// The JSON text of `result`.
     #[must_use]
     pub fn result(&self) -> Option<&str> {
-        self.result.as_ref().map(|span| self.slice(span))
+        self.0.result.as_ref().map(|span| self.slice(span))
     }
 
     /// Where `result` stands.
     #[must_use]
     pub fn result_span(&self) -> Option<Span> {
-        self.result.clone()
+        self.0.result.clone()
     }
 
     /// The JSON text of `error`.
     #[must_use]
     pub fn error(&self) -> Option<&str> {
-        self.error.as_ref().map(|span| self.slice(span))
+        self.0.error.as_ref().map(|span| self.slice(span))
     }
 
     /// The place of a part that was peeked out of this message.
     #[must_use]
     pub fn span_of(&self, part: &str) -> Span {
-        let start = (part.as_ptr() as usize).saturating_sub(self.bytes.as_ptr() as usize);
+        let start = (part.as_ptr() as usize).saturating_sub(self.0.bytes.as_ptr() as usize);
         start..start + part.len()
     }
 
@@ -255,9 +271,9 @@ impl Envelope {
     #[must_use]
     pub fn with_id(&self, id: &str) -> Bytes {
         match self.id_span() {
-            None => self.bytes.clone(),
+            None => self.0.bytes.clone(),
             Some(span) => {
-                let mut splice = crate::Splice::new(&self.bytes);
+                let mut splice = crate::Splice::new(&self.0.bytes);
                 splice.replace(span, id);
                 splice.finish()
             }
@@ -265,7 +281,7 @@ impl Envelope {
     }
 
     fn slice(&self, span: &Span) -> &str {
-        self.bytes.get(span.clone()).and_then(|part| std::str::from_utf8(part).ok()).unwrap_or_default()
+        self.0.bytes.get(span.clone()).and_then(|part| std::str::from_utf8(part).ok()).unwrap_or_default()
     }
 }
 
@@ -383,7 +399,7 @@ mod tests {
         let text = r#" {"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":"a","arguments":{"b":1.0}},"vendor":1}"#;
         let envelope = request(text).unwrap();
         assert_eq!(envelope.kind(), Kind::Request);
-        assert_eq!(envelope.peek().arguments.unwrap().get(), r#"{"b":1.0}"#);
+        assert_eq!(envelope.peek().arguments.unwrap(), r#"{"b":1.0}"#);
         assert_eq!(envelope.with_id("5"), text.replace("\"x\"", "5"));
     }
 
@@ -411,6 +427,11 @@ mod tests {
                 r#"{"jsonrpc":"2.0","id":1,"method":"a","params":{"Name":"b"}}"#,
                 INVALID_PARAMS,
                 "could be read as `name`",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"a","params":{"_meta":{"progresstoken":1}}}"#,
+                INVALID_PARAMS,
+                "could be read as `progressToken`",
             ),
             (
                 r#"{"jsonrpc":"2.0","id":1,"method":"a","params":{"name":"b","name":"c"}}"#,

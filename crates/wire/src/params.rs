@@ -1,5 +1,6 @@
 //! Peeks: the few members of `params` that judging and routing need, borrowed from the message.
 
+use crate::Span;
 use crate::strict::Key;
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
@@ -7,126 +8,129 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
-/// The members of `params` that some method gives a meaning to; each is JSON text or absent.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Params<'a> {
+/// Declares a view of an object's known members, and the places where they stand.
+macro_rules! peeks {
+    ($(#[$about:meta])* $view:ident, $places:ident, $names:ident;
+     $($(#[$doc:meta])* $field:ident = $name:literal,)*) => {
+        $(#[$about])*
+        #[derive(Debug, Default, Clone, Copy)]
+        pub struct $view<'a> {
+            $($(#[$doc])* pub $field: Option<&'a str>,)*
+        }
+
+        /// Where the members stand in the message.
+        #[derive(Debug, Default, Clone)]
+        pub(crate) struct $places {
+            $($field: Option<Span>,)*
+        }
+
+        /// The names in the protocol's spelling.
+        pub(crate) const $names: &[&str] = &[$($name),*];
+
+        impl<'a> $view<'a> {
+            /// Reads the members of a JSON object. `None` where the text is not an object or one of them
+            /// stands twice.
+            #[must_use]
+            pub fn read(json: &'a str) -> Option<Self> {
+                #[derive(Default, Deserialize)]
+                #[serde(default)]
+                struct Raw<'r> {
+                    $(#[serde(borrow, rename = $name)] $field: Option<&'r RawValue>,)*
+                }
+                // A derive accepts arrays too, member by position: only an object means what it says.
+                let raw: Raw<'a> = json.starts_with('{').then(|| serde_json::from_str(json).ok()).flatten()?;
+                Some(Self { $($field: raw.$field.map(RawValue::get),)* })
+            }
+
+            pub(crate) fn places(&self, message: &str) -> $places {
+                $places { $($field: self.$field.map(|part| span_in(message, part)),)* }
+            }
+        }
+
+        impl $places {
+            pub(crate) fn view<'a>(&self, message: &'a [u8]) -> $view<'a> {
+                let part = |span: &Span| std::str::from_utf8(message.get(span.clone())?).ok();
+                $view { $($field: self.$field.as_ref().and_then(part),)* }
+            }
+        }
+    };
+}
+
+peeks! {
+    /// The members of `params` that some method gives a meaning to; each is JSON text or absent. A member that
+    /// only folds to one of them is refused.
+    Params, ParamsPlaces, KNOWN_PARAMS;
     /// Tool or prompt name.
-    #[serde(borrow)]
-    pub name: Option<&'a RawValue>,
+    name = "name",
     /// Arguments of a tool or prompt.
-    #[serde(borrow)]
-    pub arguments: Option<&'a RawValue>,
+    arguments = "arguments",
     /// A resource.
-    #[serde(borrow)]
-    pub uri: Option<&'a RawValue>,
+    uri = "uri",
     /// Where a list goes on.
-    #[serde(borrow)]
-    pub cursor: Option<&'a RawValue>,
+    cursor = "cursor",
     /// The request that a cancellation means.
-    #[serde(borrow, rename = "requestId")]
-    pub request_id: Option<&'a RawValue>,
+    request_id = "requestId",
     /// The request that a progress notice belongs to.
-    #[serde(borrow, rename = "progressToken")]
-    pub progress_token: Option<&'a RawValue>,
+    progress_token = "progressToken",
     /// Why something was cancelled.
-    #[serde(borrow)]
-    pub reason: Option<&'a RawValue>,
+    reason = "reason",
     /// What a completion completes.
-    #[serde(borrow, rename = "ref")]
-    pub reference: Option<&'a RawValue>,
+    reference = "ref",
     /// Answers to what an earlier result asked for (new era).
-    #[serde(borrow, rename = "inputResponses")]
-    pub input_responses: Option<&'a RawValue>,
+    input_responses = "inputResponses",
     /// The server's own note that a retry brings back (new era).
-    #[serde(borrow, rename = "requestState")]
-    pub request_state: Option<&'a RawValue>,
+    request_state = "requestState",
     /// What a subscription wants to hear of (new era).
-    #[serde(borrow)]
-    pub notifications: Option<&'a RawValue>,
+    notifications = "notifications",
     /// Least severe log level.
-    #[serde(borrow)]
-    pub level: Option<&'a RawValue>,
+    level = "level",
     /// The version that `initialize` asks for.
-    #[serde(borrow, rename = "protocolVersion")]
-    pub protocol_version: Option<&'a RawValue>,
+    protocol_version = "protocolVersion",
     /// The capabilities that `initialize` declares.
-    #[serde(borrow)]
-    pub capabilities: Option<&'a RawValue>,
+    capabilities = "capabilities",
     /// Who the client says it is.
-    #[serde(borrow, rename = "clientInfo")]
-    pub client_info: Option<&'a RawValue>,
+    client_info = "clientInfo",
     /// Metadata.
-    #[serde(borrow, rename = "_meta")]
-    pub meta: Option<&'a RawValue>,
+    meta = "_meta",
 }
 
-/// Names of [`Params`] in the protocol's spelling: a member that only folds to one of these is refused.
-pub(crate) const KNOWN_PARAMS: [&str; 16] = [
-    "name",
-    "arguments",
-    "uri",
-    "cursor",
-    "requestId",
-    "progressToken",
-    "reason",
-    "ref",
-    "inputResponses",
-    "requestState",
-    "notifications",
-    "level",
-    "protocolVersion",
-    "capabilities",
-    "clientInfo",
-    "_meta",
-];
-
-impl<'a> Params<'a> {
-    /// Reads the peeked members of a JSON object. `None` where the text is not an object or a peeked member
-    /// stands twice.
-    #[must_use]
-    pub fn read(json: &'a str) -> Option<Self> {
-        // A derive accepts arrays too, member by position: only an object means what it says.
-        json.starts_with('{').then(|| serde_json::from_str(json).ok()).flatten()
-    }
-
-    /// The peeked metadata, empty where there is none.
-    #[must_use]
-    pub fn meta(&self) -> Meta<'a> {
-        self.meta.and_then(|raw| Meta::read(raw.get())).unwrap_or_default()
-    }
-}
-
-/// The members of `_meta` that the gate reads.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Meta<'a> {
+peeks! {
+    /// The members of `_meta` that the gate reads; each is JSON text or absent.
+    Meta, MetaPlaces, KNOWN_META;
     /// The caller's progress token.
-    #[serde(borrow, rename = "progressToken")]
-    pub progress_token: Option<&'a RawValue>,
+    progress_token = "progressToken",
     /// Protocol version (new era).
-    #[serde(borrow, rename = "io.modelcontextprotocol/protocolVersion")]
-    pub version: Option<&'a RawValue>,
+    version = "io.modelcontextprotocol/protocolVersion",
     /// Client capabilities (new era).
-    #[serde(borrow, rename = "io.modelcontextprotocol/clientCapabilities")]
-    pub capabilities: Option<&'a RawValue>,
+    capabilities = "io.modelcontextprotocol/clientCapabilities",
     /// Client name and version (new era).
-    #[serde(borrow, rename = "io.modelcontextprotocol/clientInfo")]
-    pub client: Option<&'a RawValue>,
+    client = "io.modelcontextprotocol/clientInfo",
     /// Subscription that a notification belongs to (new era).
-    #[serde(borrow, rename = "io.modelcontextprotocol/subscriptionId")]
-    pub subscription: Option<&'a RawValue>,
+    subscription = "io.modelcontextprotocol/subscriptionId",
     /// Log level wanted (new era).
-    #[serde(borrow, rename = "io.modelcontextprotocol/logLevel")]
-    pub log_level: Option<&'a RawValue>,
+    log_level = "io.modelcontextprotocol/logLevel",
 }
 
-impl<'a> Meta<'a> {
-    /// Reads the peeked members of a `_meta` object.
-    #[must_use]
-    pub fn read(json: &'a str) -> Option<Self> {
-        json.starts_with('{').then(|| serde_json::from_str(json).ok()).flatten()
+/// Where both stand in a message: found once, however often it is asked.
+#[derive(Debug, Default)]
+pub(crate) struct Peeked {
+    pub params: ParamsPlaces,
+    pub meta: MetaPlaces,
+}
+
+impl Peeked {
+    /// Reads the `params` of a message.
+    pub(crate) fn of(message: &str, params: Option<&str>) -> Self {
+        let params = params.and_then(Params::read).unwrap_or_default();
+        let meta = params.meta.and_then(Meta::read).unwrap_or_default();
+        Self { params: params.places(message), meta: meta.places(message) }
     }
+}
+
+/// Where a part of a text stands in it.
+pub(crate) fn span_in(text: &str, part: &str) -> Span {
+    let start = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+    start..start + part.len()
 }
 
 /// The decoded text of a JSON string. `None` where the JSON is not a string.
@@ -174,8 +178,8 @@ mod tests {
     fn peeks_borrow_and_leave_the_rest_alone() {
         let params =
             Params::read(r#"{"x":[1,{"name":"no"}],"name":"a\/b","_meta":{"progressToken":3}}"#).unwrap();
-        assert_eq!(text(params.name.unwrap().get()).unwrap(), "a/b");
-        assert_eq!(params.meta().progress_token.unwrap().get(), "3");
+        assert_eq!(text(params.name.unwrap()).unwrap(), "a/b");
+        assert_eq!(params.meta.and_then(Meta::read).unwrap().progress_token, Some("3"));
     }
 
     #[test]

@@ -197,7 +197,7 @@ impl Talk {
                 return;
             }
         };
-        let modern = message.peek().meta().version.is_some();
+        let modern = message.meta().version.is_some();
         let headers = self.headers(modern.then_some(&message));
         match message.kind() {
             Kind::Request => {
@@ -223,7 +223,7 @@ impl Talk {
                 if message.method() == Some("notifications/cancelled") && !self.has_session() =>
             {
                 // In the new era the closed stream is the cancellation.
-                let id = message.peek().request_id.and_then(|raw| Id::from_json(raw.get()));
+                let id = message.peek().request_id.and_then(Id::from_json);
                 let open = id.and_then(|id| {
                     self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&id)
                 });
@@ -262,7 +262,7 @@ impl Talk {
                 Some("resources/read") => peek.uri,
                 _ => None,
             };
-            if let Some(name) = named.and_then(|raw| text(raw.get())) {
+            if let Some(name) = named.and_then(text) {
                 put("mcp-name", &encode_value(&name));
             }
         } else if let Some((session, version)) =

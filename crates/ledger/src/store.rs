@@ -1,0 +1,173 @@
+//! The writing connection: one transaction at a time, each appending to the chain.
+
+use crate::chain::{GENESIS, Hash, link};
+use crate::row::Written;
+use crate::schema::Failure;
+use crate::{CounterRow, Head, Keep};
+use rusqlite::{Connection, ErrorCode, params};
+use std::time::Duration;
+
+/// How long a transaction may wait for another process that writes the same file.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why a transaction was not committed.
+#[derive(Debug, Clone)]
+pub(crate) enum Undone {
+    /// The body itself wanted none.
+    Refused(Failure),
+    /// Another process held the file for longer than was to be waited.
+    Busy(String),
+    /// It could not be written.
+    Failed(String),
+}
+
+impl Undone {
+    /// What the caller is told.
+    pub(crate) fn failure(self) -> Failure {
+        match self {
+            Self::Refused(failure) => failure,
+            Self::Busy(why) | Self::Failed(why) => Failure::Write(why),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Undone {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy) => Self::Busy(error.to_string()),
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// The connection with the end of the chain.
+pub(crate) struct Store {
+    conn: Connection,
+    head: Head,
+    last_time: i64,
+    disk: bool,
+    patience: Duration,
+}
+
+impl Store {
+    pub(crate) fn new(conn: Connection) -> Result<Self, Failure> {
+        let (head, last_time) = read_head(&conn).map_err(|error| Failure::read(&error))?;
+        Ok(Self { conn, head, last_time, disk: false, patience: PATIENCE })
+    }
+
+    pub(crate) fn head(&self) -> Head {
+        self.head
+    }
+
+    /// Runs one transaction; the chain moves on only if it was committed. Gives the number of its first row.
+    pub(crate) fn write(
+        &mut self,
+        keep: Keep,
+        patience: Duration,
+        body: impl FnOnce(&mut Open<'_>) -> Result<(), Undone>,
+    ) -> Result<u64, Undone> {
+        if patience != self.patience {
+            self.conn.busy_timeout(patience)?;
+            self.patience = patience;
+        }
+        let disk = keep == Keep::Disk;
+        if disk != self.disk {
+            self.conn.pragma_update(None, "synchronous", if disk { "FULL" } else { "NORMAL" })?;
+            self.disk = disk;
+        }
+        // Prepared once: `Connection::transaction` would parse both statements anew for every commit.
+        self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let now = jiff::Timestamp::now().as_millisecond().max(self.last_time);
+        let mut open = Open { conn: &self.conn, head: self.head, now, time: stamp(now) };
+        let done = body(&mut open).and_then(|()| {
+            self.conn.prepare_cached("COMMIT")?.execute([])?;
+            Ok(open.head)
+        });
+        match done {
+            Ok(head) => {
+                let first = self.head.rows + 1;
+                self.head = head;
+                self.last_time = now;
+                Ok(first)
+            }
+            Err(undone) => {
+                // SQLite has rolled back by itself after some errors.
+                if !self.conn.is_autocommit() {
+                    self.conn.execute_batch("ROLLBACK")?;
+                }
+                Err(undone)
+            }
+        }
+    }
+}
+
+/// A transaction that is open.
+pub(crate) struct Open<'a> {
+    conn: &'a Connection,
+    head: Head,
+    now: i64,
+    time: String,
+}
+
+impl Open<'_> {
+    pub(crate) fn conn(&self) -> &Connection {
+        self.conn
+    }
+
+    pub(crate) fn append(&mut self, row: &Written) -> Result<(), Undone> {
+        let n = self.head.rows + 1;
+        let text = row.numbered(n, &self.time);
+        let hash = link(&self.head.hash, &text);
+        self.conn
+            .prepare_cached("INSERT INTO ledger (n, time, text, hash) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![n.cast_signed(), self.now, text, hash])?;
+        self.head = Head { rows: n, hash };
+        Ok(())
+    }
+
+    pub(crate) fn put_counter(&mut self, row: &CounterRow) -> Result<(), Undone> {
+        self.conn
+            .prepare_cached(
+                "INSERT INTO counters (policy, counter, window, scope, window_start, used, version)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                 ON CONFLICT DO UPDATE SET window_start = excluded.window_start, used = excluded.used,
+                     version = excluded.version
+                 WHERE excluded.version > counters.version",
+            )?
+            .execute(params![
+                row.key.policy,
+                row.key.counter,
+                row.key.window,
+                row.key.scope,
+                row.window_start,
+                row.used,
+                row.version
+            ])?;
+        Ok(())
+    }
+}
+
+/// The end of the chain and the time of its last row.
+pub(crate) fn read_head(conn: &Connection) -> rusqlite::Result<(Head, i64)> {
+    let read = |row: &rusqlite::Row<'_>| -> rusqlite::Result<(Head, i64)> {
+        let rows: i64 = row.get(0)?;
+        let hash: Hash = row.get(1)?;
+        Ok((Head { rows: rows.cast_unsigned(), hash }, row.get(2)?))
+    };
+    let none = (Head { rows: 0, hash: GENESIS }, 0);
+    match conn.query_row("SELECT n, hash, time FROM ledger ORDER BY n DESC LIMIT 1", [], read) {
+        Err(rusqlite::Error::QueryReturnedNoRows) => {
+            match conn.query_row("SELECT n, hash, 0 FROM anchor ORDER BY n DESC LIMIT 1", [], read) {
+                Err(rusqlite::Error::QueryReturnedNoRows) => Ok(none),
+                other => other,
+            }
+        }
+        other => other,
+    }
+}
+
+/// A time in milliseconds since 1970 as RFC 3339 with milliseconds.
+#[must_use]
+pub fn stamp(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| format!("{time:.3}"))
+}
