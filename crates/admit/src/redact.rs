@@ -1,6 +1,6 @@
 //! What the record keeps of arguments.
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex::Regex;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -97,7 +97,8 @@ static HINTS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
         "\\u",
         "\\/",
     ];
-    AhoCorasick::builder().ascii_case_insensitive(true).build(hints).ok()
+    // The fastest of its engines on text without a match; it takes some 100 KiB once.
+    AhoCorasick::builder().ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA)).build(hints).ok()
 });
 
 impl Values {

@@ -266,7 +266,8 @@ impl Call {
         match message.kind() {
             Kind::Response => {
                 if mrtr::asks_for_input(message) && self.asker.era == Era::Old {
-                    return self.answer_inputs(message, reply, ticket, deadline).await;
+                    // Rare and large: it must not make every call's state larger.
+                    return Box::pin(self.answer_inputs(message, reply, ticket, deadline)).await;
                 }
                 let end = End::Answered { error: is_error(message) };
                 let bridged = self.asker.era == Era::New && self.chosen.link.era() == Era::Old;
@@ -289,7 +290,7 @@ impl Call {
                 }
                 None
             }
-            Kind::Request => self.question(message, deadline).await,
+            Kind::Request => Box::pin(self.question(message, deadline)).await,
         }
     }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use portcullis_ledger::Grant;
 use portcullis_wire::{
     Envelope, Era, HEADER_MISMATCH, INVALID_PARAMS, Id, Kind, MODERN, OLD_VERSIONS, UNSUPPORTED_VERSION,
@@ -79,11 +80,11 @@ pub(crate) fn authenticate(gate: &Gate, uri: &Uri, headers: &HeaderMap) -> Resul
 }
 
 /// Reads the body of a POST, within size and time.
-pub(crate) async fn read_body<B>(options: &Options, headers: &HeaderMap, body: B) -> Result<Bytes, Answer>
-where
-    B: http_body::Body<Data = Bytes>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+pub(crate) async fn read_body(
+    options: &Options,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<Bytes, Answer> {
     if headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
         return Err(plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "compressed requests are not accepted"));
     }

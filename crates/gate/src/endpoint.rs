@@ -8,6 +8,7 @@ use crate::{edge, modern, old};
 use bytes::Bytes;
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use hyper::body::Incoming;
 use portcullis_admit::Principal;
 use portcullis_ledger::Grant;
 use portcullis_wire::{Envelope, Era, MODERN};
@@ -24,11 +25,7 @@ pub enum Via {
 
 impl Gate {
     /// Answers one HTTP request.
-    pub async fn handle<B>(self: &Arc<Self>, request: Request<B>, via: Via) -> Answer
-    where
-        B: http_body::Body<Data = Bytes>,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    pub async fn handle(self: &Arc<Self>, request: Request<Incoming>, via: Via) -> Answer {
         let (head, body) = request.into_parts();
         let options = self.options();
         if let Via::Listener = via

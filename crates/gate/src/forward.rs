@@ -107,7 +107,7 @@ pub(crate) async fn forward(gate: &Arc<Gate>, asker: &Arc<Asker>, message: Envel
         known: Known { id, progress, prefix },
         outlet: Some(out),
     };
-    inlet.answer_of(call.run()).await
+    inlet.answer_of(Box::pin(call.run())).await
 }
 
 /// A name that no upstream has. Recorded like every call that was not let through.

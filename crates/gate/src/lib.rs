@@ -32,6 +32,7 @@ mod serve;
 mod session;
 mod streams;
 mod target;
+mod unstirred;
 
 pub use answer::Answer;
 pub use body::Body;

@@ -47,8 +47,8 @@ impl Inlet {
     /// Takes the call forward until it has the beginning of an answer. What is left of it then, or when the
     /// client goes before, goes on in a task of its own: in the old era a call outlives the connection that
     /// brought it. Most calls end here and never need one.
-    pub(crate) async fn answer_of(mut self, call: impl Future<Output = ()> + Send + 'static) -> Answer {
-        let mut call = Outliving(Some(Box::pin(call)));
+    pub(crate) async fn answer_of(mut self, call: Work) -> Answer {
+        let mut call = Outliving(Some(call));
         let head = poll_fn(|context| {
             let over = call.poll(context).is_ready();
             match self.0.try_recv() {
@@ -70,8 +70,11 @@ fn answer(head: Option<Head>) -> Answer {
     }
 }
 
-/// A future that is finished in a task of its own when it is dropped before its end.
-struct Outliving(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
+/// A call that is under way.
+pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Work that is finished in a task of its own when it is dropped before its end.
+struct Outliving(Option<Work>);
 
 impl Outliving {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {

@@ -2,6 +2,7 @@
 
 use crate::endpoint::Via;
 use crate::gate::Gate;
+use crate::unstirred::Unstirred;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -51,12 +52,11 @@ pub async fn serve(gate: Arc<Gate>, listener: TcpListener, stop: CancellationTok
                 let gate = gate.clone();
                 async move { Ok::<_, Infallible>(gate.handle(request, Via::Listener).await) }
             });
-            let connection = server.serve_connection(TokioIo::new(stream), service);
-            tokio::pin!(connection);
+            let mut connection = Unstirred::new(server.serve_connection(TokioIo::new(stream), service));
             tokio::select! {
-                _ = connection.as_mut() => {}
+                _ = &mut connection => {}
                 () = stop.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
+                    connection.inner().graceful_shutdown();
                     let _ = tokio::time::timeout(Duration::from_secs(2), connection).await;
                 }
             }

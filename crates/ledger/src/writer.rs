@@ -1,9 +1,10 @@
-//! Who writes, and when: rows wait in one queue, and whoever holds the store commits all that wait there.
+//! Who writes, and when: rows wait in one queue, and whoever holds the store commits all that wait there in one
+//! transaction (group commit).
 //!
-//! A caller that finds the store free and nobody waiting commits its own row at once: handing it to another
-//! thread and being woken by it would cost more than the commit. As soon as several wait, or commits have
-//! become slow, the writer's thread takes over, which gathers what arrives meanwhile into one transaction
-//! (group commit). Rows that nobody waits for travel with the next row that somebody does wait for, or are
+//! While commits are quick, a caller commits: handing a row to another thread and being woken by it costs more
+//! than the commit itself. Callers that come meanwhile leave their rows to it, and one that had company lately
+//! first lets the other calls that are ready put theirs into the queue. Where commits are slow, because the disk is, the writer's thread does them, so that
+//! no other work waits. Rows that nobody waits for travel with the next row that somebody does wait for, or are
 //! written after a short while.
 
 use crate::row::Written;
@@ -11,20 +12,25 @@ use crate::schema::Failure;
 use crate::store::{Open, PATIENCE, Store, Undone};
 use crate::{CounterRow, Head, Keep};
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Rows at most in one transaction.
 const BATCH: usize = 512;
-/// How long a row that nobody waits for may wait for company.
-const COMPANY: Duration = Duration::from_millis(2);
+/// How long a row that nobody waits for may wait for one that somebody does wait for.
+const LATER: Duration = Duration::from_millis(2);
 /// After so many looks at an empty queue, the thread sleeps until it is woken.
 const QUIET_LOOKS: u32 = 50;
 /// How often rows that could not be written are tried again when nothing new arrives.
 const RETRY: Duration = Duration::from_millis(250);
-/// A caller commits by itself only while commits take no longer than this: it holds up other work.
+/// Callers commit only while commits take no longer than this: they hold up other work.
 const QUICK: Duration = Duration::from_micros(500);
+/// Transactions in a row that a caller commits, for itself and for those that came meanwhile.
+const TURNS: u32 = 2;
+
+/// After a row came while a caller committed, company is expected for so many transactions.
+const COMPANY_LASTS: u32 = 16;
 
 /// What changes another table; it is committed together with its row.
 pub(crate) type Edit = Box<dyn FnOnce(&rusqlite::Connection) -> Result<(), Failure> + Send>;
@@ -53,6 +59,10 @@ struct Queue {
     taken: u64,
     /// The thread sleeps until it is woken.
     asleep: bool,
+    /// The thread is to write what is there now.
+    called: bool,
+    /// A caller is about to commit what is there.
+    led: bool,
     closing: Option<oneshot::Sender<()>>,
     closed: bool,
 }
@@ -84,8 +94,10 @@ pub(crate) struct Writer {
     /// Gone once the ledger is closed.
     store: Mutex<Option<Store>>,
     shown: Mutex<Shown>,
-    /// Whether the last commits were quick and for one waiting row only.
-    alone: AtomicBool,
+    /// Whether the last commit was quick.
+    quick: AtomicBool,
+    /// For how many more transactions a caller expects company.
+    company: AtomicU32,
 }
 
 impl Writer {
@@ -96,7 +108,8 @@ impl Writer {
             wake: Condvar::new(),
             store: Mutex::new(Some(store)),
             shown,
-            alone: AtomicBool::new(true),
+            quick: AtomicBool::new(true),
+            company: AtomicU32::new(0),
         }
     }
 
@@ -115,48 +128,49 @@ impl Writer {
         counters: Vec<CounterRow>,
         keep: Keep,
     ) -> Result<u64, Failure> {
-        let mut row = Row { row, counters, keep, done: None };
-        if self.alone.load(Ordering::Relaxed) {
-            match self.append_here(row) {
-                Ok(number) => return Ok(number),
-                Err(back) => row = back,
-            }
-        }
         let (done, answer) = oneshot::channel();
-        row.done = Some(done);
-        self.push(|queue| {
-            queue.rows.push(row);
+        let quick = self.quick.load(Ordering::Relaxed);
+        let mut leads = false;
+        self.push(!quick, |queue| {
+            queue.rows.push(Row { row, counters, keep, done: Some(done) });
             queue.awaited += 1;
-            true
+            leads = quick && !queue.led;
+            queue.led |= leads;
         })?;
+        if quick && !leads {
+            self.company.store(COMPANY_LASTS, Ordering::Relaxed);
+        }
+        if leads {
+            let lead = Lead(self);
+            if self.company.load(Ordering::Relaxed) > 0 {
+                tokio::task::yield_now().await;
+            }
+            self.commit_here();
+            drop(lead);
+        }
         answer.await.map_err(|_| Failure::Closed)?
     }
 
     /// Queues a row that nobody waits for.
     pub(crate) fn append_later(&self, row: Written, counters: Vec<CounterRow>) -> Result<(), Failure> {
-        self.push(|queue| {
+        self.push(false, |queue| {
             queue.rows.push(Row { row, counters, keep: Keep::Process, done: None });
-            queue.asleep
         })
     }
 
     /// Commits a change of another table together with its row.
     pub(crate) async fn change(&self, row: Option<Written>, edit: Edit) -> Result<(), Failure> {
         let (done, answer) = oneshot::channel();
-        self.push(|queue| {
-            queue.changes.push(Change { edit, row, done });
-            true
-        })?;
+        self.push(true, |queue| queue.changes.push(Change { edit, row, done }))?;
         answer.await.map_err(|_| Failure::Closed)?
     }
 
     /// Writes what waits and lets go of the file.
     pub(crate) async fn close(&self) {
         let (done, answer) = oneshot::channel();
-        let told = self.push(|queue| {
+        let told = self.push(true, |queue| {
             queue.closing = Some(done);
             queue.closed = true;
-            true
         });
         if told.is_ok() {
             let _ = answer.await;
@@ -169,68 +183,50 @@ impl Writer {
         self.wake.notify_one();
     }
 
-    /// Puts something into the queue; `put` says whether the thread has to wake up for it.
-    fn push(&self, put: impl FnOnce(&mut Queue) -> bool) -> Result<(), Failure> {
+    /// Puts something into the queue and calls the thread for it, or only has it look after a while.
+    fn push(&self, call: bool, put: impl FnOnce(&mut Queue)) -> Result<(), Failure> {
         let mut queue = self.queue.lock();
         if queue.closed {
             return Err(Failure::Closed);
         }
-        if put(&mut queue) {
-            queue.asleep = false;
+        put(&mut queue);
+        queue.called |= call;
+        if call || std::mem::take(&mut queue.asleep) {
             drop(queue);
             self.wake.notify_one();
         }
         Ok(())
     }
 
-    /// Commits a row on the caller's own thread, with those that nobody waits for. Gives the row back where
-    /// the store is not free at once, or cannot be written: that is for the thread to find out and to tell.
-    fn append_here(&self, own: Row) -> Result<u64, Row> {
-        let Some(mut store) = self.store.try_lock() else { return Err(own) };
-        let (Some(store), Some(mut queue)) = (store.as_mut(), self.queue.try_lock()) else { return Err(own) };
-        if queue.closed || queue.awaited > 0 || !queue.changes.is_empty() || queue.rows.len() >= BATCH {
-            return Err(own);
-        }
-        let before = queue.take_rows();
-        drop(queue);
-        match self.commit(store, Duration::ZERO, &before, Some(&own)) {
-            Ok(first) => Ok(first + before.len() as u64),
-            Err(_) => {
-                self.put_back(before);
-                Err(own)
+    /// Commits what waits on the caller's own thread, unless the writer's thread is just at it.
+    fn commit_here(&self) {
+        for _ in 0..TURNS {
+            let Some(mut store) = self.store.try_lock() else { return };
+            let Some(store) = store.as_mut() else { return };
+            let mut queue = self.queue.lock();
+            if queue.awaited == 0 {
+                return;
             }
+            let rows = queue.take_rows();
+            drop(queue);
+            self.commit_rows(store, rows, Duration::ZERO);
         }
     }
 
-    fn put_back(&self, mut rows: Vec<Row>) {
+    /// Puts rows back in front of those that came meanwhile.
+    fn put_back(&self, mut rows: Vec<Row>, call: bool) {
+        if rows.is_empty() {
+            return;
+        }
         let mut queue = self.queue.lock();
+        queue.awaited += rows.iter().filter(|row| row.done.is_some()).count();
         rows.append(&mut queue.rows);
         queue.rows = rows;
-    }
-
-    /// Commits rows in one transaction, the caller's own at the end; gives the number of the first.
-    fn commit(
-        &self,
-        store: &mut Store,
-        patience: Duration,
-        rows: &[Row],
-        own: Option<&Row>,
-    ) -> Result<u64, Undone> {
-        let began = Instant::now();
-        let all = || rows.iter().chain(own);
-        let keep = if all().any(|row| row.keep == Keep::Disk) { Keep::Disk } else { Keep::Process };
-        let result = self.write(store, keep, patience, |open| {
-            for Row { row, counters, .. } in all() {
-                open.append(row)?;
-                for counter in counters {
-                    open.put_counter(counter)?;
-                }
-            }
-            Ok(())
-        });
-        let awaited = rows.iter().filter(|row| row.done.is_some()).count();
-        self.alone.store(result.is_ok() && awaited <= 1 && began.elapsed() <= QUICK, Ordering::Relaxed);
-        result
+        queue.called |= call;
+        drop(queue);
+        if call {
+            self.wake.notify_one();
+        }
     }
 
     /// One transaction, and what others see of it.
@@ -268,13 +264,14 @@ impl Writer {
             let mut queue = self.queue.lock();
             self.wait(&mut queue);
             let rows = queue.take_rows();
+            queue.called = queue.awaited > 0;
             let changes = std::mem::take(&mut queue.changes);
             let last = queue.closed && queue.rows.is_empty();
             let closing = if last { queue.closing.take() } else { None };
             drop(queue);
             let mut store = self.store.lock();
             let Some(open) = store.as_mut() else { return };
-            self.commit_rows(open, rows, last);
+            self.commit_rows(open, rows, PATIENCE);
             for Change { edit, row, done } in changes {
                 // Changes by a person are rare and each is a transaction of its own: one that fails undoes no
                 // row.
@@ -288,6 +285,10 @@ impl Writer {
                 // Whoever waits for the end may look at the files next: the connection folds its log away
                 // first.
                 *store = None;
+                let lost = self.queue.lock().rows.len();
+                if lost > 0 {
+                    tracing::error!(calls = lost, "the ends of some calls could not be recorded");
+                }
                 if let Some(done) = closing {
                     let _ = done.send(());
                 }
@@ -300,13 +301,13 @@ impl Writer {
     fn wait(&self, queue: &mut MutexGuard<'_, Queue>) {
         let mut looks = 0;
         let mut taken = queue.taken;
-        while queue.awaited == 0 && queue.changes.is_empty() && !queue.closed {
+        while !queue.called && !queue.closed {
             if queue.rows.is_empty() && looks >= QUIET_LOOKS {
                 queue.asleep = true;
                 self.wake.wait(queue);
                 looks = 0;
             } else {
-                let pause = if self.shown.lock().trouble.is_some() { RETRY } else { COMPANY };
+                let pause = if self.shown.lock().trouble.is_some() { RETRY } else { LATER };
                 let timed_out = self.wake.wait_for(queue, pause).timed_out();
                 if timed_out && !queue.rows.is_empty() && queue.taken == taken {
                     return;
@@ -317,26 +318,59 @@ impl Writer {
         }
     }
 
-    /// Commits rows and tells those that wait for them. Where it fails, rows that nobody waits for stay in the
-    /// queue, except at the end, when there is no later.
-    fn commit_rows(&self, store: &mut Store, rows: Vec<Row>, last: bool) {
+    /// Commits rows in one transaction and tells those that wait for them. Where it fails, rows that nobody
+    /// waits for go back into the queue; where somebody else writes the file and there is no patience to wait,
+    /// all do, and the thread is called.
+    fn commit_rows(&self, store: &mut Store, rows: Vec<Row>, patience: Duration) {
         if rows.is_empty() {
             return;
         }
-        let written = self.commit(store, PATIENCE, &rows, None);
+        let began = Instant::now();
+        let keep = if rows.iter().any(|row| row.keep == Keep::Disk) { Keep::Disk } else { Keep::Process };
+        let written = self.write(store, keep, patience, |open| {
+            for Row { row, counters, .. } in &rows {
+                open.append(row)?;
+                for counter in counters {
+                    open.put_counter(counter)?;
+                }
+            }
+            Ok(())
+        });
+        self.quick.store(written.is_ok() && began.elapsed() <= QUICK, Ordering::Relaxed);
+        if rows.iter().filter(|row| row.done.is_some()).count() == 1 {
+            let less = |company: u32| Some(company.saturating_sub(1));
+            let _ = self.company.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        }
+        let first = match written {
+            Ok(first) => Ok(first),
+            Err(Undone::Busy(_)) if patience.is_zero() => return self.put_back(rows, true),
+            Err(undone) => Err(undone.failure()),
+        };
         let mut left = Vec::new();
         for (row, place) in rows.into_iter().zip(0..) {
-            match (row.done, &written) {
+            match (row.done, &first) {
                 (Some(done), Ok(first)) => drop(done.send(Ok(first + place))),
-                (Some(done), Err(undone)) => drop(done.send(Err(undone.clone().failure()))),
+                (Some(done), Err(failure)) => drop(done.send(Err(failure.clone()))),
                 (None, Ok(_)) => {}
                 (None, Err(_)) => left.push(Row { done: None, ..row }),
             }
         }
-        if last && !left.is_empty() {
-            tracing::error!(calls = left.len(), "the ends of some calls could not be recorded");
-        } else if !left.is_empty() {
-            self.put_back(left);
+        self.put_back(left, false);
+    }
+}
+
+/// The turn of a caller that commits for all. Ends when it is done, or when the caller is given up on the way.
+struct Lead<'w>(&'w Writer);
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.0.queue.lock();
+        queue.led = false;
+        // What came too late for this turn is for the thread.
+        if queue.awaited > 0 {
+            queue.called = true;
+            drop(queue);
+            self.0.wake.notify_one();
         }
     }
 }

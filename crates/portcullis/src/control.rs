@@ -8,7 +8,6 @@ pub(crate) use client::Client;
 use crate::failure::Failure;
 use crate::peer;
 use crate::running::Running;
-use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -84,11 +83,7 @@ async fn connection(running: Arc<Running>, stream: UnixStream) {
 }
 
 /// Answers one request, from the socket or from within this process.
-pub(crate) async fn answer<B>(running: &Arc<Running>, request: Request<B>) -> Response<Body>
-where
-    B: http_body::Body<Data = Bytes>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+pub(crate) async fn answer(running: &Arc<Running>, request: Request<Incoming>) -> Response<Body> {
     if !request.uri().path().starts_with("/mcp") {
         return api::answer(running, request).await;
     }

@@ -1,7 +1,20 @@
 //! Ids of runs.
 
 use data_encoding::BASE32_NOPAD;
+use parking_lot::Mutex;
 use std::fmt;
+
+/// Random bytes in one id.
+const EACH: usize = 13;
+/// Random bytes asked of the system at once: asking for every id would be one more system call a call.
+const BUFFER: usize = 32 * EACH;
+
+struct Random {
+    bytes: [u8; BUFFER],
+    left: usize,
+}
+
+static RANDOM: Mutex<Random> = Mutex::new(Random { bytes: [0; BUFFER], left: 0 });
 
 /// `r_` and 20 random base32 characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,9 +26,14 @@ impl RunId {
     /// # Errors
     /// Where the system gives no random bytes.
     pub fn fresh() -> Result<Self, getrandom::Error> {
-        let mut random = [0; 13];
-        getrandom::fill(&mut random)?;
-        let text = BASE32_NOPAD.encode(&random).to_ascii_lowercase();
+        let mut random = RANDOM.lock();
+        if random.left < EACH {
+            getrandom::fill(&mut random.bytes)?;
+            random.left = BUFFER;
+        }
+        random.left -= EACH;
+        let own = random.bytes.get(random.left..random.left + EACH).unwrap_or_default();
+        let text = BASE32_NOPAD.encode(own).to_ascii_lowercase();
         Ok(Self(format!("r_{}", text.get(..20).unwrap_or(&text)).into()))
     }
 

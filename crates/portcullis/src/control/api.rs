@@ -2,9 +2,9 @@
 
 use super::said;
 use crate::running::Running;
-use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
 use portcullis_admit::Loaded;
 use portcullis_catalogue::ListKind;
 use portcullis_gate::Body;
@@ -37,11 +37,7 @@ impl From<portcullis_ledger::Failure> for No {
     }
 }
 
-pub(super) async fn answer<B>(running: &Arc<Running>, request: Request<B>) -> Response<Body>
-where
-    B: http_body::Body<Data = Bytes>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+pub(super) async fn answer(running: &Arc<Running>, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let path = head.uri.path().strip_prefix("/api/v1/").unwrap_or_default().to_owned();
     let parts: Vec<&str> = path.split('/').collect();
