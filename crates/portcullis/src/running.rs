@@ -9,6 +9,7 @@ use portcullis_ledger::{Draft, Grant, Kind, Ledger};
 use portcullis_policy::Policy;
 use portcullis_upstreams::{HttpClient, Reaper, Upstream};
 use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -16,11 +17,38 @@ use tokio::sync::Mutex;
 /// The name of the base policy.
 const EVERYONE: &str = "everyone";
 
+/// What belongs to this process and stands above every configuration that it reads, at the start and at each reload.
+#[derive(Debug, Default)]
+pub(crate) struct Own {
+    /// Where it listens; `None` where it does not.
+    pub address: Option<SocketAddr>,
+    /// `--listen`.
+    pub listen: Option<String>,
+    /// `--data`, from the root.
+    pub data: Option<PathBuf>,
+}
+
+impl Own {
+    /// Puts it above what the file says.
+    pub(crate) fn apply(&self, config: &mut Config) {
+        if let Some(listen) = &self.listen {
+            config.listen.clone_from(listen);
+        }
+        if let Some(data) = &self.data {
+            config.data.clone_from(data);
+        }
+        // The gate may be called by the address that it listens on.
+        if let Some(ip) = self.address.map(|address| address.ip()).filter(|ip| !ip.is_unspecified()) {
+            config.options.hosts.push(if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() });
+        }
+    }
+}
+
 /// Everything that lives while the gate runs.
 pub(crate) struct Running {
     pub gate: Arc<Gate>,
     pub config: Mutex<Config>,
-    pub listen: std::sync::Mutex<String>,
+    pub own: Own,
     reaper: Reaper,
     client: HttpClient,
     /// What is wrong with policies or the configuration at present, by name.
@@ -31,7 +59,8 @@ pub(crate) struct Running {
 
 impl Running {
     /// Opens the ledger, loads policies and starts the upstreams.
-    pub(crate) async fn start(config: Config) -> Result<Arc<Self>, Failure> {
+    pub(crate) async fn start(mut config: Config, own: Own) -> Result<Arc<Self>, Failure> {
+        own.apply(&mut config);
         let ledger = Ledger::open(&config.data)?;
         let (rules, troubles) = load_rules(&config, None);
         let admit = Admit::new(ledger, rules)?;
@@ -39,8 +68,8 @@ impl Running {
         let gate = Gate::new(admit, config.options.clone(), grants);
         let running = Arc::new(Self {
             gate,
-            listen: std::sync::Mutex::new(config.listen.clone()),
             config: Mutex::new(config),
+            own,
             reaper: Reaper::default(),
             client: HttpClient::default(),
             troubles: std::sync::Mutex::new(troubles),
@@ -87,6 +116,7 @@ impl Running {
             true => return Err(Failure::usage("this gate runs without a configuration file")),
             false => read_config(&config.file)?,
         };
+        self.own.apply(&mut new);
         new.data.clone_from(&config.data);
         let (rules, troubles) = load_rules(&new, Some(&self.gate.admit().rules()));
         if let Some((name, why)) = troubles.iter().next() {
@@ -99,7 +129,11 @@ impl Running {
         self.gate.set_rules(rules);
         self.gate.set_grants(grants).await;
         self.put_upstreams(&new).await;
-        let mut said = format!("{} upstreams, {} policies", new.upstreams.len(), new.policies.len());
+        let mut said = format!(
+            "{}, {}",
+            counted(new.upstreams.len(), "upstream", "upstreams"),
+            counted(new.policies.len(), "policy", "policies")
+        );
         if new.listen != config.listen {
             said.push_str("; a new listen address is taken at the next start");
         }
@@ -139,6 +173,10 @@ impl Running {
         self.note("the gate stopped").await;
         self.gate.ledger().close().await;
     }
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// Loads the policies. One with mistakes keeps its last good version, or denies whoever needs it where there is

@@ -7,7 +7,7 @@ use crate::cli::PlaceArgs;
 use crate::control::{self, Client, GRANT};
 use crate::failure::Failure;
 use crate::place;
-use crate::running::Running;
+use crate::running::{Own, Running};
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, HOST};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -53,13 +53,12 @@ pub(crate) fn run(place: &PlaceArgs, grant: &str, upstream: Option<&str>) -> Res
             )
         })?;
         let mut config = place::read_config(&file)?;
-        if let Some(data) = &place.data {
-            config.data = place::absolute(data)?;
-        }
+        let own = Own { data: place.data.as_deref().map(place::absolute).transpose()?, ..Own::default() };
+        own.apply(&mut config);
         place::make_data_folder(&config.data)?;
         let lock = place::lock(&config.data)?;
         let done = runtime.block_on(async {
-            let running = Running::start(config).await?;
+            let running = Running::start(config, own).await?;
             let done = speak(Way::Here(running.clone()), path, grant.to_owned()).await;
             running.stop().await;
             done

@@ -6,7 +6,7 @@ use crate::control::{self, Client};
 use crate::failure::Failure;
 use crate::first_run;
 use crate::place::{self, config_file, read_config, rendered};
-use crate::running::Running;
+use crate::running::{Own, Running};
 use http::Method;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -26,12 +26,12 @@ pub(crate) fn run(place: &PlaceArgs, args: &UpArgs) -> Result<ExitCode, Failure>
         }
     };
     let mut config = read_config(&file)?;
-    if let Some(listen) = &args.listen {
-        config.listen.clone_from(listen);
-    }
-    if let Some(data) = &place.data {
-        config.data = place::absolute(data)?;
-    }
+    let own = Own {
+        address: None,
+        listen: args.listen.clone(),
+        data: place.data.as_deref().map(place::absolute).transpose()?,
+    };
+    own.apply(&mut config);
     if !config.warnings.is_empty() {
         eprint!("{}", rendered(&config.warnings));
     }
@@ -41,18 +41,22 @@ pub(crate) fn run(place: &PlaceArgs, args: &UpArgs) -> Result<ExitCode, Failure>
         .enable_all()
         .build()
         .map_err(|error| Failure::bug(error.to_string()))?;
-    let result = runtime.block_on(serve(config, args, fresh));
+    let result = runtime.block_on(serve(config, own, args, fresh));
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     drop(lock);
     result
 }
 
-async fn serve(config: Config, args: &UpArgs, fresh: Option<first_run::Made>) -> Result<ExitCode, Failure> {
+async fn serve(
+    config: Config,
+    own: Own,
+    args: &UpArgs,
+    fresh: Option<first_run::Made>,
+) -> Result<ExitCode, Failure> {
     let listener = listen(&config, args).await?;
     let address = listener.local_addr().map_err(|error| Failure::usage(error.to_string()))?;
     let data = config.data.clone();
-    let running = Running::start(with_host(config, &address)).await?;
-    *running.listen.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = address.to_string();
+    let running = Running::start(config, Own { address: Some(address), ..own }).await?;
     let socket_path = place::socket(&data)?;
     let socket = control::bind(&socket_path)?;
     let stop = CancellationToken::new();
@@ -67,15 +71,6 @@ async fn serve(config: Config, args: &UpArgs, fresh: Option<first_run::Made>) ->
     let _ = tokio::join!(serving, controlling);
     let _ = std::fs::remove_file(&socket_path);
     Ok(ExitCode::SUCCESS)
-}
-
-/// The gate may be called by the address that it listens on.
-fn with_host(mut config: Config, address: &SocketAddr) -> Config {
-    if !address.ip().is_unspecified() {
-        let ip = address.ip();
-        config.options.hosts.push(if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() });
-    }
-    config
 }
 
 async fn listen(config: &Config, args: &UpArgs) -> Result<TcpListener, Failure> {

@@ -109,12 +109,11 @@ fn status(running: &Running) -> Value {
         })
         .collect();
     let head = gate.ledger().signed_head();
-    let listen = running.listen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
     let waiting = running.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_s": gate.uptime().as_secs(),
-        "listen": listen,
+        "listen": running.own.address.map(|address| address.to_string()),
         "pid": std::process::id(),
         "upstreams": upstreams,
         "grants": grants(running),

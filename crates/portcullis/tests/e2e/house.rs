@@ -123,6 +123,14 @@ impl House {
         house
     }
 
+    /// Changes a text in the configuration.
+    pub fn configure(&self, from: &str, to: &str) {
+        let path = self.folder.path().join("portcullis.yaml");
+        let before = std::fs::read_to_string(&path).unwrap();
+        assert!(before.contains(from), "no `{from}` in\n{before}");
+        std::fs::write(path, before.replace(from, to)).unwrap();
+    }
+
     /// A folder without a configuration and without a gate.
     pub fn empty() -> Self {
         let folder = tempfile::tempdir().unwrap();

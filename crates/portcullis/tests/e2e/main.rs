@@ -20,5 +20,6 @@ mod lists;
 mod operator;
 mod published;
 mod real;
+mod reload;
 mod smuggling;
 mod stdio;
