@@ -126,6 +126,7 @@ fn status(running: &Running) -> Value {
         "sessions": gate.session_count(),
         "runs": gate.runs().count(),
         "unknown_tokens": gate.unknown_tokens(),
+        "expired_tokens": gate.expired_tokens(),
         "waiting": waiting,
     })
 }
@@ -224,7 +225,7 @@ async fn rotate_grant(running: &Running, name: &str) -> Result<Value, No> {
     let grant = running.gate.grants().by_name(name).cloned();
     running.refresh_grants().await.map_err(|failure| No::usage(failure.to_string()))?;
     // Its sessions were opened with the old token.
-    running.gate.end_sessions_of(name, "its grant got a new token").await;
+    running.gate.end_what_is_of(|grant| grant == name, "its grant got a new token").await;
     Ok(grant.map_or(Value::Null, |grant| with_token(&grant, &token)))
 }
 

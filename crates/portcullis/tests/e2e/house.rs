@@ -204,9 +204,14 @@ impl House {
 
     /// Opens a session of the old era.
     pub async fn session(&self, path: &str) -> Session<'_> {
+        self.session_of(TOKEN, path).await
+    }
+
+    /// Opens a session of the old era with this token.
+    pub async fn session_of(&self, token: &str, path: &str) -> Session<'_> {
         let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "tests", "version": "1" } });
         let body = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params }).to_string();
-        let bearer = format!("Bearer {TOKEN}");
+        let bearer = format!("Bearer {token}");
         let headers = [("authorization", &*bearer), ("content-type", "application/json"), ("accept", BOTH)];
         let (status, head, answer) = self.http(Method::POST, path, &headers, body).await;
         assert_eq!(status, 200, "{answer:?}");

@@ -14,6 +14,7 @@ mod cancel;
 mod denied;
 mod documents;
 mod eras;
+mod expiry;
 mod house;
 mod kill;
 mod lists;

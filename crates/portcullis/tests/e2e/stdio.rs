@@ -6,9 +6,9 @@ use std::io::Write;
 use std::process::Stdio;
 
 #[expect(clippy::disallowed_methods, reason = "a client starts this command itself")]
-fn speak(house: &House, arguments: &[&str], lines: &[Value]) -> Vec<Value> {
+pub fn speak(house: &House, arguments: &[&str], lines: &[Value]) -> Vec<Value> {
     let mut child = house
-        .command(&[&["stdio", "--grant", "t"], arguments].concat())
+        .command(&[&["stdio"], arguments].concat())
         .stdin(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -51,7 +51,7 @@ async fn stdio_attaches_to_the_running_gate_and_runs_one_of_its_own_without() {
         if !attached {
             house.gate.as_mut().unwrap().terminate();
         }
-        let answers = speak(&house, &[], &conversation());
+        let answers = speak(&house, &["--grant", "t"], &conversation());
         let find = |id: u64| {
             answers.iter().find(|answer| answer["id"] == json!(id)).unwrap_or_else(|| panic!("{answers:?}"))
         };
