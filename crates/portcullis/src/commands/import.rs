@@ -10,6 +10,7 @@ use crate::import::config::{Addition, add, block};
 use crate::import::plan::{Before, Outcome, plan};
 use crate::import::point::{Gate, Gone, backup_of, point, write_new};
 use crate::import::{policy, secret};
+use crate::out::{aside, say};
 use crate::peer;
 use crate::place::{self, config_file, read_config, rendered};
 use serde_json::json;
@@ -36,7 +37,7 @@ pub(crate) fn run(place: &PlaceArgs, wish: &Wish) -> Result<ExitCode, Failure> {
     }
     let found = find(&wish.files)?;
     if found.is_empty() {
-        eprintln!("no servers were found in the files of MCP clients; `portcullis import FILE` reads a file");
+        aside!("no servers were found in the files of MCP clients; `portcullis import FILE` reads a file");
         return Ok(ExitCode::SUCCESS);
     }
     let target = Target::of(place)?;
@@ -70,7 +71,7 @@ fn find(named: &[PathBuf]) -> Result<Vec<Found>, Failure> {
     for file in &files {
         match client::read(file) {
             Ok(servers) => found.extend(servers),
-            Err(why) if named.is_empty() => eprintln!("{} is left out: {why}", file.path.display()),
+            Err(why) if named.is_empty() => aside!("{} is left out: {why}", file.path.display()),
             Err(why) => return Err(Failure::usage(format!("{}: {why}", file.path.display()))),
         }
     }
@@ -174,7 +175,7 @@ impl Target {
                 place::make_data_folder(&secrets)?;
                 let path = secrets.join(&secret.file);
                 made.write(&path, &secret.text, 0o600)?;
-                eprintln!("a secret of {} is kept in {}, not in portcullis.yaml", found.name, path.display());
+                aside!("a secret of {} is kept in {}, not in portcullis.yaml", found.name, path.display());
             }
             let from = format!("{}: {}", found.file.client, found.file.path.display());
             additions.push(Addition { name: name.clone(), from, server });
@@ -276,13 +277,13 @@ fn report(found: &[Found], outcomes: &[Outcome], as_json: bool) {
                 "client": found.file.client, "file": found.file.path.to_string_lossy(), "name": found.name,
                 "imported_as": name, "kind": kind, "skipped": skipped,
             });
-            println!("{line}");
+            say!("{line}");
             continue;
         }
         let from = format!("{} ({})", found.file.client, found.file.path.display());
         match (outcome, skipped) {
-            (Outcome::Import { name, .. }, _) => println!("imported  {} from {from} as `{name}`", found.name),
-            (_, Some(why)) => println!("skipped   {} from {from}: {why}", found.name),
+            (Outcome::Import { name, .. }, _) => say!("imported  {} from {from} as `{name}`", found.name),
+            (_, Some(why)) => say!("skipped   {} from {from}: {why}", found.name),
             (_, None) => {}
         }
     }
@@ -310,7 +311,7 @@ fn say_next(place: &PlaceArgs, target: &Target, additions: &[Addition], as_json:
         target.file.display(),
         target.folder.join("policies").display(),
     );
-    if as_json { eprintln!("{text}") } else { println!("{text}") }
+    if as_json { aside!("{text}") } else { say!("{text}") }
 }
 
 /// The entries of each file that are behind the gate now.
@@ -352,11 +353,11 @@ fn point_clients(config: &Path, found: &[Found], outcomes: &[Outcome]) -> Result
     for (file, gone) in gone(found, outcomes) {
         match point(&file, &gone, &gate) {
             Ok(backup) => {
-                eprintln!("{} names the gate now; what it had is in {}", file.display(), backup.display());
+                aside!("{} names the gate now; what it had is in {}", file.display(), backup.display());
             }
             Err(why) => {
                 failed = true;
-                eprintln!("{} was not changed: {why}", file.display());
+                aside!("{} was not changed: {why}", file.display());
             }
         }
     }

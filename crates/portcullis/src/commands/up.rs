@@ -5,6 +5,7 @@ use crate::config::{Config, is_loopback};
 use crate::control::{self, Client};
 use crate::failure::Failure;
 use crate::first_run;
+use crate::out::aside;
 use crate::place::{self, config_file, read_config, rendered};
 use crate::running::{Own, Running};
 use http::Method;
@@ -33,7 +34,7 @@ pub(crate) fn run(place: &PlaceArgs, args: &UpArgs) -> Result<ExitCode, Failure>
     };
     own.apply(&mut config);
     if !config.warnings.is_empty() {
-        eprint!("{}", rendered(&config.warnings));
+        aside!("{}", rendered(&config.warnings).trim_end());
     }
     place::make_data_folder(&config.data)?;
     let lock = place::lock(&config.data)?;
@@ -63,7 +64,7 @@ async fn serve(
     let serving = tokio::spawn(portcullis_gate::serve(running.gate.clone(), listener, stop.clone()));
     let controlling = tokio::spawn(control::serve(running.clone(), socket, stop.clone()));
     let _watching = crate::watch::start(&running)?;
-    eprintln!("ready http://{address}");
+    aside!("ready http://{address}");
     greet(&running, &address, &data, fresh.is_some()).await;
     wait_for_the_end(&running).await?;
     stop.cancel();
@@ -103,7 +104,7 @@ async fn wait_for_the_end(running: &Arc<Running>) -> Result<(), Failure> {
             _ = interrupt.recv() => return Ok(()),
             _ = hang_up.recv() => {
                 if let Err(failure) = running.reload().await {
-                    eprintln!("{failure}");
+                    aside!("{failure}");
                 }
             }
         }
@@ -116,11 +117,11 @@ async fn greet(running: &Arc<Running>, address: &SocketAddr, data: &std::path::P
     if first || running.gate.grants().all().is_empty() {
         match mint(data, running).await {
             Ok(token) => first_run::show_entries(&url, &token),
-            Err(failure) => eprintln!("no grant could be made: {failure}\n`portcullis grant add` makes one"),
+            Err(failure) => aside!("no grant could be made: {failure}\n`portcullis grant add` makes one"),
         }
     }
     for (name, why) in running.troubles() {
-        eprintln!("the policy {name} denies everything until it is mended:\n{why}");
+        aside!("the policy {name} denies everything until it is mended:\n{why}");
     }
 }
 

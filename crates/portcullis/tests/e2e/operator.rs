@@ -153,3 +153,41 @@ async fn a_kept_head_tells_a_chain_that_was_cut() {
     assert!(code == 1 && report["ok"] == json!(false), "{report}");
     let _ = TOKEN;
 }
+
+#[tokio::test]
+async fn a_reader_that_closes_the_pipe_ends_a_command_quietly() {
+    let (house, _server) = House::fixture(ALLOW_ALL, &[]);
+    for arguments in [
+        "status",
+        "status --json",
+        "runs",
+        "grant list",
+        "grant list --json",
+        "grant add late --upstream fix=p",
+        "reload",
+        "policy check policy.yaml",
+        "ledger head",
+        "ledger verify",
+        "ledger query",
+        "ledger export",
+        "ledger tail",
+        "doctor",
+        "schema config",
+        "completions bash",
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let words: Vec<&str> = arguments.split(' ').collect();
+        let output = house.command(&words).stdout(writer).output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && err.is_empty(), "{arguments}: {} {err}", output.status);
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = house.command(&["policy", "check", "none.yaml"]).stderr(writer).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "the same holds for what is said on stderr");
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = house.command(&["status"]).stdout(full).output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && err.contains("stdout cannot be written"), "{err}");
+}
