@@ -7,6 +7,7 @@ mod control;
 mod failure;
 mod first_run;
 mod import;
+mod lock;
 mod out;
 mod peer;
 mod place;

@@ -296,7 +296,7 @@ fn say_next(place: &PlaceArgs, target: &Target, additions: &[Addition], as_json:
     }
     let pairs: Vec<String> = additions.iter().map(|a| format!("--upstream {0}={0}", a.name)).collect();
     let pairs = pairs.join(" ");
-    let start = match Client::of(place).is_ok_and(|client| client.is_up()) {
+    let start = match Client::of(place).is_ok_and(|client| client.socket().is_some()) {
         true => "portcullis reload     takes the new upstreams",
         false => "portcullis up         starts the gate with them",
     };

@@ -6,6 +6,7 @@
 use crate::cli::PlaceArgs;
 use crate::control::{self, Client, GRANT};
 use crate::failure::Failure;
+use crate::lock::Lock;
 use crate::place;
 use crate::running::{Own, Running};
 use bytes::Bytes;
@@ -43,8 +44,8 @@ pub(crate) fn run(place: &PlaceArgs, grant: &str, upstream: Option<&str>) -> Res
         .map_err(|error| Failure::bug(error.to_string()))?;
     let path = upstream.map_or_else(|| "/mcp".to_owned(), |name| format!("/mcp/{name}"));
     let client = Client::of(place)?;
-    let done = if client.is_up() {
-        let way = Way::Socket(client.socket().to_owned());
+    let done = if let Some(socket) = client.socket() {
+        let way = Way::Socket(socket.to_owned());
         runtime.block_on(speak(way, path, grant.to_owned()))
     } else {
         let file = place::config_file(place)?.ok_or_else(|| {
@@ -56,7 +57,7 @@ pub(crate) fn run(place: &PlaceArgs, grant: &str, upstream: Option<&str>) -> Res
         let own = Own { data: place.data.as_deref().map(place::absolute).transpose()?, ..Own::default() };
         own.apply(&mut config);
         place::make_data_folder(&config.data)?;
-        let lock = place::lock(&config.data)?;
+        let lock = Lock::take(&config.data)?;
         let done = runtime.block_on(async {
             let running = Running::start(config, own).await?;
             let done = speak(Way::Here(running.clone()), path, grant.to_owned()).await;

@@ -5,6 +5,7 @@ use crate::config::{Config, is_loopback};
 use crate::control::{self, Client};
 use crate::failure::Failure;
 use crate::first_run;
+use crate::lock::Lock;
 use crate::out::aside;
 use crate::place::{self, config_file, read_config, rendered};
 use crate::running::{Own, Running};
@@ -37,12 +38,12 @@ pub(crate) fn run(place: &PlaceArgs, args: &UpArgs) -> Result<ExitCode, Failure>
         aside!("{}", rendered(&config.warnings).trim_end());
     }
     place::make_data_folder(&config.data)?;
-    let lock = place::lock(&config.data)?;
+    let lock = Lock::take(&config.data)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::bug(error.to_string()))?;
-    let result = runtime.block_on(serve(config, own, args, fresh));
+    let result = runtime.block_on(serve(config, own, args, fresh, &lock));
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     drop(lock);
     result
@@ -53,6 +54,7 @@ async fn serve(
     own: Own,
     args: &UpArgs,
     fresh: Option<first_run::Made>,
+    lock: &Lock,
 ) -> Result<ExitCode, Failure> {
     let listener = listen(&config, args).await?;
     let address = listener.local_addr().map_err(|error| Failure::usage(error.to_string()))?;
@@ -60,6 +62,7 @@ async fn serve(
     let running = Running::start(config, Own { address: Some(address), ..own }).await?;
     let socket_path = place::socket(&data)?;
     let socket = control::bind(&socket_path)?;
+    lock.announce(&socket_path)?;
     let stop = CancellationToken::new();
     let serving = tokio::spawn(portcullis_gate::serve(running.gate.clone(), listener, stop.clone()));
     let controlling = tokio::spawn(control::serve(running.clone(), socket, stop.clone()));
@@ -137,7 +140,7 @@ async fn mint(data: &std::path::Path, running: &Arc<Running>) -> Result<String, 
     let body = json!({ "name": "me", "upstreams": { "*": policy } });
     let data = data.to_owned();
     // The same way as `grant add`, so that there is one way; it blocks, hence a thread of its own.
-    let added = tokio::task::spawn_blocking(move || Client::at(data)?.ask(Method::POST, "grants", &body))
+    let added = tokio::task::spawn_blocking(move || Client::at(data).ask(Method::POST, "grants", &body))
         .await
         .map_err(|error| Failure::bug(error.to_string()))??;
     added

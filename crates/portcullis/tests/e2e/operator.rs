@@ -191,3 +191,14 @@ async fn a_reader_that_closes_the_pipe_ends_a_command_quietly() {
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && err.contains("stdout cannot be written"), "{err}");
 }
+
+#[tokio::test]
+async fn commands_find_the_gate_whatever_their_runtime_folder_is() {
+    let (house, _server) = House::fixture(ALLOW_ALL, &[]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    for arguments in [vec!["status"], vec!["grant", "list"], vec!["reload"], vec!["doctor"]] {
+        let output = house.command(&arguments).env("XDG_RUNTIME_DIR", elsewhere.path()).output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {err}");
+    }
+}
