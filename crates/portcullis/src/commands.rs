@@ -1,11 +1,13 @@
 //! What each command does.
 
 mod doctor;
+mod first_grant;
 mod grant;
 mod import;
 mod ledger;
 mod policy;
 mod schema;
+mod start;
 mod status;
 mod stdio;
 mod table;

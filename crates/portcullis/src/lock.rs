@@ -45,10 +45,17 @@ impl Lock {
             .open(&path)
             .map_err(|error| failed(&path, &error))?;
         if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let pid = holder(folder).and_then(|holder| holder.pid);
+            let holder = holder(folder);
+            let pid = holder.as_ref().and_then(|holder| holder.pid);
             let pid = pid.map_or_else(|| "another process".into(), |pid| format!("pid {pid}"));
+            let more = match holder.and_then(|holder| holder.socket) {
+                Some(_) => "`portcullis status` shows it",
+                None => {
+                    "it is still starting, or it is the one of `portcullis stdio`, which ends with its client"
+                }
+            };
             return Err(Failure::usage(format!(
-                "a gate is already running on {} ({pid}); `portcullis status` shows it",
+                "a gate is already running on {} ({pid}); {more}",
                 folder.display()
             )));
         }

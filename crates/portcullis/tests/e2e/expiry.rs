@@ -62,15 +62,14 @@ async fn the_control_socket_speaks_for_no_expired_grant() {
     let (house, _server) = House::fixture(ALLOW_ALL, &[]);
     brief(&house);
     let until = Instant::now() + PATIENCE;
+    let initialize = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params":
+        {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}});
     loop {
-        let answers = crate::stdio::speak(
-            &house,
-            &["--grant", "brief"],
-            &[json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params":
-            {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}})],
-        );
+        let (code, answers, err) =
+            crate::stdio::converse(&house, &["--grant", "brief"], std::slice::from_ref(&initialize));
         let refused = answers[0]["error"]["message"].as_str();
         if refused.is_some_and(|why| why.contains("has expired")) {
+            assert!(code == 4 && err.contains("has expired"), "{code} {err}");
             return;
         }
         assert!(Instant::now() < until, "it did not expire: {answers:?}");
