@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::place::{read_config, rendered};
+use crate::watch::{Contents, contents};
 use portcullis_admit::{Admit, Loaded, Rules};
 use portcullis_gate::{Gate, Grants, Upstreams};
 use portcullis_ledger::{Draft, Grant, Kind, Ledger};
@@ -12,7 +13,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 /// The name of the base policy.
 const EVERYONE: &str = "everyone";
@@ -55,6 +56,10 @@ pub(crate) struct Running {
     troubles: std::sync::Mutex<BTreeMap<String, String>>,
     /// A changed file that waits for `portcullis reload`.
     pub waiting: std::sync::Mutex<Option<String>>,
+    /// Told after each reload.
+    pub reloaded: Notify,
+    /// What stood in the files when they were taken last.
+    taken: std::sync::Mutex<Contents>,
 }
 
 impl Running {
@@ -62,6 +67,7 @@ impl Running {
     pub(crate) async fn start(mut config: Config, own: Own) -> Result<Arc<Self>, Failure> {
         own.apply(&mut config);
         let ledger = Ledger::open(&config.data)?;
+        let taken = contents(files_of(&config));
         let (rules, troubles) = load_rules(&config, None);
         let admit = Admit::new(ledger, rules)?;
         let grants = load_grants(admit.ledger(), &config)?;
@@ -74,6 +80,8 @@ impl Running {
             client: HttpClient::default(),
             troubles: std::sync::Mutex::new(troubles),
             waiting: std::sync::Mutex::default(),
+            reloaded: Notify::new(),
+            taken: std::sync::Mutex::new(taken),
         });
         {
             let config = running.config.lock().await;
@@ -112,12 +120,15 @@ impl Running {
     /// force.
     pub(crate) async fn reload(&self) -> Result<String, Failure> {
         let mut config = self.config.lock().await;
+        // Looked at before they are read: what is written in between is then a change, and not lost.
+        let mut taken = contents([config.file.clone()].into_iter().filter_map(whole));
         let mut new = match config.file.as_os_str().is_empty() {
             true => return Err(Failure::usage("this gate runs without a configuration file")),
             false => read_config(&config.file)?,
         };
         self.own.apply(&mut new);
         new.data.clone_from(&config.data);
+        taken.extend(contents(new.policies.values().cloned().filter_map(whole)));
         let (rules, troubles) = load_rules(&new, Some(&self.gate.admit().rules()));
         if let Some((name, why)) = troubles.iter().next() {
             let text = format!("nothing was changed: the policy {name} has mistakes\n{why}");
@@ -141,6 +152,8 @@ impl Running {
         drop(config);
         *self.troubles.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = troubles;
         *self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+        *self.taken.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = taken;
+        self.reloaded.notify_one();
         self.note(&format!("configuration and policies reloaded: {said}")).await;
         tracing::info!("reloaded: {said}");
         Ok(said)
@@ -160,6 +173,16 @@ impl Running {
         self.troubles.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
+    /// The files that the configuration in force stands in.
+    pub(crate) async fn files(&self) -> Vec<PathBuf> {
+        files_of(&*self.config.lock().await).collect()
+    }
+
+    /// What stood in them when they were taken last.
+    pub(crate) fn taken(&self) -> Contents {
+        self.taken.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
     /// Pids of everything that was started for upstreams.
     pub(crate) fn started(&self) -> HashSet<i32> {
         let pids = self.gate.upstreams();
@@ -173,6 +196,14 @@ impl Running {
         self.note("the gate stopped").await;
         self.gate.ledger().close().await;
     }
+}
+
+fn files_of(config: &Config) -> impl Iterator<Item = PathBuf> {
+    [&config.file].into_iter().chain(config.policies.values()).cloned().filter_map(whole)
+}
+
+fn whole(file: PathBuf) -> Option<PathBuf> {
+    std::path::absolute(file).ok()
 }
 
 fn counted(count: usize, one: &str, many: &str) -> String {

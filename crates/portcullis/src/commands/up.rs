@@ -41,7 +41,7 @@ async fn serve(prepared: Prepared, args: &UpArgs) -> Result<ExitCode, Failure> {
     let stop = CancellationToken::new();
     let serving = tokio::spawn(portcullis_gate::serve(running.gate.clone(), listener, stop.clone()));
     let controlling = tokio::spawn(control::serve(running.clone(), socket, stop.clone()));
-    let _watching = crate::watch::start(&running)?;
+    crate::watch::start(&running, stop.clone())?;
     aside!("ready http://{address}");
     greet(&running, &address, fresh).await;
     wait_for_the_end(&running).await?;

@@ -98,7 +98,9 @@ async fn with_watch_a_changed_policy_is_taken_by_itself() {
     std::fs::write(house.folder.path().join("policy.yaml"), ALLOW_ALL).unwrap();
     let session = house.session("/mcp/fix").await;
     let until = std::time::Instant::now() + crate::house::PATIENCE;
-    while text(&session.call(1, "count", json!({})).await).starts_with("[POLICY DENIED]") {
+    let mut id = 0;
+    while text(&session.call(id, "count", json!({})).await).starts_with("[POLICY DENIED]") {
+        id += 1;
         assert!(std::time::Instant::now() < until, "the change was not taken");
     }
 }
