@@ -115,6 +115,7 @@ pub(crate) fn read(name: &str, value: &Value<'_>, around: &Around<'_>) -> Option
     let mut limits = around.limits.clone();
     if let Some(timeout) = timeout {
         limits.call = timeout;
+        limits.call_key = format!("upstreams.{name}.timeout").into();
     }
     Some(Spec {
         name: name.into(),

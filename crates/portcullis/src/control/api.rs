@@ -218,7 +218,22 @@ fn with_token(grant: &Grant, token: &str) -> Value {
     })
 }
 
+/// Refuses to change a grant that stands in the configuration; says where that is done.
+async fn must_be_stored(running: &Running, name: &str, what: &str) -> Result<(), No> {
+    let config = running.config.lock().await;
+    if !config.grants.iter().any(|grant| grant.name == name) {
+        return Ok(());
+    }
+    let file = std::path::absolute(&config.file).unwrap_or_else(|_| config.file.clone());
+    Err(No::usage(format!(
+        "the grant `{name}` stands in the configuration: {what} in {}, then `portcullis reload`",
+        file.display()
+    )))
+}
+
 async fn rotate_grant(running: &Running, name: &str) -> Result<Value, No> {
+    let what = format!("change what `grants.{name}.token` names");
+    must_be_stored(running, name, &what).await?;
     let token = new_token().map_err(|error| No(StatusCode::INTERNAL_SERVER_ERROR, 70, error.to_string()))?;
     let row = note(&format!("the grant {name} got a new token"));
     running.gate.ledger().rotate_grant(name.to_owned(), &token, row).await?;
@@ -230,9 +245,7 @@ async fn rotate_grant(running: &Running, name: &str) -> Result<Value, No> {
 }
 
 async fn revoke_grant(running: &Running, name: &str) -> Result<Value, No> {
-    if running.config.lock().await.grants.iter().any(|grant| grant.name == name) {
-        return Err(No::usage(format!("the grant `{name}` stands in the configuration: take it out there")));
-    }
+    must_be_stored(running, name, "take it out").await?;
     let row = note(&format!("the grant {name} was revoked"));
     running.gate.ledger().revoke_grant(name.to_owned(), row).await?;
     running.refresh_grants().await.map_err(|failure| No::usage(failure.to_string()))?;

@@ -52,7 +52,9 @@ async fn grants_are_added_used_rotated_and_revoked() {
         (vec!["grant", "add", "t", "--upstream", "fix=p"], "exists already"),
         (vec!["grant", "add", "x", "--upstream", "fix"], "expected NAME=VALUE"),
         (vec!["grant", "revoke", "nobody"], "no grant named `nobody`"),
-        (vec!["grant", "revoke", "t"], "stands in the configuration"),
+        (vec!["grant", "revoke", "t"], "stands in the configuration: take it out in "),
+        (vec!["grant", "rotate", "t"], "stands in the configuration: change what `grants.t.token` names in "),
+        (vec!["grant", "rotate", "nobody"], "no grant named `nobody`"),
     ] {
         let (code, _, err) = house.run(&arguments);
         assert!(code == 2 && err.contains(said), "{arguments:?}: {code} {err}");

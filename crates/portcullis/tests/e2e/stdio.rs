@@ -127,6 +127,33 @@ async fn a_server_that_crashes_fails_its_calls_at_once_with_its_last_words_and_c
 }
 
 #[tokio::test]
+async fn what_is_said_of_a_server_on_stdio_is_true_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("server.sh");
+    let refuse = "while read -r line; do id=$(printf '%s' \"$line\" | sed 's/.*\"id\":\\([0-9]*\\).*/\\1/')\n\
+                  echo '{\"jsonrpc\":\"2.0\",\"id\":'$id',\"error\":{\"code\":-32000,\"message\":\"no licence\"}}'; done\n";
+    std::fs::write(&script, refuse).unwrap();
+    let upstreams = format!(
+        "  no: {{ command: sh, args: [\"{}\"] }}\n  slow: {{ command: \"{}\", args: [stdio, --extra], timeout: 100ms }}",
+        script.display(),
+        fixture().display()
+    );
+    let house = House::build(&Plan { upstreams: &upstreams, policy: ALLOW_ALL, more: "" });
+    let session = house.session("/mcp/slow").await;
+    let late = session.call(1, "delay", json!({"ms": 20_000, "label": "x"})).await;
+    assert_eq!(late["error"]["message"], "no answer within 0.1 s (upstreams.slow.timeout)");
+    let until = std::time::Instant::now() + crate::house::PATIENCE;
+    loop {
+        let status: Value = serde_json::from_str(&house.run(&["status", "--json"]).1).unwrap();
+        if let Some(reason) = status["upstreams"][0]["reason"].as_str() {
+            assert!(reason.contains("no licence") && !reason.contains("HTTP"), "{reason}");
+            return;
+        }
+        assert!(std::time::Instant::now() < until, "{status}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_over_the_limit_fails_its_own_call_alone() {
     let (upstreams, _) = plan();
     let house =
