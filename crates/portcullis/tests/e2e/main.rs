@@ -10,6 +10,7 @@
     reason = "a test ends at the first thing that is not as it should be"
 )]
 
+mod bounds;
 mod cancel;
 mod denied;
 mod documents;
