@@ -69,3 +69,8 @@ pub(crate) fn finish() -> Result<(), Failure> {
         _ => Ok(()),
     }
 }
+
+/// How many there are of something, in words that fit the number.
+pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}

@@ -2,9 +2,11 @@
 
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::place::{read_config, rendered};
+use crate::out::{aside, counted};
+use crate::place::read_config;
 use crate::watch::{Contents, contents};
 use portcullis_admit::{Admit, Loaded, Rules};
+use portcullis_document::Colours;
 use portcullis_gate::{Gate, Grants, Upstreams};
 use portcullis_ledger::{Draft, Grant, Kind, Ledger};
 use portcullis_policy::Policy;
@@ -130,8 +132,9 @@ impl Running {
         new.data.clone_from(&config.data);
         taken.extend(contents(new.policies.values().cloned().filter_map(whole)));
         let (rules, troubles) = load_rules(&new, Some(&self.gate.admit().rules()));
-        if let Some((name, why)) = troubles.iter().next() {
-            let text = format!("nothing was changed: the policy {name} has mistakes\n{why}");
+        if !troubles.is_empty() {
+            let all = troubles.iter().map(|(name, why)| format!("the policy {name} has mistakes\n{why}"));
+            let text = format!("nothing was changed: {}", all.collect::<Vec<_>>().join("\n"));
             *self.troubles.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = troubles;
             return Err(Failure::usage(text));
         }
@@ -166,6 +169,13 @@ impl Running {
         drop(config);
         self.gate.set_grants(grants).await;
         Ok(())
+    }
+
+    /// Says at the start which policies are not to be had. Their loading says nothing, so that it is said once.
+    pub(crate) fn say_troubles(&self) {
+        for (name, why) in self.troubles() {
+            aside!("the policy {name} denies everything until it is mended:\n{why}");
+        }
     }
 
     /// What is wrong with policies at present.
@@ -206,10 +216,6 @@ fn whole(file: PathBuf) -> Option<PathBuf> {
     std::path::absolute(file).ok()
 }
 
-fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
-}
-
 /// Loads the policies. One with mistakes keeps its last good version, or denies whoever needs it where there is
 /// none.
 fn load_rules(config: &Config, before: Option<&Rules>) -> (Rules, BTreeMap<String, String>) {
@@ -217,7 +223,6 @@ fn load_rules(config: &Config, before: Option<&Rules>) -> (Rules, BTreeMap<Strin
     let mut policies = BTreeMap::new();
     for (name, path) in &config.policies {
         let loaded = load_policy(path).unwrap_or_else(|why| {
-            tracing::error!("the policy {name} has mistakes:\n{why}");
             troubles.insert(name.clone(), why);
             let kept = before.and_then(|rules| match name.as_str() {
                 EVERYONE => rules.everyone.clone(),
@@ -236,7 +241,9 @@ fn load_rules(config: &Config, before: Option<&Rules>) -> (Rules, BTreeMap<Strin
 fn load_policy(path: &PathBuf) -> Result<Loaded, String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    let policy = Policy::parse(&path.to_string_lossy(), &text).map_err(|problems| rendered(&problems))?;
+    // Without colours: it is shown by `status --json` too, wherever that writes.
+    let policy = Policy::parse(&path.to_string_lossy(), &text)
+        .map_err(|problems| problems.render(100, Colours::Never))?;
     Ok(Loaded::Good(Arc::new(policy)))
 }
 

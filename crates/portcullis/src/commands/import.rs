@@ -10,7 +10,7 @@ use crate::import::config::{Addition, add, block};
 use crate::import::plan::{Before, Outcome, plan};
 use crate::import::point::{Gate, Gone, backup_of, point, write_new};
 use crate::import::{policy, secret};
-use crate::out::{aside, say};
+use crate::out::{aside, counted, say};
 use crate::peer;
 use crate::place::{self, config_file, read_config, rendered};
 use serde_json::json;
@@ -302,12 +302,12 @@ fn say_next(place: &PlaceArgs, target: &Target, additions: &[Addition], as_json:
     };
     let others = if target.config.policies.contains_key("careful") { "--upstream '*=careful' " } else { "" };
     let text = format!(
-        "\n{} upstreams were added to {}. Each has a policy in {} that lets nothing pass until it names tools.\nThe gate starts their programs when it starts or reloads: look them over first.\n\n\
+        "\nAdded {} to {}. Each has a policy in {} that lets nothing pass until it names tools.\nThe gate starts their programs when it starts or reloads: look them over first.\n\n\
          next:\n  {start}\n  portcullis status     shows whether they start, and how many tools they list\n\n\
          A grant of their own:\n  portcullis grant add agent {pairs}\n\
          The grant `me` reaches them under the policy that it names for `*`. To have theirs instead:\n  \
          portcullis grant revoke me\n  portcullis grant add me {others}{pairs}\n",
-        additions.len(),
+        counted(additions.len(), "upstream", "upstreams"),
         target.file.display(),
         target.folder.join("policies").display(),
     );

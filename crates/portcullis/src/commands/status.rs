@@ -27,7 +27,8 @@ pub(crate) fn run(place: &PlaceArgs, json: bool) -> Result<ExitCode, Failure> {
     );
     say!("");
     section(&status, "upstreams", &["name", "kind", "state", "tools", "pid", "reason"]);
-    section(&status, "policies", &["name", "loaded", "digest", "error"]);
+    section(&status, "policies", &["name", "loaded", "digest"]);
+    troubles(&status);
     section(&status, "grants", &["name", "upstreams", "expires"]);
     if let Some(ledger) = status.get("ledger") {
         say!("ledger: {} rows, head {}", cell(ledger, "rows"), cell(ledger, "head"));
@@ -59,6 +60,20 @@ fn section(status: &Value, name: &str, columns: &[&str]) {
         print(&headings, &rows);
     }
     say!("");
+}
+
+/// What is wrong with policies, in full: the first line of a mistake is not what to mend.
+fn troubles(status: &Value) {
+    for policy in status.get("policies").and_then(Value::as_array).into_iter().flatten() {
+        let Some(error) = policy.get("error").and_then(Value::as_str) else { continue };
+        let loaded = policy.get("loaded").and_then(Value::as_bool).unwrap_or(false);
+        let held = if loaded {
+            "has mistakes; the last good one is in force"
+        } else {
+            "denies everything until it is mended"
+        };
+        say!("the policy {} {held}:\n{}\n", cell(policy, "name"), error.trim_end());
+    }
 }
 
 /// A cell that does not push the others off the screen.

@@ -75,6 +75,7 @@ pub(crate) fn run(place: &PlaceArgs, grant: &str, upstream: Option<&str>) -> Res
 
 /// Makes the gate of this process ready for its one client: the grant `me` is minted where `up` would mint it.
 async fn be_ready(running: &Arc<Running>, grant: &str, fresh: bool) -> Result<(), Failure> {
+    running.say_troubles();
     if grant == ME && first_grant::mint_where_none(running, fresh).await?.is_some() {
         aside!(
             "made the grant `{ME}`; `portcullis grant rotate {ME}` gives a token for clients that speak HTTP"

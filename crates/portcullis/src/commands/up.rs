@@ -97,7 +97,5 @@ async fn greet(running: &Arc<Running>, address: &SocketAddr, fresh: bool) {
         Ok(None) => {}
         Err(failure) => aside!("no grant could be made: {failure}\n`portcullis grant add` makes one"),
     }
-    for (name, why) in running.troubles() {
-        aside!("the policy {name} denies everything until it is mended:\n{why}");
-    }
+    running.say_troubles();
 }

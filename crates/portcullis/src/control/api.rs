@@ -57,7 +57,11 @@ where
         (&Method::DELETE, ["grants", name]) => revoke_grant(running, name).await,
         (&Method::POST, ["reload"]) => match running.reload().await {
             Ok(said) => Ok(json!({ "reloaded": said })),
-            Err(failure) => Err(No::usage(failure.to_string())),
+            Err(failure) => {
+                // Whoever asked is told why; the log of the gate says that it was asked.
+                tracing::warn!("a reload was asked for and changed nothing");
+                Err(No::usage(failure.to_string()))
+            }
         },
         (&Method::GET, ["upstreams", name, "tools"]) => tools(running, name).await,
         _ => Err(No(StatusCode::NOT_FOUND, 2, format!("{} {} is not offered", head.method, head.uri.path()))),

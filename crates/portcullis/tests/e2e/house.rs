@@ -7,6 +7,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -23,6 +24,7 @@ pub const TOKEN: &str = "token-of-the-tests";
 pub struct Held {
     pub child: Child,
     lines: mpsc::Receiver<String>,
+    said: RefCell<Vec<String>>,
 }
 
 #[expect(clippy::disallowed_methods, reason = "the tests start the program and its servers themselves")]
@@ -37,21 +39,27 @@ fn start(command: &mut Command) -> Held {
             }
         }
     });
-    Held { child, lines }
+    Held { child, lines, said: RefCell::default() }
 }
 
 impl Held {
     /// Waits for a line on stderr that begins so; gives the rest of it.
     pub fn line(&self, beginning: &str) -> String {
         let until = Instant::now() + PATIENCE;
-        let mut seen = Vec::new();
         while let Ok(line) = self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            self.said.borrow_mut().push(line.clone());
             if let Some(rest) = line.strip_prefix(beginning) {
                 return rest.to_owned();
             }
-            seen.push(line);
         }
-        panic!("no line `{beginning}…`; it said:\n{}", seen.join("\n"));
+        panic!("no line `{beginning}…`; it said:\n{}", self.said.borrow().join("\n"));
+    }
+
+    /// Asks it to end; gives all that it said on stderr.
+    pub fn last_words(&mut self) -> String {
+        self.terminate();
+        self.said.borrow_mut().extend(self.lines.iter());
+        self.said.borrow().join("\n")
     }
 
     /// Ends it without a chance to tidy up.

@@ -206,3 +206,27 @@ async fn commands_find_the_gate_whatever_their_runtime_folder_is() {
         assert!(output.status.success(), "{arguments:?}: {err}");
     }
 }
+
+#[tokio::test]
+async fn a_filter_that_no_row_can_match_is_an_error() {
+    let (house, _server) = House::fixture(ALLOW_ALL, &[]);
+    let (code, _, err) = house.run(&["ledger", "query", "--outcome", "bogus"]);
+    assert!(
+        code == 2 && err.contains("[possible values: allowed, denied, refused, error, cancelled]"),
+        "{err}"
+    );
+    for outcome in ["allowed", "denied", "refused", "error", "cancelled"] {
+        assert_eq!(house.run(&["ledger", "query", "--outcome", outcome]).0, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_bad_policy_is_told_once_and_whole() {
+    let policy = "version: \"1\"\ndefault: alow\ntools: { echo: { deny_iff: [] } }\n";
+    let (mut house, _server) = House::fixture(policy, &[]);
+    let (_, status, _) = house.run(&["status"]);
+    assert!(status.contains("the policy p denies everything until it is mended:"), "{status}");
+    assert!(status.contains("alow") && status.contains("deny_iff"), "{status}");
+    let said = house.gate.as_mut().unwrap().last_words();
+    assert_eq!(said.matches("deny_iff").count(), status.matches("deny_iff").count(), "{said}");
+}
