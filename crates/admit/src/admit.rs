@@ -241,8 +241,19 @@ impl Admit {
         request: Option<&Id>,
         message: &str,
     ) {
-        let draft =
-            Draft { upstream, outcome: Some(Outcome::Refused), rule: Some("(malformed)"), ..DECISION };
+        self.turned_away(who, upstream, request, "(malformed)", message).await;
+    }
+
+    /// Records a request that something else than the policy turned away before it was judged: `rule` names it.
+    pub async fn turned_away(
+        &self,
+        who: &Principal,
+        upstream: Option<&str>,
+        request: Option<&Id>,
+        rule: &str,
+        message: &str,
+    ) {
+        let draft = Draft { upstream, outcome: Some(Outcome::Refused), rule: Some(rule), ..DECISION };
         self.record(who, request, message, draft).await;
     }
 

@@ -242,10 +242,25 @@ impl<'t> Reader<'t, '_> {
 
     /// From the start of a block or `{` to its last value or `}`.
     fn around(&mut self, start: Span, end: Span) -> Span {
-        if start.end > start.start {
-            self.last_end = end.end;
+        if start.end > start.start && self.slice(start).starts_with(['{', '[']) {
+            self.last_end = self.closing(end.start);
         }
         Span::new(start.start, self.last_end)
+    }
+
+    /// Where the bracket ends that closes a flow list or map. The library's span of that end begins at the bracket or at a
+    /// comma before it, and may run on over a comment.
+    fn closing(&self, from: usize) -> usize {
+        let mut in_comment = false;
+        for (at, character) in self.text.get(from..).unwrap_or_default().char_indices() {
+            match character {
+                '\n' | '\r' => in_comment = false,
+                '#' => in_comment = true,
+                '}' | ']' if !in_comment => return from + at + 1,
+                _ => {}
+            }
+        }
+        self.text.len()
     }
 }
 

@@ -219,3 +219,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_flow_list_or_map_ends_with_its_bracket() {
+    for flow in [
+        "{}",
+        "[]",
+        "{ a: 1 }",
+        "[1, 2]",
+        "{ a: {}, b: [] }",
+        "[{}]",
+        "{ a: }",
+        "{ a: 1, }",
+        "[1, # ]\n ]",
+        "[a: 1]",
+        "{ a: 1, # }\n }",
+        "{\n  # none\n  }",
+        "{ \"}\": é }",
+    ] {
+        for after in ["", "\n", "   # a comment", " # one\n# two\n", "\n\n\n", "\n# } é\n"] {
+            for (before, behind) in
+                [("k: ", ""), ("é: 1\nk:\n  ", ""), ("k: ", "\nl: {}\n"), ("k: ", "\nl:\n  - {} # x\n")]
+            {
+                let text = format!("{before}{flow}{after}{behind}");
+                let document = read("a.yaml", &text);
+                let Kind::Map(entries) = &document.root().kind else { panic!("{text}") };
+                let entry = entries.iter().find(|entry| entry.key == "k").unwrap();
+                assert_eq!(document.source().slice(entry.value.span), flow, "{text:?}");
+            }
+        }
+    }
+}

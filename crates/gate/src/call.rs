@@ -477,8 +477,8 @@ impl Call {
     }
 
     async fn timed_out(&mut self) -> End {
-        let limit = self.upstream.spec().limits.call;
-        let why = format!("no answer within {} s (limits.call)", limit.as_secs_f64());
+        let limits = &self.upstream.spec().limits;
+        let why = format!("no answer within {} s ({})", limits.call.as_secs_f64(), limits.call_key);
         self.fail(StatusCode::OK, TIMED_OUT, &why).await;
         End::Broken(why)
     }

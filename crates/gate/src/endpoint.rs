@@ -4,7 +4,7 @@ use crate::answer::{Answer, empty, json, plain, rpc_error};
 use crate::asker::Asker;
 use crate::gate::Gate;
 use crate::session::Route;
-use crate::{edge, modern, old};
+use crate::{edge, expiry, modern, old};
 use bytes::Bytes;
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
@@ -55,6 +55,9 @@ impl Gate {
             },
         };
         let principal = Principal { grant, client: "".into() };
+        if let Err(answer) = expiry::check(self, &principal, &route).await {
+            return answer;
+        }
         // What the grant does not cover is not told apart from what does not exist.
         if let Route::One(name) = &route
             && (self.upstream(name).is_none() || !self.admit().covers(&principal, name))

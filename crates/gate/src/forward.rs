@@ -22,6 +22,9 @@ use portcullis_wire::{
 use serde_json::Value;
 use std::sync::Arc;
 
+/// The rule that rows of calls beyond `limits.calls` name.
+const TOO_MANY: &str = "(too many calls)";
+
 /// Sends a request on its way and gives its answer, or the stream on which it will come.
 pub(crate) async fn forward(gate: &Arc<Gate>, asker: &Arc<Asker>, message: Envelope) -> Answer {
     let Some(id) = message.id().cloned() else { return json(StatusCode::ACCEPTED, "") };
@@ -53,6 +56,12 @@ pub(crate) async fn forward(gate: &Arc<Gate>, asker: &Arc<Asker>, message: Envel
             }
         }
     };
+    // Before anything is done for it. Calls that arrive at the same moment may pass the bound by as many as they are.
+    if gate.runs.count() >= gate.options().calls {
+        let why = "too many calls are in flight at this gate (limits.calls)";
+        gate.admit.turned_away(&asker.principal, Some(upstream.name()), Some(&id), TOO_MANY, why).await;
+        return rpc_error(StatusCode::TOO_MANY_REQUESTS, Some(&id), INTERNAL_ERROR, why);
+    }
     let chosen = match links::choose(gate, asker, &upstream).await {
         Ok(chosen) => chosen,
         Err(unavailable) => {
@@ -91,10 +100,6 @@ pub(crate) async fn forward(gate: &Arc<Gate>, asker: &Arc<Asker>, message: Envel
             return rpc_error(StatusCode::OK, Some(&id), INVALID_REQUEST, &why);
         }
     };
-    if gate.runs.count() > gate.options().calls {
-        let why = "too many calls are in flight at this gate";
-        return rpc_error(StatusCode::TOO_MANY_REQUESTS, Some(&id), INTERNAL_ERROR, why);
-    }
     let prefix = asker.aggregated().then(|| upstream.name().to_string());
     let call = Call {
         gate: gate.clone(),

@@ -2,6 +2,7 @@
 
 use crate::asker::Asker;
 use crate::call::About;
+use crate::expiry::{self, Refusals};
 use crate::grants::Grants;
 use crate::names::Names;
 use crate::session::{Session, SessionLimits, Sessions};
@@ -60,6 +61,7 @@ pub struct Gate {
     upstreams: ArcSwap<Upstreams>,
     callers: AtomicU64,
     unknown_tokens: AtomicU64,
+    pub(crate) expired: Refusals,
     began: Instant,
 }
 
@@ -79,6 +81,7 @@ impl Gate {
             upstreams: ArcSwap::default(),
             callers: AtomicU64::new(1),
             unknown_tokens: AtomicU64::new(0),
+            expired: Refusals::default(),
             began: Instant::now(),
         })
     }
@@ -114,6 +117,12 @@ impl Gate {
         self.unknown_tokens.load(Ordering::Relaxed)
     }
 
+    /// Requests that were refused because their grant has expired, since the start.
+    #[must_use]
+    pub fn expired_tokens(&self) -> u64 {
+        self.expired.count()
+    }
+
     /// How long the gate has been up.
     #[must_use]
     pub fn uptime(&self) -> Duration {
@@ -137,14 +146,12 @@ impl Gate {
         self.grants.load_full()
     }
 
-    /// Replaces the grants. Sessions of grants that are gone or changed end.
+    /// Replaces the grants. What grants that are gone or changed have open ends.
     pub async fn set_grants(&self, grants: Grants) {
         let before = self.grants.swap(Arc::new(grants));
         let now = self.grants.load_full();
         let changed = |name: &str| before.by_name(name) != now.by_name(name);
-        let ended = self.sessions.sweep(&self.options.load().sessions, |session| changed(&session.grant));
-        self.end_sessions(ended, "its grant was changed or revoked").await;
-        self.pool.end(|grant, _| changed(grant)).await;
+        self.end_what_is_of(changed, "its grant was changed or revoked").await;
     }
 
     /// Upstreams in force.
@@ -208,17 +215,23 @@ impl Gate {
         self.grants.load().by_token(&hash).cloned()
     }
 
-    /// Ends all sessions of a grant.
-    pub async fn end_sessions_of(&self, grant: &str, reason: &str) {
-        let limits = self.options.load().sessions;
-        let ended = self.sessions.sweep(&limits, |session| session.grant == grant);
+    /// Ends what some grants have open: sessions, calls in flight, streams, pooled links.
+    pub async fn end_what_is_of(&self, grant: impl Fn(&str) -> bool, reason: &str) {
+        let ended = self.sessions.sweep(&self.options.load().sessions, |session| grant(&session.grant));
         self.end_sessions(ended, reason).await;
+        // Calls of the new era have no session to end with.
+        for run in self.runs.list().into_iter().filter(|run| grant(&run.call.owner)) {
+            run.stop(reason);
+        }
+        crate::streams::end_listeners(self, &grant);
+        self.pool.end(|owner, _| grant(owner)).await;
     }
 
     /// Ends sessions: what they have in flight is stopped, their upstream sessions are deleted.
     pub(crate) async fn end_sessions(&self, sessions: Vec<Arc<Session>>, reason: &str) {
         for session in sessions {
             self.runs.cancel_all_of(session.caller, reason);
+            session.ended.cancel();
             for (_, link) in session.links.lock().await.drain() {
                 if !link.is_shared() {
                     link.end().await;
@@ -238,6 +251,7 @@ impl Gate {
             let options = gate.options.load_full();
             let ended = gate.sessions.sweep(&options.sessions, |_| false);
             gate.end_sessions(ended, "its session ended").await;
+            expiry::sweep(&gate).await;
             gate.pool.sweep(options.sessions.idle).await;
             gate.parked.lock().retain(|_, parked| !parked.is_over());
         }
@@ -259,7 +273,7 @@ impl Gate {
 
     /// Ends everything: sessions, links, upstreams.
     pub async fn shut_down(self: &Arc<Self>) {
-        crate::streams::end_listeners(self);
+        crate::streams::end_listeners(self, &|_| true);
         for run in self.runs.list() {
             run.stop("the gate is stopping");
         }

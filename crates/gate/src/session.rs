@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 /// Messages kept for a client that has no stream open at the moment.
 const KEPT: usize = 64;
@@ -51,6 +52,8 @@ pub(crate) struct Session {
     pub links: tokio::sync::Mutex<HashMap<Arc<str>, Arc<Link>>>,
     /// Resources that it watches: upstream and the upstream's own URI.
     pub watched: Mutex<HashSet<(Arc<str>, String)>>,
+    /// Fires when it ends; its streams end with it.
+    pub ended: CancellationToken,
     /// The log level that it asked for, JSON.
     pub log_level: Mutex<Option<String>>,
     began: Instant,
@@ -116,6 +119,7 @@ impl Session {
             capabilities: new.capabilities,
             links: tokio::sync::Mutex::default(),
             watched: Mutex::default(),
+            ended: CancellationToken::new(),
             log_level: Mutex::default(),
             began: Instant::now(),
             used_ms: AtomicU64::new(0),

@@ -25,6 +25,7 @@ use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Events that may wait for a client that listens; one that does not read loses its stream, not others'.
 const WAITING: usize = 256;
@@ -46,6 +47,7 @@ pub(crate) async fn open(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>
                 tokio::spawn(async move {
                     tokio::select! {
                         () = sender.closed() => {}
+                        () = session.ended.cancelled() => {}
                         () = pump(&session, &upstream, &link, last.as_deref(), Some(&sender)) => {}
                     }
                 });
@@ -63,7 +65,10 @@ pub(crate) async fn open(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>
     }
     let held = session.enter();
     tokio::spawn(async move {
-        sender.closed().await;
+        tokio::select! {
+            () = sender.closed() => {}
+            () = held.ended.cancelled() => {}
+        }
         held.close_stream(number);
     });
     events(queue)
@@ -77,6 +82,7 @@ pub(crate) fn attach(session: &Arc<Session>, upstream: &Arc<Upstream>, link: &Ar
     tokio::spawn(async move {
         tokio::select! {
             () = stream.closed() => {}
+            () = session.ended.cancelled() => {}
             () = pump(&session, &upstream, &link, None, None) => {}
         }
     });
@@ -167,6 +173,8 @@ struct Listener {
     id: Id,
     kinds: Vec<ListKind>,
     stream: mpsc::Sender<Bytes>,
+    /// Ends the stream when the listener is forgotten.
+    _ended: DropGuard,
 }
 
 /// Tells those who listen for it that a list changed.
@@ -233,6 +241,7 @@ pub(crate) async fn listen(gate: &Arc<Gate>, asker: &Asker, message: &Envelope) 
     let first = notification("notifications/subscriptions/acknowledged", &params);
     let _ = stream.try_send(encode_event(&carrying(first)));
     let number = gate.listeners.numbers.fetch_add(1, Ordering::Relaxed);
+    let ended = CancellationToken::new();
     let listener = Listener {
         number,
         grant: asker.principal.name().to_owned(),
@@ -240,11 +249,15 @@ pub(crate) async fn listen(gate: &Arc<Gate>, asker: &Asker, message: &Envelope) 
         id: id.clone(),
         kinds,
         stream: stream.clone(),
+        _ended: ended.clone().drop_guard(),
     };
     gate.listeners.open.lock().push(listener);
     let gate = Arc::downgrade(gate);
     tokio::spawn(async move {
-        stream.closed().await;
+        tokio::select! {
+            () = stream.closed() => {}
+            () = ended.cancelled() => {}
+        }
         if let Some(gate) = gate.upgrade() {
             gate.listeners.open.lock().retain(|listener| listener.number != number);
         }
@@ -252,9 +265,9 @@ pub(crate) async fn listen(gate: &Arc<Gate>, asker: &Asker, message: &Envelope) 
     events(queue)
 }
 
-/// Ends all listening: each stream gets its final result first (specification, "Graceful Closure").
-pub(crate) fn end_listeners(gate: &Gate) {
-    for listener in gate.listeners.open.lock().drain(..) {
+/// Ends the listening of some grants: each stream gets its final result first (specification, "Graceful Closure").
+pub(crate) fn end_listeners(gate: &Gate, of: &dyn Fn(&str) -> bool) {
+    for listener in gate.listeners.open.lock().extract_if(.., |listener| of(&listener.grant)) {
         let result =
             json!({ "resultType": "complete", "_meta": { meta::SUBSCRIPTION: id_value(&listener.id) } });
         let last = result_response(&listener.id, &result.to_string());

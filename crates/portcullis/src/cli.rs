@@ -102,6 +102,29 @@ pub(crate) enum SchemaOf {
     Policy,
 }
 
+/// How a call was decided, and how it ended. (Without words of their own, so that the help stays one line for each flag.)
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum OutcomeArg {
+    Allowed,
+    Denied,
+    Refused,
+    Error,
+    Cancelled,
+}
+
+impl OutcomeArg {
+    /// As the record spells it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+            Self::Refused => "refused",
+            Self::Error => "error",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// Flags of `up`.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct UpArgs {
@@ -213,9 +236,9 @@ pub(crate) enum LedgerCommand {
         /// Of this tool
         #[arg(long, value_name = "NAME")]
         tool: Option<String>,
-        /// With this outcome: allowed, denied, held, refused, error
+        /// With this outcome
         #[arg(long, value_name = "OUTCOME")]
-        outcome: Option<String>,
+        outcome: Option<OutcomeArg>,
         /// Of this run
         #[arg(long, value_name = "ID")]
         run: Option<String>,

@@ -1,11 +1,13 @@
 //! What each command does.
 
 mod doctor;
+mod first_grant;
 mod grant;
 mod import;
 mod ledger;
 mod policy;
 mod schema;
+mod start;
 mod status;
 mod stdio;
 mod table;
@@ -14,6 +16,7 @@ mod up;
 use crate::cli::{Cli, Command};
 use crate::control::Client;
 use crate::failure::Failure;
+use crate::out::{self, say};
 use clap::CommandFactory;
 use http::Method;
 use serde_json::Value;
@@ -33,7 +36,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Ledger(command)) => ledger::run(place, command),
         Some(Command::Reload) => {
             let said = Client::of(place)?.ask(Method::POST, "reload", &Value::Null)?;
-            println!("reloaded: {}", said.get("reloaded").and_then(Value::as_str).unwrap_or_default());
+            say!("reloaded: {}", said.get("reloaded").and_then(Value::as_str).unwrap_or_default());
             Ok(ExitCode::SUCCESS)
         }
         Some(Command::Import { files, write, json }) => {
@@ -42,7 +45,10 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Doctor { json }) => doctor::run(place, json),
         Some(Command::Schema { of }) => Ok(schema::run(of)),
         Some(Command::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Cli::command(), "portcullis", &mut std::io::stdout());
+            // Into memory first: the library panics where it cannot write.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "portcullis", &mut script);
+            out::text(format_args!("{}", String::from_utf8_lossy(&script)));
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 /// A failed command.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Failure {
     code: u8,
     text: String,

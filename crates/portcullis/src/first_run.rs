@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::import::found_client_servers;
+use crate::out::{aside, say};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -76,22 +77,22 @@ pub(crate) fn make() -> Result<Made, Failure> {
     let file = here.join("portcullis.yaml");
     write_new(&file, &format!("{CONFIG}{upstreams}{REST}"))?;
     write_new(&here.join("policies/careful.yaml"), POLICY)?;
-    eprintln!("made portcullis.yaml and policies/careful.yaml");
+    aside!("made portcullis.yaml and policies/careful.yaml");
     if node {
         let work = here.join("work");
         std::fs::create_dir_all(&work).map_err(|error| failed(&work, &error))?;
         let _ = write_new(&work.join("hello.txt"), "Read through the gate.\n");
-        eprintln!(
+        aside!(
             "the upstream `files` serves the folder ./work; its first start installs it, which takes a moment"
         );
     } else {
-        eprintln!(
+        aside!(
             "npx was not found, so no upstream was set up: add one to portcullis.yaml, then `portcullis reload`"
         );
     }
     let servers = found_client_servers();
     if !servers.is_empty() {
-        eprintln!(
+        aside!(
             "MCP clients on this machine have servers configured: {}; `portcullis import` puts them behind the gate",
             servers.join(", ")
         );
@@ -147,5 +148,5 @@ pub(crate) fn show_entries(url: &str, token: &str) {
          Clients that speak stdio only:\n  \
          {{ \"mcpServers\": {{ \"portcullis\": {{ \"command\": \"{program}\", \"args\": [\"stdio\", \"--config\", \"{data}\"] }} }} }}\n"
     );
-    println!("{text}");
+    say!("{text}");
 }

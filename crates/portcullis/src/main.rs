@@ -7,6 +7,8 @@ mod control;
 mod failure;
 mod first_run;
 mod import;
+mod lock;
+mod out;
 mod peer;
 mod place;
 mod running;
@@ -21,10 +23,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let result = log().and_then(|()| commands::run(cli));
+    // A failure of the command itself says more than that its words did not arrive.
+    let result = result.and_then(|code| out::finish().map(|()| code));
     match result {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("{failure}");
+            out::aside!("{failure}");
             failure.code()
         }
     }
@@ -48,6 +52,8 @@ fn log() -> Result<(), failure::Failure> {
         .with_writer(std::io::stderr)
         .with_ansi(colours)
         .with_target(false)
+        // It would say on stderr that stderr cannot be written, and panic.
+        .log_internal_errors(false)
         .init();
     Ok(())
 }

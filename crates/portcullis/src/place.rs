@@ -5,11 +5,9 @@ use crate::config::{self, Config};
 use crate::failure::Failure;
 use data_encoding::HEXLOWER;
 use portcullis_document::Colours;
-use rustix::fs::FlockOperation;
 use sha2::Digest;
-use std::fs::File;
-use std::io::{IsTerminal, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::io::IsTerminal;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The configuration file that the arguments name or that is found from the current folder.
@@ -82,48 +80,7 @@ pub(crate) fn make_data_folder(folder: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The lock of a data folder, held for as long as this lives.
-#[derive(Debug)]
-pub(crate) struct Lock(#[expect(dead_code, reason = "the lock ends when the file is closed")] File);
-
-/// Takes a data folder for this process alone.
-///
-/// # Errors
-/// Where another gate holds it: its pid.
-pub(crate) fn lock(folder: &Path) -> Result<Lock, Failure> {
-    let path = folder.join("lock");
-    let failed = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
-    let mut file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(failed)?;
-    if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        let holder = std::fs::read_to_string(&path).unwrap_or_default();
-        let holder = if holder.trim().is_empty() {
-            "another process".into()
-        } else {
-            format!("pid {}", holder.trim())
-        };
-        return Err(Failure::usage(format!(
-            "a gate is already running on {} ({holder}); `portcullis status` shows it",
-            folder.display()
-        )));
-    }
-    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
-    Ok(Lock(file))
-}
-
-/// Whether a gate holds the data folder.
-pub(crate) fn is_locked(folder: &Path) -> bool {
-    File::open(folder.join("lock"))
-        .is_ok_and(|file| rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared).is_err())
-}
-
-/// The control socket of a data folder. Socket paths have at most 107 bytes, so it stands in the user's runtime
+/// Where a gate that starts puts the control socket of its data folder. Socket paths have at most 107 bytes, so it stands in the user's runtime
 /// folder under a hash of the data folder, or in the data folder itself.
 pub(crate) fn socket(folder: &Path) -> Result<PathBuf, Failure> {
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());

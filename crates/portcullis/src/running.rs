@@ -2,49 +2,88 @@
 
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::place::{read_config, rendered};
+use crate::out::{aside, counted};
+use crate::place::read_config;
+use crate::watch::{Contents, contents};
 use portcullis_admit::{Admit, Loaded, Rules};
+use portcullis_document::Colours;
 use portcullis_gate::{Gate, Grants, Upstreams};
 use portcullis_ledger::{Draft, Grant, Kind, Ledger};
 use portcullis_policy::Policy;
 use portcullis_upstreams::{HttpClient, Reaper, Upstream};
 use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 /// The name of the base policy.
 const EVERYONE: &str = "everyone";
+
+/// What belongs to this process and stands above every configuration that it reads, at the start and at each reload.
+#[derive(Debug, Default)]
+pub(crate) struct Own {
+    /// Where it listens; `None` where it does not.
+    pub address: Option<SocketAddr>,
+    /// `--listen`.
+    pub listen: Option<String>,
+    /// `--data`, from the root.
+    pub data: Option<PathBuf>,
+}
+
+impl Own {
+    /// Puts it above what the file says.
+    pub(crate) fn apply(&self, config: &mut Config) {
+        if let Some(listen) = &self.listen {
+            config.listen.clone_from(listen);
+        }
+        if let Some(data) = &self.data {
+            config.data.clone_from(data);
+        }
+        // The gate may be called by the address that it listens on.
+        if let Some(ip) = self.address.map(|address| address.ip()).filter(|ip| !ip.is_unspecified()) {
+            config.options.hosts.push(if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() });
+        }
+    }
+}
 
 /// Everything that lives while the gate runs.
 pub(crate) struct Running {
     pub gate: Arc<Gate>,
     pub config: Mutex<Config>,
-    pub listen: std::sync::Mutex<String>,
+    pub own: Own,
     reaper: Reaper,
     client: HttpClient,
     /// What is wrong with policies or the configuration at present, by name.
     troubles: std::sync::Mutex<BTreeMap<String, String>>,
     /// A changed file that waits for `portcullis reload`.
     pub waiting: std::sync::Mutex<Option<String>>,
+    /// Told after each reload.
+    pub reloaded: Notify,
+    /// What stood in the files when they were taken last.
+    taken: std::sync::Mutex<Contents>,
 }
 
 impl Running {
     /// Opens the ledger, loads policies and starts the upstreams.
-    pub(crate) async fn start(config: Config) -> Result<Arc<Self>, Failure> {
+    pub(crate) async fn start(mut config: Config, own: Own) -> Result<Arc<Self>, Failure> {
+        own.apply(&mut config);
         let ledger = Ledger::open(&config.data)?;
+        let taken = contents(files_of(&config));
         let (rules, troubles) = load_rules(&config, None);
         let admit = Admit::new(ledger, rules)?;
         let grants = load_grants(admit.ledger(), &config)?;
         let gate = Gate::new(admit, config.options.clone(), grants);
         let running = Arc::new(Self {
             gate,
-            listen: std::sync::Mutex::new(config.listen.clone()),
             config: Mutex::new(config),
+            own,
             reaper: Reaper::default(),
             client: HttpClient::default(),
             troubles: std::sync::Mutex::new(troubles),
             waiting: std::sync::Mutex::default(),
+            reloaded: Notify::new(),
+            taken: std::sync::Mutex::new(taken),
         });
         {
             let config = running.config.lock().await;
@@ -83,14 +122,19 @@ impl Running {
     /// force.
     pub(crate) async fn reload(&self) -> Result<String, Failure> {
         let mut config = self.config.lock().await;
+        // Looked at before they are read: what is written in between is then a change, and not lost.
+        let mut taken = contents([config.file.clone()].into_iter().filter_map(whole));
         let mut new = match config.file.as_os_str().is_empty() {
             true => return Err(Failure::usage("this gate runs without a configuration file")),
             false => read_config(&config.file)?,
         };
+        self.own.apply(&mut new);
         new.data.clone_from(&config.data);
+        taken.extend(contents(new.policies.values().cloned().filter_map(whole)));
         let (rules, troubles) = load_rules(&new, Some(&self.gate.admit().rules()));
-        if let Some((name, why)) = troubles.iter().next() {
-            let text = format!("nothing was changed: the policy {name} has mistakes\n{why}");
+        if !troubles.is_empty() {
+            let all = troubles.iter().map(|(name, why)| format!("the policy {name} has mistakes\n{why}"));
+            let text = format!("nothing was changed: {}", all.collect::<Vec<_>>().join("\n"));
             *self.troubles.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = troubles;
             return Err(Failure::usage(text));
         }
@@ -99,7 +143,11 @@ impl Running {
         self.gate.set_rules(rules);
         self.gate.set_grants(grants).await;
         self.put_upstreams(&new).await;
-        let mut said = format!("{} upstreams, {} policies", new.upstreams.len(), new.policies.len());
+        let mut said = format!(
+            "{}, {}",
+            counted(new.upstreams.len(), "upstream", "upstreams"),
+            counted(new.policies.len(), "policy", "policies")
+        );
         if new.listen != config.listen {
             said.push_str("; a new listen address is taken at the next start");
         }
@@ -107,6 +155,8 @@ impl Running {
         drop(config);
         *self.troubles.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = troubles;
         *self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+        *self.taken.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = taken;
+        self.reloaded.notify_one();
         self.note(&format!("configuration and policies reloaded: {said}")).await;
         tracing::info!("reloaded: {said}");
         Ok(said)
@@ -121,9 +171,26 @@ impl Running {
         Ok(())
     }
 
+    /// Says at the start which policies are not to be had. Their loading says nothing, so that it is said once.
+    pub(crate) fn say_troubles(&self) {
+        for (name, why) in self.troubles() {
+            aside!("the policy {name} denies everything until it is mended:\n{why}");
+        }
+    }
+
     /// What is wrong with policies at present.
     pub(crate) fn troubles(&self) -> BTreeMap<String, String> {
         self.troubles.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// The files that the configuration in force stands in.
+    pub(crate) async fn files(&self) -> Vec<PathBuf> {
+        files_of(&*self.config.lock().await).collect()
+    }
+
+    /// What stood in them when they were taken last.
+    pub(crate) fn taken(&self) -> Contents {
+        self.taken.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     /// Pids of everything that was started for upstreams.
@@ -141,6 +208,14 @@ impl Running {
     }
 }
 
+fn files_of(config: &Config) -> impl Iterator<Item = PathBuf> {
+    [&config.file].into_iter().chain(config.policies.values()).cloned().filter_map(whole)
+}
+
+fn whole(file: PathBuf) -> Option<PathBuf> {
+    std::path::absolute(file).ok()
+}
+
 /// Loads the policies. One with mistakes keeps its last good version, or denies whoever needs it where there is
 /// none.
 fn load_rules(config: &Config, before: Option<&Rules>) -> (Rules, BTreeMap<String, String>) {
@@ -148,7 +223,6 @@ fn load_rules(config: &Config, before: Option<&Rules>) -> (Rules, BTreeMap<Strin
     let mut policies = BTreeMap::new();
     for (name, path) in &config.policies {
         let loaded = load_policy(path).unwrap_or_else(|why| {
-            tracing::error!("the policy {name} has mistakes:\n{why}");
             troubles.insert(name.clone(), why);
             let kept = before.and_then(|rules| match name.as_str() {
                 EVERYONE => rules.everyone.clone(),
@@ -167,7 +241,9 @@ fn load_rules(config: &Config, before: Option<&Rules>) -> (Rules, BTreeMap<Strin
 fn load_policy(path: &PathBuf) -> Result<Loaded, String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    let policy = Policy::parse(&path.to_string_lossy(), &text).map_err(|problems| rendered(&problems))?;
+    // Without colours: it is shown by `status --json` too, wherever that writes.
+    let policy = Policy::parse(&path.to_string_lossy(), &text)
+        .map_err(|problems| problems.render(100, Colours::Never))?;
     Ok(Loaded::Good(Arc::new(policy)))
 }
 

@@ -7,60 +7,88 @@ use crate::place::rendered;
 use crate::running::Running;
 use notify::{RecursiveMode, Watcher};
 use portcullis_policy::Policy;
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// Editors write a file in several steps; after this long without one it is whole.
 const SETTLED: Duration = Duration::from_millis(200);
 
-/// Begins to watch the folders of the configuration and of its policies; ends when dropped.
-pub(crate) fn start(running: &Arc<Running>) -> Result<notify::RecommendedWatcher, Failure> {
+/// What stands in each file; `None` where it cannot be read.
+pub(crate) type Contents = BTreeMap<PathBuf, Option<Vec<u8>>>;
+
+/// What stands in these files now.
+pub(crate) fn contents(files: impl IntoIterator<Item = PathBuf>) -> Contents {
+    files.into_iter().map(|file| (file.clone(), std::fs::read(file).ok())).collect()
+}
+
+/// Watches the folders of the configuration and of its policies, those that a reload names too, until `stop`.
+pub(crate) fn start(running: &Arc<Running>, stop: CancellationToken) -> Result<(), Failure> {
     let (tell, mut told) = mpsc::channel::<()>(1);
-    let failed = |error: notify::Error| Failure::usage(format!("files cannot be watched: {error}"));
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         if event.is_ok_and(|event| !event.kind.is_access()) {
             let _ = tell.try_send(());
         }
-    })
-    .map_err(failed)?;
-    let files = files(running);
-    // Folders, because editors replace files: a watched file would be lost with its first edit.
-    let folders: BTreeSet<_> =
-        files.iter().filter_map(|file| file.parent()).map(|it| it.to_owned()).collect();
-    for folder in folders.iter().filter(|folder| folder.is_dir()) {
-        watcher.watch(folder, RecursiveMode::NonRecursive).map_err(failed)?;
-    }
+    });
+    let watcher = watcher.map_err(|error| Failure::usage(format!("files cannot be watched: {error}")))?;
     let running = running.clone();
-    let mut before = contents(&files);
+    let mut watched = Watched { watcher, folders: BTreeSet::new() };
     tokio::spawn(async move {
-        while told.recv().await.is_some() {
-            tokio::time::sleep(SETTLED).await;
-            while told.try_recv().is_ok() {}
-            let files = self::files(&running);
-            let now = contents(&files);
-            if now == before {
+        // What was announced last, so that one change is announced once.
+        let mut announced = None;
+        loop {
+            let files = running.files().await;
+            watched.set(&files);
+            let now = contents(files);
+            if now == running.taken() {
+                // A change that was taken or undone waits no more.
+                announced = None;
+                *running.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+            } else if announced.as_ref() != Some(&now) {
+                announced = Some(now);
+                changed(&running).await;
+                // A reload in there may have named other folders.
                 continue;
             }
-            before = now;
-            changed(&running).await;
+            tokio::select! {
+                event = told.recv() => if event.is_none() { return },
+                () = running.reloaded.notified() => continue,
+                () = stop.cancelled() => return,
+            }
+            tokio::time::sleep(SETTLED).await;
+            while told.try_recv().is_ok() {}
         }
     });
-    Ok(watcher)
+    Ok(())
 }
 
-fn files(running: &Running) -> Vec<PathBuf> {
-    // Only ever contended for the moment of a reload, which ends in another look.
-    let Ok(config) = running.config.try_lock() else { return Vec::new() };
-    let mut files = vec![config.file.clone()];
-    files.extend(config.policies.values().cloned());
-    files.iter().filter_map(|file| std::path::absolute(file).ok()).collect()
+/// Folders under watch. Folders, because editors replace files: a watched file would be lost with its first edit.
+struct Watched {
+    watcher: notify::RecommendedWatcher,
+    folders: BTreeSet<PathBuf>,
 }
 
-fn contents(files: &[PathBuf]) -> Vec<Option<Vec<u8>>> {
-    files.iter().map(|file| std::fs::read(file).ok()).collect()
+impl Watched {
+    /// Watches the folders of these files and no others. Where one is not there, the nearest above tells when it is made.
+    fn set(&mut self, files: &[PathBuf]) {
+        let there = |file: &PathBuf| file.ancestors().skip(1).find(|it| it.is_dir()).map(Path::to_owned);
+        let folders: BTreeSet<_> = files.iter().filter_map(there).collect();
+        for gone in self.folders.difference(&folders) {
+            // One that was removed has no watch any more.
+            let _ = self.watcher.unwatch(gone);
+        }
+        let mut kept: BTreeSet<_> = self.folders.intersection(&folders).cloned().collect();
+        for new in folders.difference(&self.folders) {
+            match self.watcher.watch(new, RecursiveMode::NonRecursive) {
+                Ok(()) => drop(kept.insert(new.clone())),
+                Err(error) => tracing::warn!(folder = %new.display(), %error, "a folder cannot be watched"),
+            }
+        }
+        self.folders = kept;
+    }
 }
 
 async fn changed(running: &Arc<Running>) {

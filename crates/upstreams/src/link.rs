@@ -22,17 +22,24 @@ pub enum SendFailed {
     /// The server does not know the session any more; the message was not processed.
     #[error("the upstream has ended the session")]
     SessionLost,
-    /// The server answered with an HTTP error of its own.
-    #[error("the upstream answered with HTTP {status}: {why}")]
+    /// The server answered with an error of its own: one of HTTP, or one of the protocol.
+    #[error("{}", refused(*.status, why))]
     Refused {
-        /// The status.
+        /// The HTTP status; 200 for an error of the protocol, also where there is no HTTP.
         status: u16,
-        /// The beginning of the body.
+        /// The error, or the beginning of the body.
         why: String,
     },
     /// It broke off after it was sent: what happened there is not known.
     #[error("{0}")]
     Broken(String),
+}
+
+fn refused(status: u16, why: &str) -> String {
+    match status {
+        200 => format!("the upstream refused: {why}"),
+        _ => format!("the upstream answered with HTTP {status}: {why}"),
+    }
 }
 
 impl SendFailed {
@@ -289,7 +296,7 @@ impl Link {
     pub async fn listen(&self, last_event: Option<&str>) -> Result<Reply, SendFailed> {
         match &self.line {
             Line::Http(line) if self.era() == Era::Old => line.listen(last_event).await,
-            _ => Err(SendFailed::Refused { status: 405, why: "this link has no stream of its own".into() }),
+            _ => Err(SendFailed::Refused { status: 200, why: "this link has no stream of its own".into() }),
         }
     }
 

@@ -208,7 +208,7 @@ async fn discover(link: &Link, wish: &Wish) -> Result<(), SendFailed> {
         .unwrap_or_default();
     if !versions.iter().any(|version| version == MODERN) {
         return Err(SendFailed::Refused {
-            status: 400,
+            status: 200,
             why: format!("it speaks {versions:?}, not {MODERN}"),
         });
     }

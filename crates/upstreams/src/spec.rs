@@ -1,6 +1,7 @@
 //! One entry of the configuration, parsed.
 
 use http::{HeaderName, HeaderValue, Uri};
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,10 +100,17 @@ pub struct Limits {
     pub first_connect: Duration,
     /// How long one call may take.
     pub call: Duration,
+    /// The key of the configuration that says so, for whoever has to change it.
+    pub call_key: Cow<'static, str>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { message: 16 << 20, first_connect: Duration::from_secs(8), call: Duration::from_mins(5) }
+        Self {
+            message: 16 << 20,
+            first_connect: Duration::from_secs(8),
+            call: Duration::from_mins(5),
+            call_key: Cow::Borrowed("limits.call"),
+        }
     }
 }

@@ -5,6 +5,7 @@ use crate::cli::{GrantCommand, PlaceArgs};
 use crate::config::duration;
 use crate::control::Client;
 use crate::failure::Failure;
+use crate::out::say;
 use crate::peer;
 use http::Method;
 use serde_json::{Map, Value, json};
@@ -43,7 +44,7 @@ pub(crate) fn run(place: &PlaceArgs, command: GrantCommand) -> Result<ExitCode, 
             let grants = client.ask(Method::GET, "grants", &Value::Null)?;
             let grants = grants.as_array().cloned().unwrap_or_default();
             if as_json {
-                grants.iter().for_each(|grant| println!("{grant}"));
+                grants.iter().for_each(|grant| say!("{grant}"));
             } else {
                 let columns = ["name", "upstreams", "labels", "expires"];
                 let rows: Vec<Vec<String>> = grants
@@ -59,7 +60,7 @@ pub(crate) fn run(place: &PlaceArgs, command: GrantCommand) -> Result<ExitCode, 
         }
         GrantCommand::Revoke { name } => {
             client.ask(Method::DELETE, &format!("grants/{name}"), &Value::Null)?;
-            println!("the grant {name} was revoked; its sessions have ended");
+            say!("the grant {name} was revoked; its sessions have ended");
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -67,12 +68,12 @@ pub(crate) fn run(place: &PlaceArgs, command: GrantCommand) -> Result<ExitCode, 
 
 fn show_token(grant: &Value, as_json: bool) {
     if as_json {
-        println!("{grant}");
+        say!("{grant}");
         return;
     }
-    println!("grant  {}", cell(grant, "name"));
-    println!("token  {}", cell(grant, "token"));
-    println!("The token is shown this once. Clients send it as `Authorization: Bearer <token>`.");
+    say!("grant  {}", cell(grant, "name"));
+    say!("token  {}", cell(grant, "token"));
+    say!("The token is shown this once. Clients send it as `Authorization: Bearer <token>`.");
 }
 
 /// `K=V` arguments as an object.

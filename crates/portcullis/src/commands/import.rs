@@ -10,6 +10,7 @@ use crate::import::config::{Addition, add, block};
 use crate::import::plan::{Before, Outcome, plan};
 use crate::import::point::{Gate, Gone, backup_of, point, write_new};
 use crate::import::{policy, secret};
+use crate::out::{aside, counted, say};
 use crate::peer;
 use crate::place::{self, config_file, read_config, rendered};
 use serde_json::json;
@@ -36,7 +37,7 @@ pub(crate) fn run(place: &PlaceArgs, wish: &Wish) -> Result<ExitCode, Failure> {
     }
     let found = find(&wish.files)?;
     if found.is_empty() {
-        eprintln!("no servers were found in the files of MCP clients; `portcullis import FILE` reads a file");
+        aside!("no servers were found in the files of MCP clients; `portcullis import FILE` reads a file");
         return Ok(ExitCode::SUCCESS);
     }
     let target = Target::of(place)?;
@@ -70,7 +71,7 @@ fn find(named: &[PathBuf]) -> Result<Vec<Found>, Failure> {
     for file in &files {
         match client::read(file) {
             Ok(servers) => found.extend(servers),
-            Err(why) if named.is_empty() => eprintln!("{} is left out: {why}", file.path.display()),
+            Err(why) if named.is_empty() => aside!("{} is left out: {why}", file.path.display()),
             Err(why) => return Err(Failure::usage(format!("{}: {why}", file.path.display()))),
         }
     }
@@ -174,7 +175,7 @@ impl Target {
                 place::make_data_folder(&secrets)?;
                 let path = secrets.join(&secret.file);
                 made.write(&path, &secret.text, 0o600)?;
-                eprintln!("a secret of {} is kept in {}, not in portcullis.yaml", found.name, path.display());
+                aside!("a secret of {} is kept in {}, not in portcullis.yaml", found.name, path.display());
             }
             let from = format!("{}: {}", found.file.client, found.file.path.display());
             additions.push(Addition { name: name.clone(), from, server });
@@ -276,13 +277,13 @@ fn report(found: &[Found], outcomes: &[Outcome], as_json: bool) {
                 "client": found.file.client, "file": found.file.path.to_string_lossy(), "name": found.name,
                 "imported_as": name, "kind": kind, "skipped": skipped,
             });
-            println!("{line}");
+            say!("{line}");
             continue;
         }
         let from = format!("{} ({})", found.file.client, found.file.path.display());
         match (outcome, skipped) {
-            (Outcome::Import { name, .. }, _) => println!("imported  {} from {from} as `{name}`", found.name),
-            (_, Some(why)) => println!("skipped   {} from {from}: {why}", found.name),
+            (Outcome::Import { name, .. }, _) => say!("imported  {} from {from} as `{name}`", found.name),
+            (_, Some(why)) => say!("skipped   {} from {from}: {why}", found.name),
             (_, None) => {}
         }
     }
@@ -295,22 +296,22 @@ fn say_next(place: &PlaceArgs, target: &Target, additions: &[Addition], as_json:
     }
     let pairs: Vec<String> = additions.iter().map(|a| format!("--upstream {0}={0}", a.name)).collect();
     let pairs = pairs.join(" ");
-    let start = match Client::of(place).is_ok_and(|client| client.is_up()) {
+    let start = match Client::of(place).is_ok_and(|client| client.socket().is_some()) {
         true => "portcullis reload     takes the new upstreams",
         false => "portcullis up         starts the gate with them",
     };
     let others = if target.config.policies.contains_key("careful") { "--upstream '*=careful' " } else { "" };
     let text = format!(
-        "\n{} upstreams were added to {}. Each has a policy in {} that lets nothing pass until it names tools.\nThe gate starts their programs when it starts or reloads: look them over first.\n\n\
+        "\nAdded {} to {}. Each has a policy in {} that lets nothing pass until it names tools.\nThe gate starts their programs when it starts or reloads: look them over first.\n\n\
          next:\n  {start}\n  portcullis status     shows whether they start, and how many tools they list\n\n\
          A grant of their own:\n  portcullis grant add agent {pairs}\n\
          The grant `me` reaches them under the policy that it names for `*`. To have theirs instead:\n  \
          portcullis grant revoke me\n  portcullis grant add me {others}{pairs}\n",
-        additions.len(),
+        counted(additions.len(), "upstream", "upstreams"),
         target.file.display(),
         target.folder.join("policies").display(),
     );
-    if as_json { eprintln!("{text}") } else { println!("{text}") }
+    if as_json { aside!("{text}") } else { say!("{text}") }
 }
 
 /// The entries of each file that are behind the gate now.
@@ -352,11 +353,11 @@ fn point_clients(config: &Path, found: &[Found], outcomes: &[Outcome]) -> Result
     for (file, gone) in gone(found, outcomes) {
         match point(&file, &gone, &gate) {
             Ok(backup) => {
-                eprintln!("{} names the gate now; what it had is in {}", file.display(), backup.display());
+                aside!("{} names the gate now; what it had is in {}", file.display(), backup.display());
             }
             Err(why) => {
                 failed = true;
-                eprintln!("{} was not changed: {why}", file.display());
+                aside!("{} was not changed: {why}", file.display());
             }
         }
     }

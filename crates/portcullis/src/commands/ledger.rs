@@ -4,8 +4,10 @@ use super::table::cell;
 use crate::cli::{LedgerCommand, PlaceArgs};
 use crate::config::duration;
 use crate::failure::Failure;
+use crate::out::{self, say};
 use crate::place;
 use portcullis_ledger::{Filter, GateKey, SignedHead, query, verify};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Map, Value};
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -25,6 +27,7 @@ pub(crate) fn run(place: &PlaceArgs, command: LedgerCommand) -> Result<ExitCode,
         LedgerCommand::Tail { lines, json } => tail(&data, lines, json),
         LedgerCommand::Query { since, grant, tool, outcome, run, limit, json } => {
             let since = since.as_deref().map(time).transpose()?;
+            let outcome = outcome.map(|outcome| outcome.word().to_owned());
             let filter = Filter { since, after: None, grant, tool, outcome, run, limit };
             print_rows(&data, &filter, json)?;
             Ok(ExitCode::SUCCESS)
@@ -40,16 +43,16 @@ pub(crate) fn run(place: &PlaceArgs, command: LedgerCommand) -> Result<ExitCode,
             let head = portcullis_ledger::Head { rows: report.rows, hash };
             let now = portcullis_ledger::time_text(jiff::Timestamp::now().as_millisecond());
             let signed = head.sign(&GateKey::open(&data)?, now);
-            println!("{}", serde_json::to_string(&signed).map_err(|error| Failure::bug(error.to_string()))?);
+            say!("{}", serde_json::to_string(&signed).map_err(|error| Failure::bug(error.to_string()))?);
             Ok(ExitCode::SUCCESS)
         }
         LedgerCommand::Export { output } => {
             let failed = |error: std::io::Error| Failure::untrue(format!("the export broke off: {error}"));
-            let out: Box<dyn Write> = match &output {
-                None => Box::new(std::io::stdout().lock()),
-                Some(path) => Box::new(std::fs::File::create(path).map_err(failed)?),
+            let Some(path) = &output else {
+                print_rows(&data, &Filter::default(), true)?;
+                return Ok(ExitCode::SUCCESS);
             };
-            let mut out = BufWriter::new(out);
+            let mut out = BufWriter::new(std::fs::File::create(path).map_err(failed)?);
             let mut broken = None;
             query(&data, &Filter::default(), |row| {
                 let written = writeln!(out, "{}", Value::Object(row));
@@ -79,11 +82,10 @@ fn print_rows(data: &Path, filter: &Filter, json: bool) -> Result<Option<u64>, F
     let mut last = None;
     query(data, filter, |row| {
         last = row.get("n").and_then(Value::as_u64);
-        // A reader that closed the pipe has seen enough.
         let line = if json { Value::Object(row).to_string() } else { line(row) };
-        writeln!(out, "{line}").is_ok()
+        out::note(writeln!(out, "{line}"))
     })?;
-    let _ = out.flush();
+    out::note(out.flush());
     Ok(last)
 }
 
@@ -106,11 +108,20 @@ fn line(row: Map<String, Value>) -> String {
 
 fn tail(data: &Path, lines: usize, json: bool) -> Result<ExitCode, Failure> {
     let mut last = print_rows(data, &Filter { limit: Some(lines), ..Filter::default() }, json)?;
-    loop {
-        std::thread::park_timeout(LOOK);
+    while !out::has_ended() && !reader_left_within(LOOK) {
         let filter = Filter { after: last, ..Filter::default() };
         last = print_rows(data, &filter, json)?.or(last);
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits; gives whether the reader of stdout went away meanwhile. A write would tell too, but the next row may be long
+/// in coming.
+fn reader_left_within(time: Duration) -> bool {
+    let stdout = std::io::stdout();
+    let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
+    let timeout = Timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() };
+    matches!(poll(&mut watched, Some(&timeout)), Ok(ended) if ended > 0)
 }
 
 fn check(data: &Path, head: Option<&str>, json: bool) -> Result<ExitCode, Failure> {
@@ -125,16 +136,16 @@ fn check(data: &Path, head: Option<&str>, json: bool) -> Result<ExitCode, Failur
     }
     let report = verify(data, kept.as_ref())?;
     if json {
-        println!("{}", serde_json::to_string(&report).map_err(|error| Failure::bug(error.to_string()))?);
+        say!("{}", serde_json::to_string(&report).map_err(|error| Failure::bug(error.to_string()))?);
     } else if report.ok {
-        println!("{} rows, every link holds, head {}", report.rows, report.head);
+        say!("{} rows, every link holds, head {}", report.rows, report.head);
         if kept.is_none() {
-            println!(
+            say!(
                 "Without a head that was kept elsewhere (--head) this cannot tell a chain that was rewritten whole."
             );
         }
     } else {
-        println!(
+        say!(
             "BROKEN at row {}: {}",
             report.first_bad.unwrap_or(0),
             report.why.as_deref().unwrap_or_default()

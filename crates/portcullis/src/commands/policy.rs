@@ -3,6 +3,7 @@
 use crate::cli::{PlaceArgs, PolicyCommand};
 use crate::control::Client;
 use crate::failure::Failure;
+use crate::out::{self, aside, say};
 use crate::place::rendered;
 use http::Method;
 use portcullis_document::{Problem, Problems, Severity};
@@ -52,7 +53,7 @@ fn check(place: &PlaceArgs, file: &Path, against: Option<&str>, as_json: bool) -
         let of = |severity: Severity| -> Vec<&Problem> {
             found.iter().flat_map(Problems::iter).filter(|problem| problem.severity == severity).collect()
         };
-        println!(
+        say!(
             "{}",
             json!({
                 "file": file.to_string_lossy(), "ok": ok,
@@ -61,10 +62,10 @@ fn check(place: &PlaceArgs, file: &Path, against: Option<&str>, as_json: bool) -
         );
     } else {
         for problems in found.iter().filter(|problems| !problems.is_empty()) {
-            eprint!("{}", rendered(problems));
+            aside!("{}", rendered(problems).trim_end());
         }
         if ok {
-            println!("{}: ok", file.display());
+            say!("{}: ok", file.display());
         }
     }
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::from(2) })
@@ -105,9 +106,9 @@ fn explain(
         if let (Some(grant), Some(members)) = (grant, value.as_object_mut()) {
             members.insert("grant".into(), grant.into());
         }
-        println!("{value}");
+        say!("{value}");
     } else {
-        print!("{explanation}");
+        out::text(format_args!("{explanation}"));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,7 @@
 //! `portcullis schema …`: the JSON Schemas that editors check files with.
 
 use crate::cli::SchemaOf;
+use crate::out;
 use std::process::ExitCode;
 
 /// Of `portcullis.yaml`.
@@ -10,12 +11,10 @@ const POLICY: &str = include_str!("../../schemas/policy.schema.json");
 
 /// Prints one.
 pub(crate) fn run(of: SchemaOf) -> ExitCode {
-    print!(
-        "{}",
-        match of {
-            SchemaOf::Config => CONFIG,
-            SchemaOf::Policy => POLICY,
-        }
-    );
+    let schema = match of {
+        SchemaOf::Config => CONFIG,
+        SchemaOf::Policy => POLICY,
+    };
+    out::text(format_args!("{schema}"));
     ExitCode::SUCCESS
 }

@@ -4,6 +4,7 @@ use super::table::{cell, print};
 use crate::cli::PlaceArgs;
 use crate::control::Client;
 use crate::failure::Failure;
+use crate::out::say;
 use http::Method;
 use serde_json::Value;
 use std::process::ExitCode;
@@ -12,10 +13,10 @@ use std::process::ExitCode;
 pub(crate) fn run(place: &PlaceArgs, json: bool) -> Result<ExitCode, Failure> {
     let status = Client::of(place)?.ask(Method::GET, "status", &Value::Null)?;
     if json {
-        println!("{status}");
+        say!("{status}");
         return Ok(ExitCode::SUCCESS);
     }
-    println!(
+    say!(
         "gate {} on http://{}, up {} s, pid {}, {} sessions, {} calls in flight",
         cell(&status, "version"),
         cell(&status, "listen"),
@@ -24,18 +25,19 @@ pub(crate) fn run(place: &PlaceArgs, json: bool) -> Result<ExitCode, Failure> {
         cell(&status, "sessions"),
         cell(&status, "runs"),
     );
-    println!();
+    say!("");
     section(&status, "upstreams", &["name", "kind", "state", "tools", "pid", "reason"]);
-    section(&status, "policies", &["name", "loaded", "digest", "error"]);
+    section(&status, "policies", &["name", "loaded", "digest"]);
+    troubles(&status);
     section(&status, "grants", &["name", "upstreams", "expires"]);
     if let Some(ledger) = status.get("ledger") {
-        println!("ledger: {} rows, head {}", cell(ledger, "rows"), cell(ledger, "head"));
+        say!("ledger: {} rows, head {}", cell(ledger, "rows"), cell(ledger, "head"));
         if let Some(trouble) = ledger.get("trouble").and_then(Value::as_str) {
-            println!("THE LEDGER CANNOT BE WRITTEN, SO NOTHING PASSES: {trouble}");
+            say!("THE LEDGER CANNOT BE WRITTEN, SO NOTHING PASSES: {trouble}");
         }
     }
     if let Some(waiting) = status.get("waiting").and_then(Value::as_str) {
-        println!("{waiting}");
+        say!("{waiting}");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -47,7 +49,7 @@ fn section(status: &Value, name: &str, columns: &[&str]) {
         .map(|entry| columns.iter().map(|column| short(&cell(entry, column))).collect())
         .collect();
     if rows.is_empty() {
-        println!("no {name}");
+        say!("no {name}");
     } else {
         let mut headings = columns.to_vec();
         let singular = format!("{} ", name.trim_end_matches('s').replace("policie", "policy"));
@@ -57,7 +59,21 @@ fn section(status: &Value, name: &str, columns: &[&str]) {
         }
         print(&headings, &rows);
     }
-    println!();
+    say!("");
+}
+
+/// What is wrong with policies, in full: the first line of a mistake is not what to mend.
+fn troubles(status: &Value) {
+    for policy in status.get("policies").and_then(Value::as_array).into_iter().flatten() {
+        let Some(error) = policy.get("error").and_then(Value::as_str) else { continue };
+        let loaded = policy.get("loaded").and_then(Value::as_bool).unwrap_or(false);
+        let held = if loaded {
+            "has mistakes; the last good one is in force"
+        } else {
+            "denies everything until it is mended"
+        };
+        say!("the policy {} {held}:\n{}\n", cell(policy, "name"), error.trim_end());
+    }
 }
 
 /// A cell that does not push the others off the screen.
@@ -75,9 +91,9 @@ pub(crate) fn runs(place: &PlaceArgs, json: bool) -> Result<ExitCode, Failure> {
     let runs = Client::of(place)?.ask(Method::GET, "runs", &Value::Null)?;
     let runs = runs.as_array().cloned().unwrap_or_default();
     if json {
-        runs.iter().for_each(|run| println!("{run}"));
+        runs.iter().for_each(|run| say!("{run}"));
     } else if runs.is_empty() {
-        println!("nothing is running");
+        say!("nothing is running");
     } else {
         let columns = ["id", "kind", "owner", "upstream", "what", "state", "started"];
         let rows: Vec<Vec<String>> =

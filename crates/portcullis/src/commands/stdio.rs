@@ -3,9 +3,12 @@
 //! Each line becomes one request to the gate's own endpoint over the control socket, so both eras, policy and
 //! record are exactly those of HTTP.
 
+use super::first_grant::{self, ME};
+use super::start::{self, Prepared};
 use crate::cli::PlaceArgs;
 use crate::control::{self, Client, GRANT};
 use crate::failure::Failure;
+use crate::out::aside;
 use crate::place;
 use crate::running::Running;
 use bytes::Bytes;
@@ -23,7 +26,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -42,25 +45,23 @@ pub(crate) fn run(place: &PlaceArgs, grant: &str, upstream: Option<&str>) -> Res
         .build()
         .map_err(|error| Failure::bug(error.to_string()))?;
     let path = upstream.map_or_else(|| "/mcp".to_owned(), |name| format!("/mcp/{name}"));
-    let client = Client::of(place)?;
-    let done = if client.is_up() {
-        let way = Way::Socket(client.socket().to_owned());
-        runtime.block_on(speak(way, path, grant.to_owned()))
+    let known = place.data.is_some() || place::config_file(place)?.is_some();
+    let client = known.then(|| Client::of(place)).transpose()?;
+    let attached = client.as_ref().and_then(|client| Some((client, client.socket()?.to_owned())));
+    let done = if let Some((client, socket)) = attached {
+        let grants = client.ask(Method::GET, "grants", &Value::Null)?;
+        let names: Vec<&str> =
+            grants.as_array().into_iter().flatten().filter_map(|it| it.get("name")?.as_str()).collect();
+        check_grant(grant, &names)?;
+        runtime.block_on(speak(Way::Socket(socket), path, grant.to_owned()))
     } else {
-        let file = place::config_file(place)?.ok_or_else(|| {
-            Failure::unreachable(
-                "no gate runs and there is no portcullis.yaml to start one from; `portcullis up` makes one",
-            )
-        })?;
-        let mut config = place::read_config(&file)?;
-        if let Some(data) = &place.data {
-            config.data = place::absolute(data)?;
-        }
-        place::make_data_folder(&config.data)?;
-        let lock = place::lock(&config.data)?;
+        let Prepared { config, own, lock, fresh } = start::prepare(place, None)?;
         let done = runtime.block_on(async {
-            let running = Running::start(config).await?;
-            let done = speak(Way::Here(running.clone()), path, grant.to_owned()).await;
+            let running = Running::start(config, own).await?;
+            let done = match be_ready(&running, grant, fresh).await {
+                Ok(()) => speak(Way::Here(running.clone()), path, grant.to_owned()).await,
+                Err(failure) => Err(failure),
+            };
             running.stop().await;
             done
         });
@@ -70,6 +71,30 @@ pub(crate) fn run(place: &PlaceArgs, grant: &str, upstream: Option<&str>) -> Res
     // A thread that still waits for stdin must not keep the process.
     runtime.shutdown_background();
     done.map(|()| ExitCode::SUCCESS)
+}
+
+/// Makes the gate of this process ready for its one client: the grant `me` is minted where `up` would mint it.
+async fn be_ready(running: &Arc<Running>, grant: &str, fresh: bool) -> Result<(), Failure> {
+    running.say_troubles();
+    if grant == ME && first_grant::mint_where_none(running, fresh).await?.is_some() {
+        aside!(
+            "made the grant `{ME}`; `portcullis grant rotate {ME}` gives a token for clients that speak HTTP"
+        );
+    }
+    let grants = running.gate.grants().all();
+    check_grant(grant, &grants.iter().map(|grant| grant.name.as_str()).collect::<Vec<_>>())
+}
+
+/// Without its grant every message would fail: said once, before the first.
+fn check_grant(grant: &str, known: &[&str]) -> Result<(), Failure> {
+    if known.contains(&grant) {
+        return Ok(());
+    }
+    let known =
+        if known.is_empty() { "there is none".to_owned() } else { format!("there are {}", known.join(", ")) };
+    Err(Failure::usage(format!(
+        "there is no grant named `{grant}`: {known}; `--grant NAME` chooses, `portcullis grant add` makes one"
+    )))
 }
 
 /// How the gate is reached.
@@ -130,12 +155,22 @@ struct Talk {
     session: Mutex<Option<(HeaderValue, HeaderValue)>>,
     /// Requests in flight.
     open: Mutex<HashMap<Id, AbortHandle>>,
+    /// Why the gate did not take a message, the first time.
+    trouble: OnceLock<Failure>,
 }
 
 async fn speak(way: Way, path: String, grant: String) -> Result<(), Failure> {
     let (out, queue) = mpsc::channel(64);
     let writer = tokio::spawn(write_lines(queue));
-    let talk = Arc::new(Talk { way, path, grant, out, session: Mutex::default(), open: Mutex::default() });
+    let talk = Arc::new(Talk {
+        way,
+        path,
+        grant,
+        out,
+        session: Mutex::default(),
+        open: Mutex::default(),
+        trouble: OnceLock::new(),
+    });
     let mut stdin = tokio::io::stdin();
     let mut decoder = LineDecoder::new(MESSAGE);
     loop {
@@ -160,9 +195,10 @@ async fn speak(way: Way, path: String, grant: String) -> Result<(), Failure> {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     talk.end().await;
+    let trouble = talk.trouble.get().cloned();
     drop(talk);
     let _ = tokio::time::timeout(Duration::from_secs(1), writer).await;
-    Ok(())
+    trouble.map_or(Ok(()), Err)
 }
 
 async fn write_lines(mut queue: mpsc::Receiver<Bytes>) {
@@ -284,7 +320,12 @@ impl Talk {
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let response = match self.way.send(request).await {
             Ok(response) => response,
-            Err(why) => return self.fail(id, &format!("the gate cannot be reached: {why}")).await,
+            Err(why) => {
+                let why = format!("the gate cannot be reached: {why}");
+                self.fail(id, &why).await;
+                let _ = self.trouble.set(Failure::unreachable(why));
+                return;
+            }
         };
         let status = response.status();
         let session = response.headers().get("mcp-session-id").cloned();
@@ -309,7 +350,14 @@ impl Talk {
             let said = portcullis_wire::member(&said, "error")
                 .and_then(text)
                 .map_or(said.clone(), |it| it.into_owned().into());
-            self.fail(id, said.trim()).await;
+            let said = said.trim();
+            self.fail(id, said).await;
+            // What holds for every message is the command's own failure too; others are the client's alone.
+            let _ = match status {
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.trouble.set(Failure::denied(said)),
+                StatusCode::NOT_FOUND => self.trouble.set(Failure::usage(said)),
+                _ => Ok(()),
+            };
         }
     }
 

@@ -1,5 +1,7 @@
 //! Tables for people.
 
+use crate::out::say;
+
 /// Prints rows under headings, columns as wide as their widest cell.
 pub(crate) fn print(headings: &[&str], rows: &[Vec<String>]) {
     let width = |column: usize| {
@@ -12,7 +14,7 @@ pub(crate) fn print(headings: &[&str], rows: &[Vec<String>]) {
             .zip(&widths)
             .map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.chars().count())))
             .collect();
-        println!("{}", cells.join("  ").trim_end());
+        say!("{}", cells.join("  ").trim_end());
     };
     line(&mut headings.iter().copied());
     for row in rows {

@@ -1,14 +1,15 @@
 //! `portcullis up`: the gate itself.
 
+use super::first_grant;
+use super::start::{self, Prepared};
 use crate::cli::{PlaceArgs, UpArgs};
 use crate::config::{Config, is_loopback};
-use crate::control::{self, Client};
+use crate::control;
 use crate::failure::Failure;
 use crate::first_run;
-use crate::place::{self, config_file, read_config, rendered};
-use crate::running::Running;
-use http::Method;
-use serde_json::{Value, json};
+use crate::out::aside;
+use crate::place;
+use crate::running::{Own, Running};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,64 +19,38 @@ use tokio_util::sync::CancellationToken;
 
 /// Starts the gate and runs it until it is told to stop.
 pub(crate) fn run(place: &PlaceArgs, args: &UpArgs) -> Result<ExitCode, Failure> {
-    let (file, fresh) = match config_file(place)? {
-        Some(file) => (file, None),
-        None => {
-            let made = first_run::make()?;
-            (made.file.clone(), Some(made))
-        }
-    };
-    let mut config = read_config(&file)?;
-    if let Some(listen) = &args.listen {
-        config.listen.clone_from(listen);
-    }
-    if let Some(data) = &place.data {
-        config.data = place::absolute(data)?;
-    }
-    if !config.warnings.is_empty() {
-        eprint!("{}", rendered(&config.warnings));
-    }
-    place::make_data_folder(&config.data)?;
-    let lock = place::lock(&config.data)?;
+    let prepared = start::prepare(place, args.listen.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::bug(error.to_string()))?;
-    let result = runtime.block_on(serve(config, args, fresh));
+    let result = runtime.block_on(serve(prepared, args));
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
-    drop(lock);
     result
 }
 
-async fn serve(config: Config, args: &UpArgs, fresh: Option<first_run::Made>) -> Result<ExitCode, Failure> {
+async fn serve(prepared: Prepared, args: &UpArgs) -> Result<ExitCode, Failure> {
+    let Prepared { config, own, lock, fresh } = prepared;
     let listener = listen(&config, args).await?;
     let address = listener.local_addr().map_err(|error| Failure::usage(error.to_string()))?;
     let data = config.data.clone();
-    let running = Running::start(with_host(config, &address)).await?;
-    *running.listen.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = address.to_string();
+    let running = Running::start(config, Own { address: Some(address), ..own }).await?;
     let socket_path = place::socket(&data)?;
     let socket = control::bind(&socket_path)?;
+    lock.announce(&socket_path)?;
     let stop = CancellationToken::new();
     let serving = tokio::spawn(portcullis_gate::serve(running.gate.clone(), listener, stop.clone()));
     let controlling = tokio::spawn(control::serve(running.clone(), socket, stop.clone()));
-    let _watching = crate::watch::start(&running)?;
-    eprintln!("ready http://{address}");
-    greet(&running, &address, &data, fresh.is_some()).await;
+    crate::watch::start(&running, stop.clone())?;
+    aside!("ready http://{address}");
+    greet(&running, &address, fresh).await;
     wait_for_the_end(&running).await?;
     stop.cancel();
     running.stop().await;
     let _ = tokio::join!(serving, controlling);
     let _ = std::fs::remove_file(&socket_path);
+    drop(lock);
     Ok(ExitCode::SUCCESS)
-}
-
-/// The gate may be called by the address that it listens on.
-fn with_host(mut config: Config, address: &SocketAddr) -> Config {
-    if !address.ip().is_unspecified() {
-        let ip = address.ip();
-        config.options.hosts.push(if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() });
-    }
-    config
 }
 
 async fn listen(config: &Config, args: &UpArgs) -> Result<TcpListener, Failure> {
@@ -108,7 +83,7 @@ async fn wait_for_the_end(running: &Arc<Running>) -> Result<(), Failure> {
             _ = interrupt.recv() => return Ok(()),
             _ = hang_up.recv() => {
                 if let Err(failure) = running.reload().await {
-                    eprintln!("{failure}");
+                    aside!("{failure}");
                 }
             }
         }
@@ -116,37 +91,11 @@ async fn wait_for_the_end(running: &Arc<Running>) -> Result<(), Failure> {
 }
 
 /// Says how to use the gate. The first start mints the grant `me` and shows its token, once.
-async fn greet(running: &Arc<Running>, address: &SocketAddr, data: &std::path::Path, first: bool) {
-    let url = format!("http://{address}/mcp");
-    if first || running.gate.grants().all().is_empty() {
-        match mint(data, running).await {
-            Ok(token) => first_run::show_entries(&url, &token),
-            Err(failure) => eprintln!("no grant could be made: {failure}\n`portcullis grant add` makes one"),
-        }
+async fn greet(running: &Arc<Running>, address: &SocketAddr, fresh: bool) {
+    match first_grant::mint_where_none(running, fresh).await {
+        Ok(Some(token)) => first_run::show_entries(&format!("http://{address}/mcp"), &token),
+        Ok(None) => {}
+        Err(failure) => aside!("no grant could be made: {failure}\n`portcullis grant add` makes one"),
     }
-    for (name, why) in running.troubles() {
-        eprintln!("the policy {name} denies everything until it is mended:\n{why}");
-    }
-}
-
-async fn mint(data: &std::path::Path, running: &Arc<Running>) -> Result<String, Failure> {
-    let rules = running.gate.admit().rules();
-    let policy = rules
-        .policies
-        .keys()
-        .find(|name| *name == "careful")
-        .or_else(|| rules.policies.keys().find(|name| *name != "everyone"))
-        .cloned()
-        .ok_or_else(|| Failure::usage("the configuration has no policy"))?;
-    let body = json!({ "name": "me", "upstreams": { "*": policy } });
-    let data = data.to_owned();
-    // The same way as `grant add`, so that there is one way; it blocks, hence a thread of its own.
-    let added = tokio::task::spawn_blocking(move || Client::at(data)?.ask(Method::POST, "grants", &body))
-        .await
-        .map_err(|error| Failure::bug(error.to_string()))??;
-    added
-        .get("token")
-        .and_then(Value::as_str)
-        .map(str::to_owned)
-        .ok_or_else(|| Failure::bug("no token came back"))
+    running.say_troubles();
 }

@@ -53,7 +53,8 @@ pub(crate) fn read(name: &str, value: &Value<'_>, around: &Around<'_>) -> Option
         "a command that makes headers is not run",
         Some("put the value into `headers` with ${env:…} or ${file:…}"),
     );
-    if let Some(builtin) = fields.optional("builtin") {
+    let builtin = fields.optional("builtin");
+    if let Some(builtin) = &builtin {
         builtin.error("built-in servers are not part of this version", None);
     }
     let per = fields.optional("per").and_then(|value| {
@@ -73,6 +74,10 @@ pub(crate) fn read(name: &str, value: &Value<'_>, around: &Around<'_>) -> Option
             format!("`{name}` cannot be an upstream's name: expected [a-z][a-z0-9-]{{0,19}}"),
             Some("lower-case letters, digits and hyphens, at most 20, a letter first"),
         );
+    }
+    if builtin.is_some() {
+        // It says where the server is; that it is not there yet has been said.
+        return None;
     }
     let how = match (command, url) {
         (Some(command), None) if kind.is_none_or(|kind| kind == "stdio") => {
@@ -115,6 +120,7 @@ pub(crate) fn read(name: &str, value: &Value<'_>, around: &Around<'_>) -> Option
     let mut limits = around.limits.clone();
     if let Some(timeout) = timeout {
         limits.call = timeout;
+        limits.call_key = format!("upstreams.{name}.timeout").into();
     }
     Some(Spec {
         name: name.into(),

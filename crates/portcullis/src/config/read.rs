@@ -3,7 +3,7 @@
 use super::entry::{self, Around, read_duration};
 use super::text::{fill, size};
 use portcullis_admit::{Durability, Values};
-use portcullis_document::{Document, Fields, Problems, Reading, Value};
+use portcullis_document::{Document, Fields, Kind, Problems, Reading, Value};
 use portcullis_gate::{Options, SessionLimits};
 use portcullis_upstreams::{Limits, Spec};
 use std::collections::BTreeMap;
@@ -194,38 +194,44 @@ fn read_limits(value: &Value<'_>, options: &mut Options) -> Limits {
     if let Some(wait) = fields.optional("first_connect").and_then(|value| read_duration(&value)) {
         limits.first_connect = wait;
     }
-    if let Some(value) = fields.optional("message")
-        && let Some(found) = value.text()
-    {
-        match size(found) {
-            Some(bytes) if bytes >= 1024 => {
-                limits.message = bytes;
-                options.message = bytes;
-            }
-            _ => {
-                value.error(format!("expected a size of at least 1KiB such as 16MiB, found `{found}`"), None)
-            }
-        }
+    if let Some(bytes) = fields.optional("message").and_then(|value| read_message(&value)) {
+        limits.message = bytes;
+        options.message = bytes;
     }
     let mut sessions = SessionLimits::default();
-    if let Some(value) = fields.optional("sessions_per_grant") {
-        match value.number().and_then(|number| number.parse().ok()) {
-            Some(number) if number > 0 => sessions.per_grant = number,
-            _ => value.mismatch("a whole number above 0", None),
-        }
+    if let Some(number) = fields.optional("sessions_per_grant").and_then(|value| read_count(&value)) {
+        sessions.per_grant = number;
     }
     if let Some(idle) = fields.optional("session_idle").and_then(|value| read_duration(&value)) {
         sessions.idle = idle;
     }
-    if let Some(value) = fields.optional("calls") {
-        match value.number().and_then(|number| number.parse().ok()) {
-            Some(number) if number > 0 => options.calls = number,
-            _ => value.mismatch("a whole number above 0", None),
-        }
+    if let Some(number) = fields.optional("calls").and_then(|value| read_count(&value)) {
+        options.calls = number;
     }
     options.sessions = sessions;
     fields.finish();
     limits
+}
+
+/// A size in bytes, as text with a unit or as a plain number.
+fn read_message(value: &Value<'_>) -> Option<usize> {
+    let found = match &value.node().kind {
+        Kind::Number(digits) => digits,
+        _ => value.text()?,
+    };
+    let bytes = size(found).filter(|bytes| *bytes >= 1024);
+    if bytes.is_none() {
+        value.error(format!("expected a size of at least 1KiB such as 16MiB, found `{found}`"), None);
+    }
+    bytes
+}
+
+fn read_count(value: &Value<'_>) -> Option<usize> {
+    let number = value.number()?.parse().ok().filter(|number| *number > 0);
+    if number.is_none() {
+        value.mismatch("a whole number above 0", None);
+    }
+    number
 }
 
 fn read_ledger(value: &Value<'_>) -> (Durability, Values, Option<Duration>) {

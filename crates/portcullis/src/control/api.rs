@@ -53,7 +53,11 @@ pub(super) async fn answer(running: &Arc<Running>, request: Request<Incoming>) -
         (&Method::DELETE, ["grants", name]) => revoke_grant(running, name).await,
         (&Method::POST, ["reload"]) => match running.reload().await {
             Ok(said) => Ok(json!({ "reloaded": said })),
-            Err(failure) => Err(No::usage(failure.to_string())),
+            Err(failure) => {
+                // Whoever asked is told why; the log of the gate says that it was asked.
+                tracing::warn!("a reload was asked for and changed nothing");
+                Err(No::usage(failure.to_string()))
+            }
         },
         (&Method::GET, ["upstreams", name, "tools"]) => tools(running, name).await,
         _ => Err(No(StatusCode::NOT_FOUND, 2, format!("{} {} is not offered", head.method, head.uri.path()))),
@@ -105,12 +109,11 @@ fn status(running: &Running) -> Value {
         })
         .collect();
     let head = gate.ledger().signed_head();
-    let listen = running.listen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
     let waiting = running.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_s": gate.uptime().as_secs(),
-        "listen": listen,
+        "listen": running.own.address.map(|address| address.to_string()),
         "pid": std::process::id(),
         "upstreams": upstreams,
         "grants": grants(running),
@@ -123,6 +126,7 @@ fn status(running: &Running) -> Value {
         "sessions": gate.session_count(),
         "runs": gate.runs().count(),
         "unknown_tokens": gate.unknown_tokens(),
+        "expired_tokens": gate.expired_tokens(),
         "waiting": waiting,
     })
 }
@@ -214,21 +218,34 @@ fn with_token(grant: &Grant, token: &str) -> Value {
     })
 }
 
+/// Refuses to change a grant that stands in the configuration; says where that is done.
+async fn must_be_stored(running: &Running, name: &str, what: &str) -> Result<(), No> {
+    let config = running.config.lock().await;
+    if !config.grants.iter().any(|grant| grant.name == name) {
+        return Ok(());
+    }
+    let file = std::path::absolute(&config.file).unwrap_or_else(|_| config.file.clone());
+    Err(No::usage(format!(
+        "the grant `{name}` stands in the configuration: {what} in {}, then `portcullis reload`",
+        file.display()
+    )))
+}
+
 async fn rotate_grant(running: &Running, name: &str) -> Result<Value, No> {
+    let what = format!("change what `grants.{name}.token` names");
+    must_be_stored(running, name, &what).await?;
     let token = new_token().map_err(|error| No(StatusCode::INTERNAL_SERVER_ERROR, 70, error.to_string()))?;
     let row = note(&format!("the grant {name} got a new token"));
     running.gate.ledger().rotate_grant(name.to_owned(), &token, row).await?;
     let grant = running.gate.grants().by_name(name).cloned();
     running.refresh_grants().await.map_err(|failure| No::usage(failure.to_string()))?;
     // Its sessions were opened with the old token.
-    running.gate.end_sessions_of(name, "its grant got a new token").await;
+    running.gate.end_what_is_of(|grant| grant == name, "its grant got a new token").await;
     Ok(grant.map_or(Value::Null, |grant| with_token(&grant, &token)))
 }
 
 async fn revoke_grant(running: &Running, name: &str) -> Result<Value, No> {
-    if running.config.lock().await.grants.iter().any(|grant| grant.name == name) {
-        return Err(No::usage(format!("the grant `{name}` stands in the configuration: take it out there")));
-    }
+    must_be_stored(running, name, "take it out").await?;
     let row = note(&format!("the grant {name} was revoked"));
     running.gate.ledger().revoke_grant(name.to_owned(), row).await?;
     running.refresh_grants().await.map_err(|failure| No::usage(failure.to_string()))?;

@@ -2,6 +2,7 @@
 
 use crate::cli::PlaceArgs;
 use crate::failure::Failure;
+use crate::lock::{self, Holder};
 use crate::place;
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -18,37 +19,44 @@ const ANSWER: usize = 64 << 20;
 /// A running gate.
 pub(crate) struct Client {
     data: PathBuf,
-    socket: PathBuf,
+    holder: Option<Holder>,
 }
 
 impl Client {
     /// The gate that the arguments mean; it need not run.
     pub(crate) fn of(place: &PlaceArgs) -> Result<Self, Failure> {
-        Self::at(place::data_folder(place)?)
+        Ok(Self::at(place::data_folder(place)?))
     }
 
     /// The gate of a data folder.
-    pub(crate) fn at(data: PathBuf) -> Result<Self, Failure> {
-        let socket = place::socket(&data)?;
-        Ok(Self { data, socket })
+    pub(crate) fn at(data: PathBuf) -> Self {
+        let holder = lock::holder(&data);
+        Self { data, holder }
     }
 
-    /// The socket.
-    pub(crate) fn socket(&self) -> &Path {
-        &self.socket
+    /// Whether a gate holds the data folder.
+    pub(crate) fn is_held(&self) -> bool {
+        self.holder.is_some()
     }
 
-    /// Whether a gate runs.
-    pub(crate) fn is_up(&self) -> bool {
-        place::is_locked(&self.data) && self.socket.exists()
+    /// The socket of the gate, where one runs and takes commands.
+    pub(crate) fn socket(&self) -> Option<&Path> {
+        self.holder.as_ref()?.socket.as_deref()
     }
 
     /// Asks; a gate that does not run is an error.
     pub(crate) fn ask(&self, method: Method, path: &str, body: &Value) -> Result<Value, Failure> {
-        if !self.is_up() {
-            let data = self.data.display();
+        let data = self.data.display();
+        let Some(holder) = &self.holder else {
             return Err(Failure::unreachable(format!("no gate runs on {data}; `portcullis up` starts it")));
-        }
+        };
+        let Some(socket) = &holder.socket else {
+            let pid = holder.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+            return Err(Failure::unreachable(format!(
+                "the gate on {data}{pid} takes no commands: it is still starting, or it is the one of `portcullis stdio`, \
+                 which ends with its client"
+            )));
+        };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -60,7 +68,7 @@ impl Client {
             *request.uri_mut() = format!("/api/v1/{path}")
                 .parse()
                 .map_err(|_| Failure::usage(format!("`{path}` is no name")))?;
-            let response = send(&self.socket, request).await?;
+            let response = send(socket, request).await?;
             let status = response.status();
             let body = http_body_util::Limited::new(response.into_body(), ANSWER)
                 .collect()

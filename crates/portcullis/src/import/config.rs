@@ -92,12 +92,10 @@ fn put(file: &Path, text: &str, key: &str, block: &dyn Fn(&str) -> String) -> Op
     let value = document.source().slice(entry.value.span);
     match &entry.value.kind {
         Kind::Map(inner) if inner.is_empty() && value.starts_with('{') => {
-            // The span of an empty map may run on over the comment behind it. The comment stays; one between the
-            // braces would go.
-            let start = entry.value.span.start;
-            let end = start + value.find('}')? + 1;
+            // The comment behind the map stays; one between the braces would go.
+            let (start, end) = (entry.value.span.start, entry.value.span.end);
             let rest = text.get(end..line_end(end).unwrap_or(text.len()))?.trim();
-            if text.get(start + 1..end)?.contains('#') || !(rest.is_empty() || rest.starts_with('#')) {
+            if value.contains('#') {
                 return None;
             }
             let line = text.get(..start)?.rfind('\n').map_or(0, |at| at + 1);
@@ -168,6 +166,12 @@ mod tests {
         }
         assert!(added("upstreams:\n  {}\ndata: d\n").unwrap().starts_with("upstreams:\n  # imported"));
         assert!(added("upstreams:\n  {}    # e.g. this\n").unwrap().contains("# e.g. this\n"));
+        assert!(
+            added("upstreams: {} # e.g. {}\ndata: d\n")
+                .unwrap()
+                .starts_with("upstreams:  # e.g. {}\n  # imp")
+        );
+        assert_eq!(added("upstreams: { # none\n  }\n"), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The program as its users meet it: the real binary in a folder of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod config;
 mod doctor;
 mod help;
 mod import;

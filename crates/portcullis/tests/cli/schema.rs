@@ -117,6 +117,8 @@ fn what_the_configuration_reader_refuses_does_not_fit() {
         json!({ "grants": { "a": { "token": "clear-text-token", "upstreams": {} } } }),
         json!({ "grants": { "a": { "token": "${env:NOT_SET:-0123456789}" } } }),
         json!({ "limits": { "calls": 0 } }),
+        json!({ "limits": { "message": 100 } }),
+        json!({ "limits": { "message": 2048.5 } }),
         json!({ "ledger": { "values": "none" } }),
     ] {
         assert!(!read_config(&document).0, "the reader takes {document}");

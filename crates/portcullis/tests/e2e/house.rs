@@ -7,6 +7,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -23,6 +24,7 @@ pub const TOKEN: &str = "token-of-the-tests";
 pub struct Held {
     pub child: Child,
     lines: mpsc::Receiver<String>,
+    said: RefCell<Vec<String>>,
 }
 
 #[expect(clippy::disallowed_methods, reason = "the tests start the program and its servers themselves")]
@@ -37,21 +39,27 @@ fn start(command: &mut Command) -> Held {
             }
         }
     });
-    Held { child, lines }
+    Held { child, lines, said: RefCell::default() }
 }
 
 impl Held {
     /// Waits for a line on stderr that begins so; gives the rest of it.
     pub fn line(&self, beginning: &str) -> String {
         let until = Instant::now() + PATIENCE;
-        let mut seen = Vec::new();
         while let Ok(line) = self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            self.said.borrow_mut().push(line.clone());
             if let Some(rest) = line.strip_prefix(beginning) {
                 return rest.to_owned();
             }
-            seen.push(line);
         }
-        panic!("no line `{beginning}…`; it said:\n{}", seen.join("\n"));
+        panic!("no line `{beginning}…`; it said:\n{}", self.said.borrow().join("\n"));
+    }
+
+    /// Asks it to end; gives all that it said on stderr.
+    pub fn last_words(&mut self) -> String {
+        self.terminate();
+        self.said.borrow_mut().extend(self.lines.iter());
+        self.said.borrow().join("\n")
     }
 
     /// Ends it without a chance to tidy up.
@@ -121,6 +129,14 @@ impl House {
         let mut house = Self { folder, gate: None, url: String::new(), client };
         house.up();
         house
+    }
+
+    /// Changes a text in the configuration.
+    pub fn configure(&self, from: &str, to: &str) {
+        let path = self.folder.path().join("portcullis.yaml");
+        let before = std::fs::read_to_string(&path).unwrap();
+        assert!(before.contains(from), "no `{from}` in\n{before}");
+        std::fs::write(path, before.replace(from, to)).unwrap();
     }
 
     /// A folder without a configuration and without a gate.
@@ -196,9 +212,14 @@ impl House {
 
     /// Opens a session of the old era.
     pub async fn session(&self, path: &str) -> Session<'_> {
+        self.session_of(TOKEN, path).await
+    }
+
+    /// Opens a session of the old era with this token.
+    pub async fn session_of(&self, token: &str, path: &str) -> Session<'_> {
         let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "tests", "version": "1" } });
         let body = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params }).to_string();
-        let bearer = format!("Bearer {TOKEN}");
+        let bearer = format!("Bearer {token}");
         let headers = [("authorization", &*bearer), ("content-type", "application/json"), ("accept", BOTH)];
         let (status, head, answer) = self.http(Method::POST, path, &headers, body).await;
         assert_eq!(status, 200, "{answer:?}");

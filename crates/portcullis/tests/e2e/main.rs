@@ -10,15 +10,18 @@
     reason = "a test ends at the first thing that is not as it should be"
 )]
 
+mod bounds;
 mod cancel;
 mod denied;
 mod documents;
 mod eras;
+mod expiry;
 mod house;
 mod kill;
 mod lists;
 mod operator;
 mod published;
 mod real;
+mod reload;
 mod smuggling;
 mod stdio;

@@ -52,7 +52,9 @@ async fn grants_are_added_used_rotated_and_revoked() {
         (vec!["grant", "add", "t", "--upstream", "fix=p"], "exists already"),
         (vec!["grant", "add", "x", "--upstream", "fix"], "expected NAME=VALUE"),
         (vec!["grant", "revoke", "nobody"], "no grant named `nobody`"),
-        (vec!["grant", "revoke", "t"], "stands in the configuration"),
+        (vec!["grant", "revoke", "t"], "stands in the configuration: take it out in "),
+        (vec!["grant", "rotate", "t"], "stands in the configuration: change what `grants.t.token` names in "),
+        (vec!["grant", "rotate", "nobody"], "no grant named `nobody`"),
     ] {
         let (code, _, err) = house.run(&arguments);
         assert!(code == 2 && err.contains(said), "{arguments:?}: {code} {err}");
@@ -98,7 +100,9 @@ async fn with_watch_a_changed_policy_is_taken_by_itself() {
     std::fs::write(house.folder.path().join("policy.yaml"), ALLOW_ALL).unwrap();
     let session = house.session("/mcp/fix").await;
     let until = std::time::Instant::now() + crate::house::PATIENCE;
-    while text(&session.call(1, "count", json!({})).await).starts_with("[POLICY DENIED]") {
+    let mut id = 0;
+    while text(&session.call(id, "count", json!({})).await).starts_with("[POLICY DENIED]") {
+        id += 1;
         assert!(std::time::Instant::now() < until, "the change was not taken");
     }
 }
@@ -152,4 +156,77 @@ async fn a_kept_head_tells_a_chain_that_was_cut() {
     let report: Value = serde_json::from_str(&out).unwrap();
     assert!(code == 1 && report["ok"] == json!(false), "{report}");
     let _ = TOKEN;
+}
+
+#[tokio::test]
+async fn a_reader_that_closes_the_pipe_ends_a_command_quietly() {
+    let (house, _server) = House::fixture(ALLOW_ALL, &[]);
+    for arguments in [
+        "status",
+        "status --json",
+        "runs",
+        "grant list",
+        "grant list --json",
+        "grant add late --upstream fix=p",
+        "reload",
+        "policy check policy.yaml",
+        "ledger head",
+        "ledger verify",
+        "ledger query",
+        "ledger export",
+        "ledger tail",
+        "doctor",
+        "schema config",
+        "completions bash",
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let words: Vec<&str> = arguments.split(' ').collect();
+        let output = house.command(&words).stdout(writer).output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && err.is_empty(), "{arguments}: {} {err}", output.status);
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = house.command(&["policy", "check", "none.yaml"]).stderr(writer).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "the same holds for what is said on stderr");
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = house.command(&["status"]).stdout(full).output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && err.contains("stdout cannot be written"), "{err}");
+}
+
+#[tokio::test]
+async fn commands_find_the_gate_whatever_their_runtime_folder_is() {
+    let (house, _server) = House::fixture(ALLOW_ALL, &[]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    for arguments in [vec!["status"], vec!["grant", "list"], vec!["reload"], vec!["doctor"]] {
+        let output = house.command(&arguments).env("XDG_RUNTIME_DIR", elsewhere.path()).output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {err}");
+    }
+}
+
+#[tokio::test]
+async fn a_filter_that_no_row_can_match_is_an_error() {
+    let (house, _server) = House::fixture(ALLOW_ALL, &[]);
+    let (code, _, err) = house.run(&["ledger", "query", "--outcome", "bogus"]);
+    assert!(
+        code == 2 && err.contains("[possible values: allowed, denied, refused, error, cancelled]"),
+        "{err}"
+    );
+    for outcome in ["allowed", "denied", "refused", "error", "cancelled"] {
+        assert_eq!(house.run(&["ledger", "query", "--outcome", outcome]).0, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_bad_policy_is_told_once_and_whole() {
+    let policy = "version: \"1\"\ndefault: alow\ntools: { echo: { deny_iff: [] } }\n";
+    let (mut house, _server) = House::fixture(policy, &[]);
+    let (_, status, _) = house.run(&["status"]);
+    assert!(status.contains("the policy p denies everything until it is mended:"), "{status}");
+    assert!(status.contains("alow") && status.contains("deny_iff"), "{status}");
+    let said = house.gate.as_mut().unwrap().last_words();
+    assert_eq!(said.matches("deny_iff").count(), status.matches("deny_iff").count(), "{said}");
 }

@@ -3,28 +3,31 @@
 use crate::house::{ALLOW_ALL, House, Plan, fixture, text};
 use serde_json::{Value, json};
 use std::io::Write;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+
+/// Speaks these lines to `portcullis stdio`; gives its exit code, what it answered, and what it said on stderr.
+pub fn converse(house: &House, arguments: &[&str], lines: &[Value]) -> (i32, Vec<Value>, String) {
+    converse_with(&mut house.command(&[&["stdio"], arguments].concat()), lines)
+}
 
 #[expect(clippy::disallowed_methods, reason = "a client starts this command itself")]
-fn speak(house: &House, arguments: &[&str], lines: &[Value]) -> Vec<Value> {
-    let mut child = house
-        .command(&[&["stdio", "--grant", "t"], arguments].concat())
-        .stdin(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+fn converse_with(command: &mut Command, lines: &[Value]) -> (i32, Vec<Value>, String) {
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     for line in lines {
-        writeln!(stdin, "{line}").unwrap();
+        // One that ends at once reads nothing.
+        let _ = writeln!(stdin, "{line}");
     }
     drop(stdin);
     let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", output.status);
-    String::from_utf8(output.stdout)
-        .unwrap()
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    let answers = String::from_utf8(output.stdout).unwrap();
+    let answers = answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    (output.status.code().unwrap_or(-1), answers, String::from_utf8(output.stderr).unwrap())
+}
+
+/// The answer to a request.
+fn find(answers: &[Value], id: u64) -> &Value {
+    answers.iter().find(|answer| answer["id"] == json!(id)).unwrap_or_else(|| panic!("{answers:?}"))
 }
 
 fn conversation() -> Vec<Value> {
@@ -51,15 +54,57 @@ async fn stdio_attaches_to_the_running_gate_and_runs_one_of_its_own_without() {
         if !attached {
             house.gate.as_mut().unwrap().terminate();
         }
-        let answers = speak(&house, &[], &conversation());
-        let find = |id: u64| {
-            answers.iter().find(|answer| answer["id"] == json!(id)).unwrap_or_else(|| panic!("{answers:?}"))
-        };
-        assert_eq!(find(1)["result"]["protocolVersion"], "2025-06-18");
-        assert_eq!(text(find(2)), "over stdio");
+        let (code, answers, err) = converse(&house, &["--grant", "t"], &conversation());
+        assert_eq!(code, 0, "{err}");
+        assert_eq!(find(&answers, 1)["result"]["protocolVersion"], "2025-06-18");
+        assert_eq!(text(find(&answers, 2)), "over stdio");
     }
     let rows = house.rows(&["--tool", "echo"]);
     assert_eq!(rows.iter().filter(|row| row["kind"] == "decision").count(), 2);
+}
+
+#[tokio::test]
+async fn stdio_works_on_a_fresh_data_folder_as_up_does() {
+    let house = House::empty();
+    let config = format!(
+        "upstreams:\n  fix: {{ command: \"{}\", args: [stdio, --extra] }}\npolicies: {{ p: policy.yaml }}\n",
+        fixture().display()
+    );
+    std::fs::write(house.folder.path().join("portcullis.yaml"), config).unwrap();
+    std::fs::write(house.folder.path().join("policy.yaml"), ALLOW_ALL).unwrap();
+    for start in ["first", "second"] {
+        let (code, answers, err) = converse(&house, &[], &conversation());
+        assert_eq!((code, text(find(&answers, 2))), (0, "over stdio"), "{start}: {err}");
+        assert_eq!(err.contains("made the grant `me`"), start == "first", "{err}");
+        assert!(!err.contains("pcl_"), "a token that nobody asked for is shown: {err}");
+    }
+}
+
+#[tokio::test]
+async fn stdio_works_where_there_is_no_configuration() {
+    let house = House::empty();
+    // Without `npx` nothing is installed: the gate that is made has no upstreams.
+    let (code, answers, err) = converse_with(house.command(&["stdio"]).env("PATH", ""), &conversation());
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(find(&answers, 1)["result"]["protocolVersion"], "2025-06-18", "{err}");
+    assert!(house.folder.path().join("portcullis.yaml").is_file());
+}
+
+#[tokio::test]
+async fn a_stdio_that_cannot_speak_for_its_grant_says_so_and_fails() {
+    let (upstreams, more) = plan();
+    let mut house = House::build(&Plan { upstreams: &upstreams, policy: ALLOW_ALL, more });
+    for attached in [true, false] {
+        if !attached {
+            house.gate.as_mut().unwrap().terminate();
+        }
+        let (code, answers, err) = converse(&house, &["--grant", "nobody"], &conversation());
+        assert!(code == 2 && answers.is_empty(), "{code} {answers:?}");
+        assert!(err.contains("there is no grant named `nobody`: there are t"), "{err}");
+        let (code, answers, err) = converse(&house, &["--grant", "t", "--upstream", "nope"], &conversation());
+        assert!(code == 2 && find(&answers, 1).get("error").is_some(), "{code} {answers:?}");
+        assert!(err.contains("there is no upstream of that name"), "{err}");
+    }
 }
 
 #[tokio::test]
@@ -78,6 +123,33 @@ async fn a_server_that_crashes_fails_its_calls_at_once_with_its_last_words_and_c
             break;
         }
         assert!(std::time::Instant::now() < until, "it did not come back: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_server_on_stdio_is_true_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("server.sh");
+    let refuse = "while read -r line; do id=$(printf '%s' \"$line\" | sed 's/.*\"id\":\\([0-9]*\\).*/\\1/')\n\
+                  echo '{\"jsonrpc\":\"2.0\",\"id\":'$id',\"error\":{\"code\":-32000,\"message\":\"no licence\"}}'; done\n";
+    std::fs::write(&script, refuse).unwrap();
+    let upstreams = format!(
+        "  no: {{ command: sh, args: [\"{}\"] }}\n  slow: {{ command: \"{}\", args: [stdio, --extra], timeout: 100ms }}",
+        script.display(),
+        fixture().display()
+    );
+    let house = House::build(&Plan { upstreams: &upstreams, policy: ALLOW_ALL, more: "" });
+    let session = house.session("/mcp/slow").await;
+    let late = session.call(1, "delay", json!({"ms": 20_000, "label": "x"})).await;
+    assert_eq!(late["error"]["message"], "no answer within 0.1 s (upstreams.slow.timeout)");
+    let until = std::time::Instant::now() + crate::house::PATIENCE;
+    loop {
+        let status: Value = serde_json::from_str(&house.run(&["status", "--json"]).1).unwrap();
+        if let Some(reason) = status["upstreams"][0]["reason"].as_str() {
+            assert!(reason.contains("no licence") && !reason.contains("HTTP"), "{reason}");
+            return;
+        }
+        assert!(std::time::Instant::now() < until, "{status}");
     }
 }
 

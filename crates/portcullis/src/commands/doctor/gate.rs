@@ -3,7 +3,6 @@
 use super::check::Check;
 use crate::config::is_loopback;
 use crate::control::Client;
-use crate::place;
 use http::Method;
 use portcullis_ledger::{FILE, verify};
 use serde_json::Value;
@@ -79,16 +78,11 @@ pub(super) fn ledger(data: &Path) -> Check {
 /// Whether a gate runs, its socket, and its status where it answers.
 pub(super) fn running(data: &Path) -> (Vec<Check>, Option<Value>) {
     const NAME: &str = "gate";
-    let client = match Client::at(data.to_owned()) {
-        Ok(client) => client,
-        Err(failure) => {
-            return (vec![Check::fail("control socket", failure.to_string(), "set XDG_RUNTIME_DIR")], None);
-        }
-    };
-    if !place::is_locked(data) {
+    let client = Client::at(data.to_owned());
+    if !client.is_held() {
         return (vec![Check::warn(NAME, "does not run", "`portcullis up` starts it")], None);
     }
-    let mut checks = vec![socket(client.socket())];
+    let mut checks: Vec<Check> = client.socket().map(socket).into_iter().collect();
     match client.ask(Method::GET, "status", &Value::Null) {
         Ok(status) => {
             let text = |name: &str| status.get(name).map(Value::to_string).unwrap_or_default();

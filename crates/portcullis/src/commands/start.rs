@@ -1,0 +1,43 @@
+//! What a gate needs before it starts, for `up` and for a `stdio` that finds none to attach to.
+
+use crate::cli::PlaceArgs;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::first_run;
+use crate::lock::Lock;
+use crate::out::aside;
+use crate::place::{self, config_file, read_config, rendered};
+use crate::running::Own;
+
+/// All that is needed.
+pub(super) struct Prepared {
+    pub config: Config,
+    pub own: Own,
+    /// Holds the data folder.
+    pub lock: Lock,
+    /// Whether the configuration was made just now.
+    pub fresh: bool,
+}
+
+/// Reads the configuration, or makes one where there is none, and takes the data folder.
+pub(super) fn prepare(place: &PlaceArgs, listen: Option<&str>) -> Result<Prepared, Failure> {
+    let found = config_file(place)?;
+    let fresh = found.is_none();
+    let file = match found {
+        Some(file) => file,
+        None => first_run::make()?.file,
+    };
+    let mut config = read_config(&file)?;
+    let own = Own {
+        address: None,
+        listen: listen.map(str::to_owned),
+        data: place.data.as_deref().map(place::absolute).transpose()?,
+    };
+    own.apply(&mut config);
+    if !config.warnings.is_empty() {
+        aside!("{}", rendered(&config.warnings).trim_end());
+    }
+    place::make_data_folder(&config.data)?;
+    let lock = Lock::take(&config.data)?;
+    Ok(Prepared { config, own, lock, fresh })
+}
