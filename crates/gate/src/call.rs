@@ -277,6 +277,7 @@ impl Call {
                     Era::Old => StatusCode::OK,
                 };
                 if let Some(outlet) = self.outlet.take() {
+                    self.open.over();
                     outlet.finish(status, event(self.known.response(message))).await;
                 }
                 Some(end)
@@ -453,6 +454,7 @@ impl Call {
             }
         };
         if let Some(outlet) = self.outlet.take() {
+            self.open.over();
             outlet.finish(StatusCode::OK, carrying(text)).await;
         }
     }
@@ -460,6 +462,7 @@ impl Call {
     async fn fail(&mut self, status: StatusCode, code: i32, why: &str) {
         if let Some(outlet) = self.outlet.take() {
             let text = error_response(Some(&self.known.id), code, why, &Value::Null);
+            self.open.over();
             outlet.finish(status, carrying(text)).await;
         }
     }

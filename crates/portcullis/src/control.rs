@@ -82,6 +82,15 @@ async fn connection(running: Arc<Running>, stream: UnixStream) {
     }
 }
 
+/// Adds a grant as `POST /api/v1/grants` does, for this process itself. Gives the answer's body.
+pub(crate) async fn add_grant(
+    running: &Arc<Running>,
+    grant: &serde_json::Value,
+) -> Result<serde_json::Value, Failure> {
+    let added = api::add_grant(running, grant.to_string().as_bytes()).await;
+    added.map_err(|no| Failure::usage(no.2))
+}
+
 /// Answers one request, from the socket or from within this process.
 pub(crate) async fn answer(running: &Arc<Running>, request: Request<Incoming>) -> Response<Body> {
     if !request.uri().path().starts_with("/mcp") {

@@ -128,6 +128,17 @@ impl OpenRun {
         &self.run
     }
 
+    /// Takes the run out of the table before this is dropped: once its caller has the answer, it may use the
+    /// request's id again.
+    pub fn over(&self) {
+        let key = (self.run.call.caller, self.run.call.request.clone());
+        let mut table = self.table.0.lock();
+        // By now the id may stand for the caller's next request.
+        if table.by_request.get(&key).is_some_and(|run| Arc::ptr_eq(run, &self.run)) {
+            table.by_request.remove(&key);
+        }
+    }
+
     /// Fires when the run is asked to stop.
     #[must_use]
     pub fn cancelled(&self) -> &CancellationToken {
@@ -143,8 +154,7 @@ impl OpenRun {
 
 impl Drop for OpenRun {
     fn drop(&mut self) {
-        let key = (self.run.call.caller, self.run.call.request.clone());
-        self.table.0.lock().by_request.remove(&key);
+        self.over();
     }
 }
 
@@ -173,8 +183,11 @@ mod tests {
         assert!(two.cancelled().is_cancelled() && !one.cancelled().is_cancelled());
         assert_eq!(two.reason(), "why");
         assert!(!runs.cancel(Caller(2), &Id::from(6), ""));
+        one.over();
+        let next = runs.open(call(1, 5)).unwrap();
         drop((one, two));
+        assert_eq!(runs.list().len(), 1);
+        drop(next);
         assert!(runs.list().is_empty());
-        assert!(runs.open(call(1, 5)).is_ok());
     }
 }

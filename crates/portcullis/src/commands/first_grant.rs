@@ -3,9 +3,6 @@
 use crate::control;
 use crate::failure::Failure;
 use crate::running::Running;
-use bytes::Bytes;
-use http::{Method, Request};
-use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -27,14 +24,6 @@ pub(super) async fn mint_where_none(running: &Arc<Running>, fresh: bool) -> Resu
         .cloned()
         .ok_or_else(|| Failure::usage("the configuration has no policy"))?;
     // As `grant add` makes it, so that there is one way.
-    let body = json!({ "name": ME, "upstreams": { "*": policy } }).to_string();
-    let mut request = Request::new(Full::new(Bytes::from(body)));
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = http::Uri::from_static("/api/v1/grants");
-    let answer = control::answer(running, request).await;
-    let done = answer.status().is_success();
-    let body = answer.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    let said: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let text = |name: &str| said.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    if done { Ok(Some(text("token"))) } else { Err(Failure::usage(text("error"))) }
+    let granted = control::add_grant(running, &json!({ "name": ME, "upstreams": { "*": policy } })).await?;
+    Ok(granted.get("token").and_then(Value::as_str).map(str::to_owned))
 }

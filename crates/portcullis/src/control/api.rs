@@ -19,7 +19,7 @@ use std::sync::Arc;
 const BODY: usize = 1 << 20;
 
 /// A failed request: status, exit code and text.
-struct No(StatusCode, u8, String);
+pub(super) struct No(StatusCode, u8, pub(super) String);
 
 impl No {
     fn usage(text: impl Into<String>) -> Self {
@@ -175,7 +175,7 @@ fn note(message: &str) -> portcullis_ledger::Written {
     Draft { message: Some(message), ..Draft::of(Kind::Admin) }.write()
 }
 
-async fn add_grant(running: &Running, body: &[u8]) -> Result<Value, No> {
+pub(super) async fn add_grant(running: &Running, body: &[u8]) -> Result<Value, No> {
     let new: NewGrant = serde_json::from_slice(body).map_err(|error| No::usage(error.to_string()))?;
     let good = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
     if new.name.is_empty() || new.name.len() > 64 || !new.name.chars().all(good) {
