@@ -10,12 +10,13 @@ use crate::call::Call;
 use crate::outlet::{Outlet, carrying};
 use data_encoding::BASE32_NOPAD;
 use http::StatusCode;
-use memchr::memmem;
+use memchr::memmem::Finder;
 use portcullis_admit::End;
 use portcullis_wire::{Envelope, Id, METHOD_NOT_FOUND, error_response, member, result_response, text};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -24,7 +25,8 @@ const KEY: &str = "question";
 
 /// Whether an answer wants more input instead of being the result.
 pub(crate) fn asks_for_input(message: &Envelope) -> bool {
-    memmem::find(message.bytes(), b"input_required").is_some()
+    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"input_required"));
+    NAME.find(message.bytes()).is_some()
         && message.result().and_then(|result| member(result, "resultType")) == Some("\"input_required\"")
 }
 

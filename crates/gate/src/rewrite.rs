@@ -2,11 +2,12 @@
 
 use crate::names::expose_uri;
 use bytes::Bytes;
-use memchr::memmem;
+use memchr::memmem::{self, Finder};
 use portcullis_wire::{Envelope, Id, Splice, insert_member, member, meta, text};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// What the client knows a call by.
 #[derive(Debug, Clone)]
@@ -113,8 +114,12 @@ pub(crate) fn is_error(message: &Envelope) -> bool {
     if message.error().is_some() {
         return true;
     }
-    // A search of the bytes is much cheaper than reading a large result that mostly has no such member.
-    memmem::find(message.bytes(), b"\"isError\"").is_some()
+    // A search of the bytes is much cheaper than reading a large result that mostly has no such member, or
+    // says in the usual spelling that all is well.
+    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"isError\""));
+    let text = message.bytes();
+    NAME.find_iter(text)
+        .any(|at| !text.get(at + NAME.needle().len()..).is_some_and(|it| it.starts_with(b":false")))
         && message.result().and_then(|result| member(result, "isError")) == Some("true")
 }
 

@@ -4,6 +4,7 @@ use crate::params::{KNOWN_META, KNOWN_PARAMS, Peeked, span_in};
 use crate::strict::Key;
 use crate::{INVALID_PARAMS, INVALID_REQUEST, Id, Meta, PARSE_ERROR, Params, Span, folds_to, strict, text};
 use bytes::Bytes;
+use bytestring::ByteString;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
@@ -39,10 +40,10 @@ pub struct Refused {
 #[derive(Debug, Clone)]
 pub struct Envelope(Arc<Places>);
 
-/// The bytes and where what matters stands in them.
+/// The text and where what matters stands in it.
 #[derive(Debug)]
 struct Places {
-    bytes: Bytes,
+    text: ByteString,
     id: Option<(Id, Span)>,
     method: Option<(Box<str>, Span)>,
     params: Option<Span>,
@@ -102,8 +103,11 @@ impl Envelope {
 
     fn read(bytes: Bytes, strict: bool) -> Result<Self, Refused> {
         let refuse = |code, message: String| Refused { code, message, id: None };
-        let source = std::str::from_utf8(&bytes)
-            .map_err(|error| refuse(PARSE_ERROR, format!("not UTF-8 at byte {}", error.valid_up_to())))?;
+        let whole = ByteString::try_from(bytes.clone()).map_err(|_| {
+            let valid = std::str::from_utf8(&bytes).err().map_or(0, |error| error.valid_up_to());
+            refuse(PARSE_ERROR, format!("not UTF-8 at byte {valid}"))
+        })?;
+        let source = &*whole;
         match source.trim_start_matches([' ', '\t', '\r', '\n']).chars().next() {
             Some('{') => {}
             Some('[') => {
@@ -168,22 +172,22 @@ impl Envelope {
         }
         let (params, result, error) =
             (members.params.map(span), members.result.map(span), members.error.map(span));
-        Ok(Self(Arc::new(Places { bytes, id, method, params, result, error, peeked: OnceLock::new() })))
+        Ok(Self(Arc::new(Places { text: whole, id, method, params, result, error, peeked: OnceLock::new() })))
     }
 
     /// A message that says nothing: an empty notification.
     #[must_use]
     pub fn nothing() -> Self {
-        let bytes = Bytes::from_static(br#"{"jsonrpc":"2.0","method":""}"#);
+        let text = ByteString::from_static(r#"{"jsonrpc":"2.0","method":""}"#);
         let method = Some(("".into(), 26..28));
         let peeked = OnceLock::new();
-        Self(Arc::new(Places { bytes, id: None, method, params: None, result: None, error: None, peeked }))
+        Self(Arc::new(Places { text, id: None, method, params: None, result: None, error: None, peeked }))
     }
 
     /// The message as it came.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
-        &self.0.bytes
+        self.0.text.as_bytes()
     }
 
     /// Whether it asks, tells or answers.
@@ -229,17 +233,17 @@ impl Envelope {
     /// The peeked members of `params`, all absent where there are none.
     #[must_use]
     pub fn peek(&self) -> Params<'_> {
-        self.peeked().params.view(&self.0.bytes)
+        self.peeked().params.view(&self.0.text)
     }
 
     /// The peeked members of `params._meta`, all absent where there are none.
     #[must_use]
     pub fn meta(&self) -> Meta<'_> {
-        self.peeked().meta.view(&self.0.bytes)
+        self.peeked().meta.view(&self.0.text)
     }
 
     fn peeked(&self) -> &Peeked {
-        self.0.peeked.get_or_init(|| Peeked::of(self.slice(&(0..self.0.bytes.len())), self.params()))
+        self.0.peeked.get_or_init(|| Peeked::of(&self.0.text, self.params()))
     }
 
     /// The JSON text of `result`.
@@ -263,17 +267,16 @@ impl Envelope {
     /// The place of a part that was peeked out of this message.
     #[must_use]
     pub fn span_of(&self, part: &str) -> Span {
-        let start = (part.as_ptr() as usize).saturating_sub(self.0.bytes.as_ptr() as usize);
-        start..start + part.len()
+        span_in(&self.0.text, part)
     }
 
     /// The same message under another id. Without an id it stays as it is.
     #[must_use]
     pub fn with_id(&self, id: &str) -> Bytes {
         match self.id_span() {
-            None => self.0.bytes.clone(),
+            None => self.bytes().clone(),
             Some(span) => {
-                let mut splice = crate::Splice::new(&self.0.bytes);
+                let mut splice = crate::Splice::new(self.bytes());
                 splice.replace(span, id);
                 splice.finish()
             }
@@ -281,7 +284,7 @@ impl Envelope {
     }
 
     fn slice(&self, span: &Span) -> &str {
-        self.0.bytes.get(span.clone()).and_then(|part| std::str::from_utf8(part).ok()).unwrap_or_default()
+        self.0.text.get(span.clone()).unwrap_or_default()
     }
 }
 

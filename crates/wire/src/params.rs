@@ -48,8 +48,8 @@ macro_rules! peeks {
         }
 
         impl $places {
-            pub(crate) fn view<'a>(&self, message: &'a [u8]) -> $view<'a> {
-                let part = |span: &Span| std::str::from_utf8(message.get(span.clone())?).ok();
+            pub(crate) fn view<'a>(&self, message: &'a str) -> $view<'a> {
+                let part = |span: &Span| message.get(span.clone());
                 $view { $($field: self.$field.as_ref().and_then(part),)* }
             }
         }

@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Starts the gate and runs it until it is told to stop.
@@ -31,6 +31,8 @@ pub(crate) fn run(place: &PlaceArgs, args: &UpArgs) -> Result<ExitCode, Failure>
 
 async fn serve(prepared: Prepared, args: &UpArgs) -> Result<ExitCode, Failure> {
     let Prepared { config, own, lock, fresh } = prepared;
+    // Before anything can be seen of the gate: whoever sees it may tell it to end, and must be heard.
+    let signals = Signals::listen()?;
     let listener = listen(&config, args).await?;
     let address = listener.local_addr().map_err(|error| Failure::usage(error.to_string()))?;
     let data = config.data.clone();
@@ -44,7 +46,7 @@ async fn serve(prepared: Prepared, args: &UpArgs) -> Result<ExitCode, Failure> {
     crate::watch::start(&running, stop.clone())?;
     aside!("ready http://{address}");
     greet(&running, &address, fresh).await;
-    wait_for_the_end(&running).await?;
+    signals.wait_for_the_end(&running).await;
     stop.cancel();
     running.stop().await;
     let _ = tokio::join!(serving, controlling);
@@ -72,18 +74,32 @@ async fn listen(config: &Config, args: &UpArgs) -> Result<TcpListener, Failure> 
     })
 }
 
-async fn wait_for_the_end(running: &Arc<Running>) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::bug(error.to_string());
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut hang_up = signal(SignalKind::hangup()).map_err(failed)?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hang_up.recv() => {
-                if let Err(failure) = running.reload().await {
-                    aside!("{failure}");
+/// What the operator and the system tell by signals.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Failure> {
+        let heard = |kind| signal(kind).map_err(|error| Failure::bug(error.to_string()));
+        Ok(Self {
+            terminate: heard(SignalKind::terminate())?,
+            interrupt: heard(SignalKind::interrupt())?,
+            hang_up: heard(SignalKind::hangup())?,
+        })
+    }
+
+    async fn wait_for_the_end(mut self, running: &Arc<Running>) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => {
+                    if let Err(failure) = running.reload().await {
+                        aside!("{failure}");
+                    }
                 }
             }
         }
