@@ -1,43 +1,39 @@
 //! The HTTP client that all upstreams share.
 
+use crate::origin::{Answer, IDLE, Origin, PlainFailed, Sent, deepest};
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Response;
+use http::uri::{Authority, Scheme};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// How long a connection may take to come up.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long an unused connection is kept.
-const IDLE: Duration = Duration::from_secs(60);
 
-type Plain = Client<HttpConnector, Full<Bytes>>;
 type Tls = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// Pools connections. Redirects are not followed: a server that moves is a change of configuration, and a
 /// redirect could lead credentials or calls to somewhere nobody allowed.
-#[derive(Clone)]
-pub struct HttpClient {
-    plain: Plain,
+#[derive(Clone, Default)]
+pub struct HttpClient(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    plain: Mutex<HashMap<Authority, Arc<Origin>>>,
     /// Made when the first https upstream is called: reading the system's roots costs time and memory.
-    tls: Arc<OnceLock<Result<Tls, String>>>,
+    tls: OnceLock<Result<Tls, String>>,
 }
 
 impl std::fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("HttpClient")
-    }
-}
-
-impl Default for HttpClient {
-    fn default() -> Self {
-        let plain = builder().build(connector());
-        Self { plain, tls: Arc::default() }
     }
 }
 
@@ -49,58 +45,59 @@ fn connector() -> HttpConnector {
     connector
 }
 
-fn builder() -> hyper_util::client::legacy::Builder {
-    let mut builder = Client::builder(TokioExecutor::new());
-    builder.pool_idle_timeout(IDLE).pool_timer(TokioTimer::new());
-    builder
-}
-
 /// Why no answer came.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HttpFailed {
     #[error("{0}")]
     Tls(String),
-    #[error("{}", chain(.0))]
+    #[error(transparent)]
+    Plain(#[from] PlainFailed),
+    #[error("{}", deepest(.0))]
     Send(#[from] Error),
+    #[error("not an address: {0}")]
+    Address(#[from] http::Error),
 }
 
 impl HttpFailed {
     /// Whether the request surely never left.
     pub(crate) fn never_left(&self) -> bool {
         match self {
-            Self::Tls(_) => true,
+            Self::Tls(_) | Self::Address(_) | Self::Plain(PlainFailed::Connect(_)) => true,
+            Self::Plain(PlainFailed::Send { never_left, .. }) => *never_left,
             Self::Send(error) => error.is_connect(),
         }
     }
 }
 
-/// hyper's outer messages say little; the cause at the end says what happened.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text = inner.to_string();
-        cause = inner.source();
-    }
-    text
-}
-
 impl HttpClient {
-    /// Sends one request and gives the head of its answer.
-    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, HttpFailed> {
-        if request.uri().scheme() != Some(&http::uri::Scheme::HTTPS) {
-            return Ok(self.plain.request(request).await?);
+    /// Sends one request to an absolute address and gives the head of its answer.
+    pub(crate) async fn send(&self, request: Sent) -> Result<Response<Answer>, HttpFailed> {
+        if request.uri().scheme() != Some(&Scheme::HTTPS)
+            && let Some(authority) = request.uri().authority()
+        {
+            return Ok(self.origin(authority)?.send(request).await?);
         }
-        let tls = self.tls.get_or_init(|| {
+        let tls = self.0.tls.get_or_init(|| {
             let roots = hyper_rustls::HttpsConnectorBuilder::new()
                 .with_native_roots()
                 .map_err(|error| format!("the system's certificates cannot be read: {error}"))?;
             let connector = roots.https_only().enable_http1().enable_http2().wrap_connector(connector());
-            Ok(builder().build(connector))
+            let mut builder = Client::builder(TokioExecutor::new());
+            Ok(builder.pool_idle_timeout(IDLE).pool_timer(TokioTimer::new()).build(connector))
         });
         match tls {
-            Ok(client) => Ok(client.request(request).await?),
+            Ok(client) => Ok(client.request(request).await?.map(Answer::from)),
             Err(why) => Err(HttpFailed::Tls(why.clone())),
         }
+    }
+
+    fn origin(&self, authority: &Authority) -> Result<Arc<Origin>, http::Error> {
+        let mut plain = self.0.plain.lock();
+        if let Some(origin) = plain.get(authority) {
+            return Ok(origin.clone());
+        }
+        let origin = Arc::new(Origin::new(connector(), authority)?);
+        plain.insert(authority.clone(), origin.clone());
+        Ok(origin)
     }
 }

@@ -2,12 +2,12 @@
 
 use crate::client::HttpClient;
 use crate::link::SendFailed;
-use crate::reply::{Reply, Source, collect};
+use crate::origin::Answer;
+use crate::reply::{Events, Reply, Source, collect};
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use portcullis_wire::{Envelope, Era, EventDecoder, Kind, MODERN};
 use std::sync::OnceLock;
 
@@ -72,11 +72,16 @@ impl HttpLine {
         request
     }
 
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, SendFailed> {
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Answer>, SendFailed> {
         self.client.send(request).await.map_err(|error| {
             let why = format!("{}: {error}", shown(&self.url));
             if error.never_left() { SendFailed::NotReached(why) } else { SendFailed::Broken(why) }
         })
+    }
+
+    fn events(&self, response: Response<Answer>) -> Source {
+        let decoder = EventDecoder::new(self.limit);
+        Source::Events(Box::new(Events { body: response.into_body(), decoder }))
     }
 
     /// Posts one message and reads the head of the answer.
@@ -115,8 +120,7 @@ impl HttpLine {
             });
         }
         if status.is_success() && is(b"text/event-stream") {
-            let decoder = EventDecoder::new(self.limit);
-            let source = Source::Events { body: response.into_body(), decoder };
+            let source = self.events(response);
             return Ok(Reply { id, status: status.as_u16(), source });
         }
         let body =
@@ -169,8 +173,7 @@ impl HttpLine {
             kind.as_bytes().get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
         });
         if status.is_success() && events {
-            let source =
-                Source::Events { body: response.into_body(), decoder: EventDecoder::new(self.limit) };
+            let source = self.events(response);
             return Ok(Reply { id: 0, status: status.as_u16(), source });
         }
         if status == StatusCode::NOT_FOUND && self.session.get().is_some() {

@@ -17,6 +17,7 @@ mod lists;
 mod mux;
 mod old_sse;
 mod open;
+mod origin;
 mod process;
 mod reply;
 mod spec;

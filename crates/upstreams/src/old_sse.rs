@@ -4,6 +4,7 @@ use crate::client::HttpClient;
 use crate::http_line::shown;
 use crate::link::{Link, SendFailed};
 use crate::mux::Mux;
+use crate::origin::Answer;
 use crate::reply::{Broken, collect};
 use crate::stdio::receive;
 use crate::{Inbox, UrlSpec};
@@ -11,7 +12,6 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
 use portcullis_wire::{Event, EventDecoder};
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +40,7 @@ impl Drop for OldSse {
 
 /// The stream, still to be read on.
 pub(crate) struct Stream {
-    body: Incoming,
+    body: Answer,
     decoder: EventDecoder,
 }
 

@@ -1,9 +1,9 @@
 //! What comes back for one request.
 
 use crate::mux::Pending;
+use crate::origin::Answer;
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use portcullis_wire::{Envelope, EventDecoder, Kind};
 
 /// One thing heard from a server on the way to its answer.
@@ -49,16 +49,23 @@ pub(crate) enum Source {
     /// The whole answer is here.
     Whole(Option<Envelope>),
     /// An event stream.
-    Events { body: Incoming, decoder: EventDecoder },
+    Events(Box<Events>),
     /// A shared line.
     Queue(Pending),
+}
+
+/// An event stream and what came of it so far.
+#[derive(Debug)]
+pub(crate) struct Events {
+    pub body: Answer,
+    pub decoder: EventDecoder,
 }
 
 impl Reply {
     /// Whether it comes as a stream of events over HTTP.
     #[must_use]
     pub fn is_events(&self) -> bool {
-        matches!(self.source, Source::Events { .. })
+        matches!(self.source, Source::Events(_))
     }
 
     /// The next thing heard; `None` when nothing more comes.
@@ -69,7 +76,8 @@ impl Reply {
         match &mut self.source {
             Source::Whole(message) => Ok(message.take().map(Heard::message)),
             Source::Queue(pending) => pending.next().await,
-            Source::Events { body, decoder } => loop {
+            Source::Events(events) => loop {
+                let Events { body, decoder } = &mut **events;
                 if let Some(event) = decoder.next_event().map_err(|error| Broken(error.to_string()))? {
                     if !event.name.is_empty() && event.name != "message" {
                         continue;
@@ -99,7 +107,7 @@ impl Reply {
 }
 
 /// Reads a body of bounded size.
-pub(crate) async fn collect(body: Incoming, limit: usize) -> Result<Bytes, Broken> {
+pub(crate) async fn collect(body: Answer, limit: usize) -> Result<Bytes, Broken> {
     match http_body_util::Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {
