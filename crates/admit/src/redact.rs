@@ -1,6 +1,6 @@
 //! What the record keeps of arguments.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use aho_corasick::packed::Searcher;
 use regex::Regex;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -44,10 +44,10 @@ static TEXTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-/// Every secret that the patterns know has one of these in it or in its name: without any, which is the usual
-/// case, one pass over the bytes decides.
-static HINTS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
-    let hints = [
+/// Every secret that the patterns know has one of these in it or in its name, in small letters: without any,
+/// which is the usual case, one pass over the bytes decides. `None` where the processor has no fast search.
+static HINTS: LazyLock<Option<Searcher>> = LazyLock::new(|| {
+    Searcher::new([
         "passw",
         "passphrase",
         "secret",
@@ -94,12 +94,17 @@ static HINTS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
         "aiza",
         "eyj",
         "://",
-        "\\u",
-        "\\/",
-    ];
-    // The fastest of its engines on text without a match; it takes some 100 KiB once.
-    AhoCorasick::builder().ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA)).build(hints).ok()
+    ])
 });
+
+/// Whether a secret could stand in these arguments.
+fn hinted(arguments: &str) -> bool {
+    let Some(hints) = &*HINTS else { return true };
+    // Escapes could hide a secret from a search of the raw text, so they are hints too.
+    let escaped = |at: usize| matches!(arguments.as_bytes().get(at + 1), Some(b'u' | b'/'));
+    memchr::memchr_iter(b'\\', arguments.as_bytes()).any(escaped)
+        || hints.find(arguments.to_ascii_lowercase()).is_some()
+}
 
 impl Values {
     /// The arguments as they are kept, JSON; `None` where only the digest is.
@@ -111,12 +116,11 @@ impl Values {
         if self == Self::Keep {
             return Some(Cow::Borrowed(arguments));
         }
-        // Without its patterns nothing can be told from a secret.
-        let (names, texts) = (NAMES.as_ref()?, TEXTS.as_ref()?);
-        // Escapes could hide a secret from a search of the raw text, so they are hints too.
-        if !HINTS.as_ref()?.is_match(arguments) {
+        if !hinted(arguments) {
             return Some(Cow::Borrowed(arguments));
         }
+        // Without its patterns nothing can be told from a secret.
+        let (names, texts) = (NAMES.as_ref()?, TEXTS.as_ref()?);
         let mut value: Value = serde_json::from_str(arguments).ok()?;
         cover(&mut value, names, texts);
         Some(Cow::Owned(value.to_string()))

@@ -1,10 +1,7 @@
 //! One row of the record, as it is written.
 
-use serde::Serialize;
-
 /// What a row is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A call was judged.
     Decision,
@@ -14,9 +11,18 @@ pub enum Kind {
     Admin,
 }
 
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Decision => "decision",
+            Self::Outcome => "outcome",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 /// How a call was judged, or how it ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// It may pass; as the end of a call: the upstream answered.
     Allowed,
@@ -30,52 +36,50 @@ pub enum Outcome {
     Cancelled,
 }
 
+impl Outcome {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+            Self::Refused => "refused",
+            Self::Error => "error",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// A row before it has a number. Absent members are left out of the record.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Draft<'a> {
     /// What the row is about.
     pub kind: Kind,
     /// Name of the grant.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub grant: Option<&'a str>,
     /// What the client calls itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<&'a str>,
     /// Name of the upstream.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<&'a str>,
     /// The MCP method, where it is not `tools/call`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<&'a str>,
     /// The tool, or what else the method names (prompt, resource).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub tool: Option<&'a str>,
     /// The client's request id as JSON text.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<&'a str>,
     /// The run.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<&'a str>,
     /// How it was judged or ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
     /// The rule that decided.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<&'a str>,
     /// Why, for a person.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<&'a str>,
     /// Name and digest of the policy.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<&'a str>,
     /// Digest of the arguments as they were judged.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub args_digest: Option<&'a str>,
     /// The arguments as far as the configuration keeps them: JSON text, which is written as it is.
-    #[serde(skip)]
     pub args: Option<&'a str>,
     /// How long the call took, in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<f64>,
 }
 
@@ -105,30 +109,89 @@ impl Draft<'_> {
     /// The row's text, ready for the writer.
     #[must_use]
     pub fn write(&self) -> Written {
-        let mut text = Vec::with_capacity(512 + self.args.map_or(0, str::len));
-        // A struct of strings and numbers always serialises; an empty object would still be a row.
-        if serde_json::to_writer(&mut text, self).is_err() {
-            return Written("{}".into());
-        }
-        if let Some(args) = self.args {
-            text.pop();
-            text.extend_from_slice(b",\"args\":");
-            text.extend_from_slice(args.as_bytes());
-            text.push(b'}');
-        }
-        Written(String::from_utf8(text).unwrap_or_else(|_| "{}".into()))
+        let mut text = String::with_capacity(512 + self.args.map_or(0, str::len));
+        let duration = self.duration_ms.map(|ms| serde_json::Number::from_f64(ms).unwrap_or(0.into()));
+        push(&mut text, "kind", Some(self.kind.name()));
+        push(&mut text, "grant", self.grant);
+        push(&mut text, "client", self.client);
+        push(&mut text, "upstream", self.upstream);
+        push(&mut text, "method", self.method);
+        push(&mut text, "tool", self.tool);
+        push(&mut text, "request", self.request);
+        push(&mut text, "run", self.run);
+        push(&mut text, "outcome", self.outcome.map(Outcome::name));
+        push(&mut text, "rule", self.rule);
+        push(&mut text, "message", self.message);
+        push(&mut text, "policy", self.policy);
+        push(&mut text, "args_digest", self.args_digest);
+        push_json(&mut text, "duration_ms", duration.map(|ms| ms.to_string()).as_deref());
+        push_json(&mut text, "args", self.args);
+        text.push('}');
+        Written(text)
     }
 }
 
-/// A row's text without number and time, which the writer adds.
+/// Adds a member whose value is a text. Written by hand, because most texts need no escapes, and rows are made
+/// for every call.
+fn push(text: &mut String, name: &str, value: Option<&str>) {
+    let Some(value) = value else { return };
+    if value.bytes().fold(false, |odd, byte| odd | (byte < b' ') | (byte == b'"') | (byte == b'\\')) {
+        return push_json(text, name, Some(&serde_json::Value::from(value).to_string()));
+    }
+    start(text, name);
+    text.push('"');
+    text.push_str(value);
+    text.push('"');
+}
+
+/// Adds a member whose value is JSON.
+fn push_json(text: &mut String, name: &str, json: Option<&str>) {
+    if let Some(json) = json {
+        start(text, name);
+        text.push_str(json);
+    }
+}
+
+fn start(text: &mut String, name: &str) {
+    text.push_str(",\"");
+    text.push_str(name);
+    text.push_str("\":");
+}
+
+/// A row's text from the comma behind its number and time on, which the writer puts in front.
 #[derive(Debug, Clone)]
 pub struct Written(String);
 
 impl Written {
     /// The row's text with its number and time (RFC 3339, UTC).
     pub(crate) fn numbered(&self, n: u64, time: &str) -> String {
-        let rest = self.0.strip_prefix('{').unwrap_or(&self.0);
-        let comma = if rest == "}" { "" } else { "," };
-        format!("{{\"n\":{n},\"time\":\"{time}\"{comma}{rest}")
+        let mut text = String::with_capacity(self.0.len() + time.len() + 40);
+        text.push_str("{\"n\":");
+        text.push_str(&n.to_string());
+        push(&mut text, "time", Some(time));
+        text.push_str(&self.0);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_the_same_json_whatever_stands_in_it() {
+        for odd in ["plain", "", "\"quoted\" \\ \n\u{1}\u{7f}\u{2028} é 🦀"] {
+            let draft = Draft {
+                tool: Some(odd),
+                outcome: Some(Outcome::Allowed),
+                args: Some(r#"{"a": 1.0}"#),
+                duration_ms: Some(0.25),
+                ..Draft::of(Kind::Outcome)
+            };
+            let row: serde_json::Value = serde_json::from_str(&draft.write().numbered(7, "t")).unwrap();
+            let wanted = serde_json::json!({"n": 7, "time": "t", "kind": "outcome", "tool": odd,
+                "outcome": "allowed", "duration_ms": 0.25, "args": {"a": 1.0}});
+            assert_eq!(row, wanted);
+        }
     }
 }

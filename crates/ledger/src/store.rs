@@ -4,7 +4,7 @@ use crate::chain::{GENESIS, Hash, link};
 use crate::row::Written;
 use crate::schema::Failure;
 use crate::{CounterRow, Head, Keep};
-use rusqlite::{Connection, ErrorCode, params};
+use rusqlite::{CachedStatement, Connection, ErrorCode, params};
 use std::time::Duration;
 
 /// How long a transaction may wait for another process that writes the same file.
@@ -78,7 +78,9 @@ impl Store {
         // Prepared once: `Connection::transaction` would parse both statements anew for every commit.
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let now = jiff::Timestamp::now().as_millisecond().max(self.last_time);
-        let mut open = Open { conn: &self.conn, head: self.head, now, time: stamp(now) };
+        let insert =
+            self.conn.prepare_cached("INSERT INTO ledger (n, time, text, hash) VALUES (?1, ?2, ?3, ?4)")?;
+        let mut open = Open { conn: &self.conn, insert, head: self.head, now, time: stamp(now) };
         let done = body(&mut open).and_then(|()| {
             self.conn.prepare_cached("COMMIT")?.execute([])?;
             Ok(open.head)
@@ -104,6 +106,7 @@ impl Store {
 /// A transaction that is open.
 pub(crate) struct Open<'a> {
     conn: &'a Connection,
+    insert: CachedStatement<'a>,
     head: Head,
     now: i64,
     time: String,
@@ -118,9 +121,7 @@ impl Open<'_> {
         let n = self.head.rows + 1;
         let text = row.numbered(n, &self.time);
         let hash = link(&self.head.hash, &text);
-        self.conn
-            .prepare_cached("INSERT INTO ledger (n, time, text, hash) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![n.cast_signed(), self.now, text, hash])?;
+        self.insert.execute(params![n.cast_signed(), self.now, text, hash])?;
         self.head = Head { rows: n, hash };
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! One JSON-RPC message as bytes plus the places of its members.
 
-use crate::params::{KNOWN_META, KNOWN_PARAMS, Peeked, span_in};
+use crate::params::{Peeked, Twin, span_in};
 use crate::strict::Key;
 use crate::{INVALID_PARAMS, INVALID_REQUEST, Id, Meta, PARSE_ERROR, Params, Span, folds_to, strict, text};
 use bytes::Bytes;
@@ -74,10 +74,9 @@ impl Envelope {
                     format!("`params` must be an object, found {}", named(json)),
                 ));
             }
-            let places =
-                [("params", Some(json), KNOWN_PARAMS), ("params._meta", envelope.peek().meta, KNOWN_META)];
-            for (place, object, known) in places {
-                if let Some((found, known)) = object.and_then(|object| folded_member(object, known)) {
+            let peeked = envelope.peeked();
+            for (place, twin) in [("params", &peeked.params_twin), ("params._meta", &peeked.meta_twin)] {
+                if let Some(Twin { found, known }) = twin {
                     let found = found.escape_default();
                     let what = format!("`{place}` has `{found}`, which could be read as `{known}`");
                     return Err(refuse(INVALID_PARAMS, what));
@@ -286,34 +285,6 @@ impl Envelope {
     fn slice(&self, span: &Span) -> &str {
         self.0.text.get(span.clone()).unwrap_or_default()
     }
-}
-
-/// The first member of an object that only folds to a known name.
-fn folded_member(json: &str, known: &[&'static str]) -> Option<(String, &'static str)> {
-    struct Keys<'k>(&'k [&'static str]);
-    impl<'de> Visitor<'de> for Keys<'_> {
-        type Value = Option<(String, &'static str)>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
-            let mut found = None;
-            while let Some(key) = members.next_key::<Key<'de>>()? {
-                members.next_value::<IgnoredAny>()?;
-                if found.is_none() {
-                    found = self
-                        .0
-                        .iter()
-                        .find(|known| folds_to(key.as_str(), known))
-                        .map(|known| (key.as_str().to_owned(), *known));
-                }
-            }
-            Ok(found)
-        }
-    }
-    serde_json::Deserializer::from_str(json).deserialize_map(Keys(known)).ok().flatten()
 }
 
 /// The kind of a JSON value, for messages.

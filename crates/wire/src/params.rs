@@ -1,16 +1,15 @@
 //! Peeks: the few members of `params` that judging and routing need, borrowed from the message.
 
 use crate::Span;
-use crate::strict::Key;
-use serde::Deserialize;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
+use crate::strict::{Key, folds_to};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
 /// Declares a view of an object's known members, and the places where they stand.
 macro_rules! peeks {
-    ($(#[$about:meta])* $view:ident, $places:ident, $names:ident;
+    ($(#[$about:meta])* $view:ident, $places:ident;
      $($(#[$doc:meta])* $field:ident = $name:literal,)*) => {
         $(#[$about])*
         #[derive(Debug, Default, Clone, Copy)]
@@ -24,22 +23,38 @@ macro_rules! peeks {
             $($field: Option<Span>,)*
         }
 
-        /// The names in the protocol's spelling.
-        pub(crate) const $names: &[&str] = &[$($name),*];
-
         impl<'a> $view<'a> {
-            /// Reads the members of a JSON object. `None` where the text is not an object or one of them
-            /// stands twice.
-            #[must_use]
-            pub fn read(json: &'a str) -> Option<Self> {
-                #[derive(Default, Deserialize)]
-                #[serde(default)]
-                struct Raw<'r> {
-                    $(#[serde(borrow, rename = $name)] $field: Option<&'r RawValue>,)*
+            /// Reads the members of a JSON object, and finds the first other one that a lenient parser would
+            /// take for one of them. `None` where the text is not an object or one of them stands twice.
+            fn read(json: &'a str) -> Option<(Self, Option<Twin>)> {
+                struct Members;
+                impl<'de> Visitor<'de> for Members {
+                    type Value = ($view<'de>, Option<Twin>);
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("an object")
+                    }
+
+                    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                        let (mut view, mut twin) = ($view::default(), None);
+                        while let Some(key) = map.next_key::<Key<'de>>()? {
+                            let slot = match key.as_str() {
+                                $($name => &mut view.$field,)*
+                                other => {
+                                    twin = twin.or_else(|| Twin::of(other, &[$($name),*]));
+                                    map.next_value::<IgnoredAny>()?;
+                                    continue;
+                                }
+                            };
+                            if slot.is_some() {
+                                return Err(A::Error::custom("a member stands twice"));
+                            }
+                            *slot = Some(map.next_value::<&'de RawValue>()?.get());
+                        }
+                        Ok((view, twin))
+                    }
                 }
-                // A derive accepts arrays too, member by position: only an object means what it says.
-                let raw: Raw<'a> = json.starts_with('{').then(|| serde_json::from_str(json).ok()).flatten()?;
-                Some(Self { $($field: raw.$field.map(RawValue::get),)* })
+                serde_json::Deserializer::from_str(json).deserialize_map(Members).ok()
             }
 
             pub(crate) fn places(&self, message: &str) -> $places {
@@ -59,7 +74,7 @@ macro_rules! peeks {
 peeks! {
     /// The members of `params` that some method gives a meaning to; each is JSON text or absent. A member that
     /// only folds to one of them is refused.
-    Params, ParamsPlaces, KNOWN_PARAMS;
+    Params, ParamsPlaces;
     /// Tool or prompt name.
     name = "name",
     /// Arguments of a tool or prompt.
@@ -96,7 +111,7 @@ peeks! {
 
 peeks! {
     /// The members of `_meta` that the gate reads; each is JSON text or absent.
-    Meta, MetaPlaces, KNOWN_META;
+    Meta, MetaPlaces;
     /// The caller's progress token.
     progress_token = "progressToken",
     /// Protocol version (new era).
@@ -111,19 +126,35 @@ peeks! {
     log_level = "io.modelcontextprotocol/logLevel",
 }
 
+/// A member that only folds to a known one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Twin {
+    pub found: String,
+    pub known: &'static str,
+}
+
+impl Twin {
+    fn of(found: &str, known: &[&'static str]) -> Option<Self> {
+        let known = known.iter().find(|known| folds_to(found, known))?;
+        Some(Self { found: found.to_owned(), known })
+    }
+}
+
 /// Where both stand in a message: found once, however often it is asked.
 #[derive(Debug, Default)]
 pub(crate) struct Peeked {
     pub params: ParamsPlaces,
+    pub params_twin: Option<Twin>,
     pub meta: MetaPlaces,
+    pub meta_twin: Option<Twin>,
 }
 
 impl Peeked {
     /// Reads the `params` of a message.
     pub(crate) fn of(message: &str, params: Option<&str>) -> Self {
-        let params = params.and_then(Params::read).unwrap_or_default();
-        let meta = params.meta.and_then(Meta::read).unwrap_or_default();
-        Self { params: params.places(message), meta: meta.places(message) }
+        let (params, params_twin) = params.and_then(Params::read).unwrap_or_default();
+        let (meta, meta_twin) = params.meta.and_then(Meta::read).unwrap_or_default();
+        Self { params: params.places(message), params_twin, meta: meta.places(message), meta_twin }
     }
 }
 
@@ -167,7 +198,7 @@ pub fn member<'a>(json: &'a str, name: &str) -> Option<&'a str> {
         }
     }
     let mut reader = serde_json::Deserializer::from_str(json);
-    serde::Deserializer::deserialize_map(&mut reader, Find(name)).ok().flatten().map(RawValue::get)
+    reader.deserialize_map(Find(name)).ok().flatten().map(RawValue::get)
 }
 
 #[cfg(test)]
@@ -176,10 +207,11 @@ mod tests {
 
     #[test]
     fn peeks_borrow_and_leave_the_rest_alone() {
-        let params =
+        let (params, twin) =
             Params::read(r#"{"x":[1,{"name":"no"}],"name":"a\/b","_meta":{"progressToken":3}}"#).unwrap();
         assert_eq!(text(params.name.unwrap()).unwrap(), "a/b");
-        assert_eq!(params.meta.and_then(Meta::read).unwrap().progress_token, Some("3"));
+        assert_eq!(params.meta.and_then(Meta::read).unwrap().0.progress_token, Some("3"));
+        assert_eq!(twin, None);
     }
 
     #[test]
