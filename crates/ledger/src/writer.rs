@@ -3,9 +3,9 @@
 //!
 //! While commits are quick, a caller commits: handing a row to another thread and being woken by it costs more
 //! than the commit itself. Callers that come meanwhile leave their rows to it, and one that had company lately
-//! first lets the other calls that are ready put theirs into the queue. Where commits are slow, because the disk is, the writer's thread does them, so that
-//! no other work waits. Rows that nobody waits for travel with the next row that somebody does wait for, or are
-//! written after a short while.
+//! first lets other calls put theirs into the queue, as long as they come. Where commits are slow, because the
+//! disk is, the writer's thread does them, so that no other work waits. Rows that nobody waits for travel with
+//! the next row that somebody does wait for, or are written after a short while.
 
 use crate::row::Written;
 use crate::schema::Failure;
@@ -29,6 +29,8 @@ const QUICK: Duration = Duration::from_micros(500);
 /// Transactions in a row that a caller commits, for itself and for those that came meanwhile.
 const TURNS: u32 = 2;
 
+/// Turns that others get at most before a caller that expects company commits.
+const ROUNDS: u32 = 3;
 /// After a row came while a caller committed, company is expected for so many transactions.
 const COMPANY_LASTS: u32 = 16;
 
@@ -143,12 +145,24 @@ impl Writer {
         if leads {
             let lead = Lead(self);
             if self.company.load(Ordering::Relaxed) > 0 {
-                tokio::task::yield_now().await;
+                self.let_others_come().await;
             }
             self.commit_here();
             drop(lead);
         }
         answer.await.map_err(|_| Failure::Closed)?
+    }
+
+    /// Gives other calls a few turns to put their rows into the queue, as long as some do.
+    async fn let_others_come(&self) {
+        let mut there = 0;
+        for _ in 0..ROUNDS {
+            tokio::task::yield_now().await;
+            let now = self.queue.lock().awaited;
+            if now == std::mem::replace(&mut there, now) {
+                return;
+            }
+        }
     }
 
     /// Queues a row that nobody waits for.
