@@ -1,7 +1,8 @@
 //! The handle through which the rest of the gate remembers.
 
+use crate::files::Files;
 use crate::row::Written;
-use crate::schema::{Failure, fold_log, open_reader, open_writer};
+use crate::schema::{Failure, keep_house, open_reader, open_writer};
 use crate::store::{Store, stamp};
 use crate::writer::Writer;
 use crate::{CounterKey, CounterRow, GateKey, Grant, Head, SignedHead, TokenHash};
@@ -48,13 +49,14 @@ impl Ledger {
     /// Where the file or the key cannot be used.
     pub fn open(folder: &Path) -> Result<Self, Failure> {
         let key = GateKey::open(folder)?;
-        let writer = Arc::new(Writer::new(Store::new(open_writer(folder)?)?));
+        let store = Store::new(open_writer(folder)?)?;
+        let writer = Arc::new(Writer::new(store, Files::of(folder)));
         let failed = |error: std::io::Error| Failure::Write(error.to_string());
         let (writing, ended) = mpsc::channel::<()>();
-        let place = folder.to_owned();
+        let (place, kept) = (folder.to_owned(), writer.clone());
         std::thread::Builder::new()
-            .name("ledger-log".into())
-            .spawn(move || fold_log(&place, &ended))
+            .name("ledger-house".into())
+            .spawn(move || keep_house(&place, &kept, &ended))
             .map_err(failed)?;
         let thread = writer.clone();
         std::thread::Builder::new()

@@ -22,6 +22,7 @@ mod lists;
 mod operator;
 mod published;
 mod real;
+mod record;
 mod reload;
 mod smuggling;
 mod stdio;
