@@ -14,6 +14,7 @@ mod bounds;
 mod cancel;
 mod denied;
 mod documents;
+mod durability;
 mod eras;
 mod expiry;
 mod house;
