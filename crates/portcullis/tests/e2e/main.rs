@@ -25,5 +25,6 @@ mod published;
 mod real;
 mod record;
 mod reload;
+mod sessions;
 mod smuggling;
 mod stdio;
