@@ -195,8 +195,7 @@ impl Running {
 
     /// Pids of everything that was started for upstreams.
     pub(crate) fn started(&self) -> HashSet<i32> {
-        let pids = self.gate.upstreams();
-        pids.values().filter_map(|upstream| i32::try_from(upstream.status().pid?).ok()).collect()
+        self.reaper.pids().into_iter().filter_map(|pid| i32::try_from(pid).ok()).collect()
     }
 
     /// Ends everything in order: calls, sessions, servers, the record.

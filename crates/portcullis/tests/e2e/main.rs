@@ -21,6 +21,7 @@ mod house;
 mod kill;
 mod lists;
 mod operator;
+mod peer;
 mod published;
 mod real;
 mod record;
