@@ -2,7 +2,7 @@
 
 use crate::files::Files;
 use crate::row::Written;
-use crate::schema::{Failure, keep_house, open_reader, open_writer};
+use crate::schema::{FILE, Failure, keep_house, open_reader, open_writer};
 use crate::store::{Store, stamp};
 use crate::writer::Writer;
 use crate::{CounterKey, CounterRow, GateKey, Grant, Head, SignedHead, TokenHash};
@@ -28,6 +28,7 @@ struct Inner {
     folder: PathBuf,
     key: GateKey,
     writer: Arc<Writer>,
+    anew: bool,
 }
 
 impl Drop for Inner {
@@ -48,6 +49,7 @@ impl Ledger {
     /// # Errors
     /// Where the file or the key cannot be used.
     pub fn open(folder: &Path) -> Result<Self, Failure> {
+        let anew = GateKey::is_in(folder) && !folder.join(FILE).exists();
         let key = GateKey::open(folder)?;
         let store = Store::new(open_writer(folder)?)?;
         let writer = Arc::new(Writer::new(store, Files::of(folder)));
@@ -66,7 +68,7 @@ impl Ledger {
                 drop(writing);
             })
             .map_err(failed)?;
-        Ok(Self(Arc::new(Inner { folder: folder.to_owned(), key, writer })))
+        Ok(Self(Arc::new(Inner { folder: folder.to_owned(), key, writer, anew })))
     }
 
     /// Appends a row together with the counters that it moved, and waits until it is kept. Gives its number.
@@ -116,6 +118,12 @@ impl Ledger {
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         self.0.writer.trouble()
+    }
+
+    /// Whether the file was not there when it was opened, though this data folder had been used before.
+    #[must_use]
+    pub fn begins_anew(&self) -> bool {
+        self.0.anew
     }
 
     /// The data folder.

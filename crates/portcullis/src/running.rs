@@ -89,6 +89,11 @@ impl Running {
             let config = running.config.lock().await;
             running.put_upstreams(&config).await;
         }
+        if running.gate.ledger().begins_anew() {
+            let said = "the record begins anew: gate.key was there and ledger.db was not";
+            tracing::warn!("{said}");
+            running.note(said).await;
+        }
         running.note("the gate started").await;
         tokio::spawn(running.gate.clone().sweep_for_ever());
         tokio::spawn(keep_pruned(running.clone()));
