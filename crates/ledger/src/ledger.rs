@@ -56,7 +56,7 @@ impl Ledger {
         let failed = |error: std::io::Error| Failure::Write(error.to_string());
         let (writing, ended) = mpsc::channel::<()>();
         let (place, kept) = (folder.to_owned(), writer.clone());
-        std::thread::Builder::new()
+        let house = std::thread::Builder::new()
             .name("ledger-house".into())
             .spawn(move || keep_house(&place, &kept, &ended))
             .map_err(failed)?;
@@ -64,8 +64,10 @@ impl Ledger {
         std::thread::Builder::new()
             .name("ledger".into())
             .spawn(move || {
-                thread.run();
-                drop(writing);
+                thread.run(move || {
+                    drop(writing);
+                    let _ = house.join();
+                });
             })
             .map_err(failed)?;
         Ok(Self(Arc::new(Inner { folder: folder.to_owned(), key, writer, anew })))

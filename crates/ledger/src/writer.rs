@@ -302,8 +302,8 @@ impl Writer {
         all
     }
 
-    /// The thread: writes what waits until the ledger is closed.
-    pub(crate) fn run(&self) {
+    /// The thread: writes what waits until the ledger is closed. `leave` ends what else has the file open.
+    pub(crate) fn run(&self, leave: impl FnOnce()) {
         loop {
             let mut queue = self.queue.lock();
             self.wait(&mut queue);
@@ -326,8 +326,9 @@ impl Writer {
                 let _ = done.send(result.map(drop).map_err(Undone::failure));
             }
             if last {
-                // Whoever waits for the end may look at the files next: the connection folds its log away
+                // Whoever waits for the end may look at the files next: the last connection folds its log away
                 // first.
+                leave();
                 *store = None;
                 let lost = self.queue.lock().rows.len();
                 if lost > 0 {

@@ -1,36 +1,66 @@
 //! `ledger.durability` and `ledger.values`: each does what the documentation says.
 
-use crate::house::{ALLOW_ALL, House, PATIENCE, Plan, fixture_http, seen, text};
+use crate::house::{ALLOW_ALL, House, PATIENCE, Plan, fixture_http, text};
 use serde_json::json;
 use std::path::Path;
-use std::process::Command;
-use std::time::Instant;
+use std::process::Stdio;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
-/// Prints how many pages of a file are not on the disk yet (Linux 6.5, `cachestat`). First it tries whether that can
-/// be told where the file is: what was written is not on the disk before it is synced, and is then.
+/// For each number that it reads, waits until a server has seen more calls than that, and prints how many pages of a file
+/// are then not on the disk (Linux 6.5, `cachestat`). First it tries whether that can be told where the file is: what was
+/// written is not on the disk before it is synced, and is then.
 const UNWRITTEN: &str = r#"
-import ctypes, os, sys
+import ctypes, json, os, sys, urllib.request
 libc = ctypes.CDLL(None, use_errno=True)
 def unwritten(handle):
     span, counts = (ctypes.c_uint64 * 2)(0, 0), (ctypes.c_uint64 * 5)()
     if libc.syscall(451, handle, span, counts, 0):
         sys.exit("cachestat: " + os.strerror(ctypes.get_errno()))
     return counts[1] + counts[2]
-probe = os.open(os.path.join(os.path.dirname(sys.argv[1]), "probe"), os.O_RDWR | os.O_CREAT)
+log, server = sys.argv[1:]
+probe = os.open(os.path.join(os.path.dirname(log), "probe"), os.O_RDWR | os.O_CREAT)
 os.write(probe, b"x" * 9000)
 before = unwritten(probe)
 os.fsync(probe)
 if before == 0 or unwritten(probe) != 0:
     sys.exit("this file system does not tell")
-print(unwritten(os.open(sys.argv[1], os.O_RDONLY)))
+log = os.open(log, os.O_RDONLY)
+local = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+print("ready", flush=True)
+for line in sys.stdin:
+    while len(json.load(local.open(server))["calls"]) <= int(line):
+        pass
+    print(unwritten(log), flush=True)
 "#;
 
-fn unwritten(file: &Path) -> Result<u64, String> {
-    let output = Command::new("python3").args(["-c", UNWRITTEN]).arg(file).output().unwrap();
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+/// The script above at work.
+struct Watcher {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Watcher {
+    #[expect(clippy::disallowed_methods, reason = "the test starts its own tools itself")]
+    async fn start(log: &Path, server: &str) -> Result<Self, String> {
+        let mut command = Command::new("python3");
+        command.args(["-c", UNWRITTEN]).arg(log).arg(server.replace("/mcp", "/seen")).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| format!("python3: {error}"))?;
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        if lines.next_line().await.unwrap().is_some() {
+            return Ok(Self { child, lines });
+        }
+        Err(String::from_utf8_lossy(&child.wait_with_output().await.unwrap().stderr).into_owned())
     }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().parse().unwrap())
+
+    /// Pages that are not on the disk once the server has seen more calls than that.
+    async fn look(&mut self, calls: usize) -> u64 {
+        let line = format!("{calls}\n");
+        self.child.stdin.as_mut().unwrap().write_all(line.as_bytes()).await.unwrap();
+        let pages = tokio::time::timeout(PATIENCE, self.lines.next_line()).await;
+        pages.expect("the call did not reach the server").unwrap().unwrap().parse().unwrap()
+    }
 }
 
 /// Looks at the log of the ledger while a call is at the server, some times; gives how much was not on the disk.
@@ -40,28 +70,21 @@ async fn on_the_way(durability: &str, looks: usize) -> Option<Vec<u64>> {
     let more = format!("ledger: {{ durability: {durability} }}");
     let house = House::build(&Plan { upstreams: &upstreams, policy: ALLOW_ALL, more: &more });
     let log = house.folder.path().join("data/ledger.db-wal");
+    let mut watcher = match Watcher::start(&log, &url).await {
+        Ok(watcher) => watcher,
+        Err(why) => {
+            eprintln!("skipped: {why}");
+            return None;
+        }
+    };
     let session = house.session("/mcp/fix").await;
     let mut found = Vec::new();
     for look in 0..looks {
         let call = json!({"jsonrpc": "2.0", "id": look, "method": "tools/call", "params":
             {"name": "delay", "arguments": {"ms": 60_000, "label": look.to_string()}}});
-        let call = session.post(call.to_string());
-        let looked = async {
-            let until = Instant::now() + PATIENCE;
-            while seen(&house, &url).await["calls"].as_array().unwrap().len() <= look {
-                assert!(Instant::now() < until, "the call did not reach the server");
-            }
-            unwritten(&log)
-        };
         tokio::select! {
-            answer = call => panic!("it was to wait: {answer:?}"),
-            looked = looked => match looked {
-                Ok(pages) => found.push(pages),
-                Err(why) => {
-                    eprintln!("skipped: {why}");
-                    return None;
-                }
-            },
+            answer = session.post(call.to_string()) => panic!("it was to wait: {answer:?}"),
+            pages = watcher.look(look) => found.push(pages),
         }
     }
     assert_eq!(house.rows(&["--tool", "delay", "--outcome", "allowed"]).len(), looks);
@@ -117,6 +140,7 @@ async fn of_arguments_the_record_keeps_what_the_configuration_says() {
         digests
             .push(rows.iter().map(|row| row["args_digest"].as_str().unwrap().to_owned()).collect::<Vec<_>>());
         house.gate.as_mut().unwrap().terminate();
+        assert!(!house.folder.path().join("data/ledger.db-wal").exists(), "a gate that stopped left its log");
         let everything = std::fs::read(house.folder.path().join("data/ledger.db")).unwrap();
         let anywhere = everything.windows(SECRET.len()).any(|part| part == SECRET.as_bytes());
         assert_eq!(anywhere, values == "keep", "{values}");
