@@ -344,3 +344,32 @@ impl Sessions {
         self.table.lock().len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new() -> NewSession {
+        NewSession {
+            grant: "t".into(),
+            route: Route::All,
+            version: "2025-11-25".into(),
+            client: "{}".into(),
+            client_name: "c".into(),
+            capabilities: "{}".into(),
+        }
+    }
+
+    #[test]
+    fn age_ends_a_session_that_is_in_use_and_idleness_does_not() {
+        let sessions = Sessions::default();
+        let limits = SessionLimits { idle: Duration::ZERO, ..SessionLimits::default() };
+        let (session, _) = sessions.open(new(), Caller(1), &limits).unwrap();
+        let in_use = sessions.get(&session.id, "t", &Route::All).unwrap();
+        assert!(sessions.sweep(&limits, |_| false).is_empty());
+        let aged = SessionLimits { age: Duration::ZERO, ..limits };
+        assert_eq!(sessions.sweep(&aged, |_| false).len(), 1);
+        assert!(sessions.get(&session.id, "t", &Route::All).is_none());
+        drop(in_use);
+    }
+}

@@ -24,6 +24,11 @@ impl std::fmt::Debug for GateKey {
 }
 
 impl GateKey {
+    /// Whether a data folder has a key.
+    pub(crate) fn is_in(folder: &Path) -> bool {
+        folder.join(FILE).exists()
+    }
+
     /// Reads the key of a data folder, or makes one (mode 0600) where there is none.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! The handle through which the rest of the gate remembers.
 
+use crate::files::Files;
 use crate::row::Written;
-use crate::schema::{Failure, fold_log, open_reader, open_writer};
+use crate::schema::{FILE, Failure, keep_house, open_reader, open_writer};
 use crate::store::{Store, stamp};
 use crate::writer::Writer;
 use crate::{CounterKey, CounterRow, GateKey, Grant, Head, SignedHead, TokenHash};
@@ -27,6 +28,7 @@ struct Inner {
     folder: PathBuf,
     key: GateKey,
     writer: Arc<Writer>,
+    anew: bool,
 }
 
 impl Drop for Inner {
@@ -47,24 +49,28 @@ impl Ledger {
     /// # Errors
     /// Where the file or the key cannot be used.
     pub fn open(folder: &Path) -> Result<Self, Failure> {
+        let anew = GateKey::is_in(folder) && !folder.join(FILE).exists();
         let key = GateKey::open(folder)?;
-        let writer = Arc::new(Writer::new(Store::new(open_writer(folder)?)?));
+        let store = Store::new(open_writer(folder)?)?;
+        let writer = Arc::new(Writer::new(store, Files::of(folder)));
         let failed = |error: std::io::Error| Failure::Write(error.to_string());
         let (writing, ended) = mpsc::channel::<()>();
-        let place = folder.to_owned();
-        std::thread::Builder::new()
-            .name("ledger-log".into())
-            .spawn(move || fold_log(&place, &ended))
+        let (place, kept) = (folder.to_owned(), writer.clone());
+        let house = std::thread::Builder::new()
+            .name("ledger-house".into())
+            .spawn(move || keep_house(&place, &kept, &ended))
             .map_err(failed)?;
         let thread = writer.clone();
         std::thread::Builder::new()
             .name("ledger".into())
             .spawn(move || {
-                thread.run();
-                drop(writing);
+                thread.run(move || {
+                    drop(writing);
+                    let _ = house.join();
+                });
             })
             .map_err(failed)?;
-        Ok(Self(Arc::new(Inner { folder: folder.to_owned(), key, writer })))
+        Ok(Self(Arc::new(Inner { folder: folder.to_owned(), key, writer, anew })))
     }
 
     /// Appends a row together with the counters that it moved, and waits until it is kept. Gives its number.
@@ -114,6 +120,12 @@ impl Ledger {
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         self.0.writer.trouble()
+    }
+
+    /// Whether the file was not there when it was opened, though this data folder had been used before.
+    #[must_use]
+    pub fn begins_anew(&self) -> bool {
+        self.0.anew
     }
 
     /// The data folder.

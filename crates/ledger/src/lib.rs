@@ -25,6 +25,7 @@
 
 mod chain;
 mod counters;
+mod files;
 mod grants;
 mod key;
 mod ledger;

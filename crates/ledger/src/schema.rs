@@ -1,7 +1,9 @@
 //! The tables, and what can go wrong with the file.
 
+use crate::writer::Writer;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 /// File name of the store in the data folder.
 pub const FILE: &str = "ledger.db";
@@ -113,18 +115,23 @@ pub(crate) fn open_writer(folder: &Path) -> Result<Connection, Failure> {
     Ok(conn)
 }
 
-/// Folds the log into the file from time to time while the writer goes on, so that it has little left to do
-/// when its turn comes. Ends with the writer.
-pub(crate) fn fold_log(folder: &Path, ended: &std::sync::mpsc::Receiver<()>) {
+/// Looks after the files from time to time while the writer goes on: whether they are still there, and the log
+/// folded into the file, so that the writer has little left to do when its turn comes. Ends with the writer.
+pub(crate) fn keep_house(folder: &Path, writer: &Writer, ended: &Receiver<()>) {
     let Ok(conn) = Connection::open(folder.join(FILE)) else { return };
-    while let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = ended.recv_timeout(FOLD_EVERY) {
-        // Busy or full: the writer's own turn comes, and reports what is wrong.
-        let _ = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    loop {
+        if writer.look_after_files() {
+            // Busy or full: the writer's own turn comes, and reports what is wrong.
+            let _ = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        }
+        if ended.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
     }
 }
 
-/// How often the log is folded into the file.
-const FOLD_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
+/// How often the files are looked after.
+const EVERY: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// Opens the file for reading only.
 pub(crate) fn open_reader(folder: &Path) -> Result<Connection, Failure> {

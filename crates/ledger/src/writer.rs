@@ -7,6 +7,7 @@
 //! disk is, the writer's thread does them, so that no other work waits. Rows that nobody waits for travel with
 //! the next row that somebody does wait for, or are written after a short while.
 
+use crate::files::Files;
 use crate::row::Written;
 use crate::schema::Failure;
 use crate::store::{Open, PATIENCE, Store, Undone};
@@ -96,6 +97,9 @@ pub(crate) struct Writer {
     /// Gone once the ledger is closed.
     store: Mutex<Option<Store>>,
     shown: Mutex<Shown>,
+    files: Files,
+    /// One of them is missing: nothing is written.
+    missing: AtomicBool,
     /// Whether the last commit was quick.
     quick: AtomicBool,
     /// For how many more transactions a caller expects company.
@@ -103,13 +107,15 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(store: Store) -> Self {
+    pub(crate) fn new(store: Store, files: Files) -> Self {
         let shown = Mutex::new(Shown { head: store.head(), trouble: None });
         Self {
             queue: Mutex::default(),
             wake: Condvar::new(),
             store: Mutex::new(Some(store)),
             shown,
+            files,
+            missing: AtomicBool::new(false),
             quick: AtomicBool::new(true),
             company: AtomicU32::new(0),
         }
@@ -251,7 +257,15 @@ impl Writer {
         patience: Duration,
         body: impl FnOnce(&mut Open<'_>) -> Result<(), Undone>,
     ) -> Result<u64, Undone> {
-        let result = store.write(keep, patience, body);
+        if self.missing.load(Ordering::Relaxed)
+            && let Some(why) = self.files.missing()
+        {
+            return Err(Undone::Failed(why));
+        }
+        let result = store.write(keep, patience, body).map_err(|undone| match undone {
+            Undone::Failed(said) => Undone::Failed(self.files.explain(&said)),
+            other => other,
+        });
         let mut shown = self.shown.lock();
         match &result {
             Ok(_) => {
@@ -272,8 +286,38 @@ impl Writer {
         result
     }
 
-    /// The thread: writes what waits until the ledger is closed.
-    pub(crate) fn run(&self) {
+    /// Stops writing while a file is missing. While rows cannot be written for another reason, tries to write:
+    /// whoever waits for the gate to be ready again may send no call before it is. Gives whether all files are there.
+    pub(crate) fn look_after_files(&self) -> bool {
+        let missing = self.files.missing();
+        let all = missing.is_none();
+        let was = self.missing.swap(!all, Ordering::Relaxed);
+        match missing {
+            Some(why) => {
+                if !was {
+                    tracing::error!(error = %why, "the ledger cannot be written: no call passes until it can");
+                }
+                self.shown.lock().trouble = Some(why);
+            }
+            None if self.trouble().is_some() => {
+                let (done, _) = oneshot::channel();
+                // The smallest change there is: the number of the layout is written as it stands.
+                let edit: Edit = Box::new(|conn| {
+                    let write = || {
+                        let layout: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+                        conn.pragma_update(None, "user_version", layout)
+                    };
+                    write().map_err(|error| Failure::write(&error))
+                });
+                let _ = self.push(true, |queue| queue.changes.push(Change { edit, row: None, done }));
+            }
+            None => {}
+        }
+        all
+    }
+
+    /// The thread: writes what waits until the ledger is closed. `leave` ends what else has the file open.
+    pub(crate) fn run(&self, leave: impl FnOnce()) {
         loop {
             let mut queue = self.queue.lock();
             self.wait(&mut queue);
@@ -296,8 +340,9 @@ impl Writer {
                 let _ = done.send(result.map(drop).map_err(Undone::failure));
             }
             if last {
-                // Whoever waits for the end may look at the files next: the connection folds its log away
+                // Whoever waits for the end may look at the files next: the last connection folds its log away
                 // first.
+                leave();
                 *store = None;
                 let lost = self.queue.lock().rows.len();
                 if lost > 0 {

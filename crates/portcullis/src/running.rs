@@ -89,6 +89,11 @@ impl Running {
             let config = running.config.lock().await;
             running.put_upstreams(&config).await;
         }
+        if running.gate.ledger().begins_anew() {
+            let said = "the record begins anew: gate.key was there and ledger.db was not";
+            tracing::warn!("{said}");
+            running.note(said).await;
+        }
         running.note("the gate started").await;
         tokio::spawn(running.gate.clone().sweep_for_ever());
         tokio::spawn(keep_pruned(running.clone()));
@@ -195,8 +200,7 @@ impl Running {
 
     /// Pids of everything that was started for upstreams.
     pub(crate) fn started(&self) -> HashSet<i32> {
-        let pids = self.gate.upstreams();
-        pids.values().filter_map(|upstream| i32::try_from(upstream.status().pid?).ok()).collect()
+        self.reaper.pids().into_iter().filter_map(|pid| i32::try_from(pid).ok()).collect()
     }
 
     /// Ends everything in order: calls, sessions, servers, the record.

@@ -1,9 +1,12 @@
 //! The one place where a child is started and ended.
 
 use crate::CommandSpec;
+use parking_lot::Mutex;
 use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessSession};
 use rustix::process::{Pid, Signal};
+use std::collections::HashSet;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio_util::sync::CancellationToken;
@@ -37,10 +40,17 @@ pub(crate) const MARK: &str = "PORTCULLIS_RUN";
 #[derive(Debug, Clone, Default)]
 pub struct Reaper {
     children: TaskTracker,
+    pids: Arc<Mutex<HashSet<u32>>>,
     stop: CancellationToken,
 }
 
 impl Reaper {
+    /// Pids of all children that have not ended.
+    #[must_use]
+    pub fn pids(&self) -> HashSet<u32> {
+        self.pids.lock().clone()
+    }
+
     /// Ends all children and waits until they are gone.
     pub async fn stop_all(&self) {
         self.stop.cancel();
@@ -96,8 +106,11 @@ pub(crate) fn start(spec: &CommandSpec, mark: &str, reaper: &Reaper) -> Result<S
     let stop = reaper.stop.child_token();
     let (tell, ended) = tokio::sync::oneshot::channel();
     let stopping = stop.clone();
+    let pids = reaper.pids.clone();
+    pids.lock().insert(pid);
     reaper.children.spawn(async move {
         let how = hold(child, pid, stopping).await;
+        pids.lock().remove(&pid);
         let _ = tell.send(how);
     });
     Ok(Started { stdin, stdout, stderr, pid, stop, ended })

@@ -8,6 +8,8 @@ use crate::lock::Lock;
 use crate::out::aside;
 use crate::place::{self, config_file, read_config, rendered};
 use crate::running::Own;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// All that is needed.
 pub(super) struct Prepared {
@@ -17,6 +19,18 @@ pub(super) struct Prepared {
     pub lock: Lock,
     /// Whether the configuration was made just now.
     pub fresh: bool,
+}
+
+/// The runtime of a gate. From here on a write beyond the limit on file size fails and says so; by default its
+/// signal would end the gate without a word.
+pub(super) fn runtime(builder: &mut tokio::runtime::Builder) -> Result<Runtime, Failure> {
+    let bug = |error: std::io::Error| Failure::bug(error.to_string());
+    let runtime = builder.enable_all().build().map_err(bug)?;
+    let inside = runtime.enter();
+    // Heard and not ignored: what is ignored here would be ignored in every program that the gate starts.
+    let _heard = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map_err(bug)?;
+    drop(inside);
+    Ok(runtime)
 }
 
 /// Reads the configuration, or makes one where there is none, and takes the data folder.

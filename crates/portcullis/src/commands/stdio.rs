@@ -39,11 +39,7 @@ const LAST: Duration = Duration::from_secs(30);
 
 /// Speaks MCP on stdin and stdout until stdin ends.
 pub(crate) fn run(place: &PlaceArgs, grant: &str, upstream: Option<&str>) -> Result<ExitCode, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::bug(error.to_string()))?;
+    let runtime = start::runtime(tokio::runtime::Builder::new_multi_thread().worker_threads(2))?;
     let path = upstream.map_or_else(|| "/mcp".to_owned(), |name| format!("/mcp/{name}"));
     let known = place.data.is_some() || place::config_file(place)?.is_some();
     let client = known.then(|| Client::of(place)).transpose()?;

@@ -102,6 +102,10 @@ pub struct House {
     pub gate: Option<Held>,
     pub url: String,
     pub client: Client<HttpConnector, Full<Bytes>>,
+    /// Variables for every command.
+    pub env: Vec<(&'static str, String)>,
+    /// What starts every command, where something has to.
+    pub through: Vec<String>,
 }
 
 /// Upstream entries that tests use; `URL` stands for the fixture's address.
@@ -117,7 +121,15 @@ pub struct Plan<'a> {
 impl House {
     /// Writes the configuration and starts the gate.
     pub fn build(plan: &Plan<'_>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let mut house = Self::plan(plan);
+        house.up();
+        house
+    }
+
+    /// Writes the configuration.
+    pub fn plan(plan: &Plan<'_>) -> Self {
+        let house = Self::empty();
+        let folder = &house.folder;
         let config = format!(
             "listen: 127.0.0.1:0\ndata: data\nupstreams:\n{}\npolicies: {{ p: policy.yaml }}\n\
              grants:\n  t: {{ token: \"${{env:TEST_TOKEN}}\", upstreams: {{ \"*\": p }} }}\n{}\n",
@@ -125,9 +137,6 @@ impl House {
         );
         std::fs::write(folder.path().join("portcullis.yaml"), config).unwrap();
         std::fs::write(folder.path().join("policy.yaml"), plan.policy).unwrap();
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        let mut house = Self { folder, gate: None, url: String::new(), client };
-        house.up();
         house
     }
 
@@ -143,7 +152,7 @@ impl House {
     pub fn empty() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { folder, gate: None, url: String::new(), client }
+        Self { folder, gate: None, url: String::new(), client, env: Vec::new(), through: Vec::new() }
     }
 
     /// A gate in front of the fixture with all its extra tools, under a policy.
@@ -161,22 +170,53 @@ impl House {
 
     /// Starts the gate by these arguments.
     pub fn up_with(&mut self, arguments: &[&str]) {
-        let gate = start(&mut self.command(arguments));
+        self.up_by(&[], arguments);
+    }
+
+    /// Has another program start the gate, which takes its place.
+    pub fn up_by(&mut self, by: &[&str], arguments: &[&str]) {
+        let gate = start(&mut self.command_by(by, arguments));
         self.url = gate.line("ready ");
         self.gate = Some(gate);
     }
 
     /// A command of the program in this folder.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        let through: Vec<&str> = self.through.iter().map(String::as_str).collect();
+        self.command_by(&through, arguments)
+    }
+
+    /// The same, started by another program that takes it as its last arguments.
+    pub fn command_by(&self, by: &[&str], arguments: &[&str]) -> Command {
+        let words = [by, &[env!("CARGO_BIN_EXE_portcullis")], arguments].concat();
+        let mut command = Command::new(words[0]);
         command
-            .args(arguments)
+            .args(&words[1..])
             .current_dir(self.folder.path())
             .env("TEST_TOKEN", TOKEN)
             .env("GITHUB_TOKEN", "not-a-real-token")
             .env("NO_COLOR", "1");
         command.env_remove("XDG_RUNTIME_DIR").env("HOME", self.folder.path()).stdout(Stdio::piped());
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
+    }
+
+    /// What `status` says.
+    pub fn status(&self) -> Value {
+        let (code, out, err) = self.run(&["status", "--json"]);
+        assert_eq!(code, 0, "{err}");
+        serde_json::from_str(&out).unwrap()
+    }
+
+    /// The gate's process.
+    pub fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_raw(self.gate.as_ref().unwrap().child.id().cast_signed()).unwrap()
+    }
+
+    /// Whether the gate says that it is ready, and why not.
+    pub async fn ready(&self) -> Result<(), String> {
+        let (status, _, body) = self.http(Method::GET, "/readyz", &[], "").await;
+        if status == 200 { Ok(()) } else { Err(String::from_utf8_lossy(&body).into_owned()) }
     }
 
     /// Runs a command; gives its exit code, stdout and stderr.

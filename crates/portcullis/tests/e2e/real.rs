@@ -1,5 +1,7 @@
 //! Real clients and real servers, as `ci/parts` installs them.
 
+mod agent;
+
 use crate::house::{House, Plan, TOKEN, fixture_http, names, text};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};

@@ -2,6 +2,9 @@
 
 use crate::house::{ALLOW_ALL, House, PATIENCE, Plan, fixture_http, text};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 #[tokio::test]
 async fn a_reload_keeps_what_the_command_line_said() {
@@ -69,4 +72,76 @@ async fn an_edit_that_was_reloaded_or_undone_waits_no_more() {
         std::fs::write(&policy, ALLOW_ALL).unwrap();
         wait_for("undone", false);
     }
+}
+
+/// Callers at once, and how often the policy changes under them.
+const CALLERS: u64 = 32;
+const FLIPS: u64 = 20;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_that_changes_under_load_fails_no_call_and_holds_at_once() {
+    let deny = "version: \"1\"\ndefault: deny\ntools: { count: {} }\n";
+    let (_server, url) = fixture_http(&["--extra"]);
+    let upstreams = format!("  fix: {{ url: \"{url}\" }}");
+    let plan = Plan { upstreams: &upstreams, policy: ALLOW_ALL, more: "ledger: { durability: process }" };
+    let house = House::build(&plan);
+    let session = house.session("/mcp/fix").await;
+    let (next, over) = (AtomicU64::new(1), AtomicBool::new(false));
+    let (passed, denied) = (Mutex::new(BTreeSet::new()), Mutex::new(BTreeSet::new()));
+    let call = async || {
+        let id = next.fetch_add(1, Ordering::Relaxed);
+        let label = format!("n{id}");
+        let answer = session.call(id, "delay", json!({"ms": 20, "label": label})).await;
+        let said = text(&answer);
+        let passes = said == label;
+        assert!(passes || said == "[POLICY DENIED] The tool delay is not permitted by policy.", "{answer}");
+        let all = if passes { &passed } else { &denied };
+        all.lock().unwrap().insert(label);
+        passes
+    };
+    let caller = async || {
+        while !over.load(Ordering::Relaxed) {
+            call().await;
+        }
+    };
+    let operator = async {
+        for flip in 0..FLIPS {
+            let allows = flip % 2 == 1;
+            std::fs::write(house.folder.path().join("policy.yaml"), if allows { ALLOW_ALL } else { deny })
+                .unwrap();
+            let mut reload = house.command(&["reload"]);
+            let output = tokio::task::spawn_blocking(move || reload.output().unwrap()).await.unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            assert_eq!(call().await, allows, "reload {flip} was taken and does not hold");
+            let enough = next.load(Ordering::Relaxed) + CALLERS * 2;
+            while next.load(Ordering::Relaxed) < enough {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(futures_util::future::join_all((0..CALLERS).map(|_| caller())), operator);
+    assert!(call().await, "the last policy allows");
+
+    let labels = |rows: &[Value], member: &str| -> BTreeSet<String> {
+        rows.iter().map(|row| row[member]["label"].as_str().unwrap().to_owned()).collect()
+    };
+    let rows = |outcome: &str| -> Vec<Value> {
+        let rows = house.rows(&["--tool", "delay", "--outcome", outcome]);
+        rows.into_iter().filter(|row| row["kind"] == "decision").collect()
+    };
+    let (passed, denied) = (passed.into_inner().unwrap(), denied.into_inner().unwrap());
+    let seen = crate::house::seen(&house, &url).await;
+    let seen = seen["calls"].as_array().unwrap();
+    assert!(seen.len() < 10_000, "the server remembers no more than that");
+    assert_eq!(labels(seen, "arguments"), passed);
+    assert_eq!(labels(&rows("allowed"), "args"), passed);
+    assert_eq!(labels(&rows("denied"), "args"), denied);
+    assert!(
+        passed.len() > 100 && denied.len() > 100,
+        "{} passed, {} were denied",
+        passed.len(),
+        denied.len()
+    );
+    assert_eq!(house.run(&["ledger", "verify"]).0, 0);
 }
