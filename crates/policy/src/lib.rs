@@ -49,6 +49,7 @@ mod limit;
 mod literal;
 mod operator;
 mod path;
+mod pattern;
 mod policy;
 mod predicate;
 mod read;

@@ -1,6 +1,7 @@
 //! The eleven operators.
 
 use regex::Regex;
+use std::sync::Arc;
 
 use crate::Decimal;
 use crate::arguments::{Type, decode, elements};
@@ -19,7 +20,7 @@ pub(crate) enum Operator {
     Lte(Decimal),
     Gt(Decimal),
     Gte(Decimal),
-    Regex(Regex),
+    Regex(Arc<Regex>),
     Contains(Literal),
     Exists(bool),
 }

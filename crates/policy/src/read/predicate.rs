@@ -1,18 +1,17 @@
 //! Predicates.
 
 use portcullis_document::{Kind, Node, Value, nearest};
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 use serde_json::value::RawValue;
+use std::sync::Arc;
 
 use super::policy::LATER;
 use super::rule::{Arguments, place};
 use crate::literal::Literal;
 use crate::operator::Operator;
+use crate::pattern::{REGEX_BYTES, compiled};
 use crate::predicate::{Each, IfMissing, Predicate, Test};
 use crate::{Decimal, Path};
-
-/// The most memory that one compiled regular expression may take.
-const REGEX_BYTES: usize = 1024 * 1024;
 
 const OPERATORS: [&str; 11] =
     ["eq", "neq", "in", "not_in", "lt", "lte", "gt", "gte", "regex", "contains", "exists"];
@@ -177,14 +176,13 @@ fn part(value: &Value<'_>) -> Option<Literal> {
     literal(value)
 }
 
-fn regex(value: &Value<'_>) -> Option<Regex> {
+fn regex(value: &Value<'_>) -> Option<Arc<Regex>> {
     let pattern = value.text()?;
     if pattern.is_empty() {
         value.error("expected a regular expression, found an empty one", Some("it would match every string"));
         return None;
     }
-    let built = RegexBuilder::new(pattern).size_limit(REGEX_BYTES).dfa_size_limit(REGEX_BYTES).build();
-    match built {
+    match compiled(pattern) {
         Ok(regex) => Some(regex),
         Err(regex::Error::CompiledTooBig(_)) => {
             let message = format!(

@@ -1,0 +1,42 @@
+//! Compiled regular expressions: each once, however many rules and policies have it.
+
+use regex::{Regex, RegexBuilder};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// The most memory that one compiled regular expression may take.
+pub(crate) const REGEX_BYTES: usize = 1024 * 1024;
+
+/// A compiled one takes some 10 to 100 KiB, and policies repeat the same few for many tools.
+static KNOWN: Mutex<BTreeMap<String, Weak<Regex>>> = Mutex::new(BTreeMap::new());
+
+/// Compiles a regular expression, or gives the one that is in use already.
+///
+/// # Errors
+/// Where it has a mistake or takes more than [`REGEX_BYTES`].
+pub(crate) fn compiled(pattern: &str) -> Result<Arc<Regex>, regex::Error> {
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(regex) = known.get(pattern).and_then(Weak::upgrade) {
+        return Ok(regex);
+    }
+    let built = RegexBuilder::new(pattern).size_limit(REGEX_BYTES).dfa_size_limit(REGEX_BYTES).build()?;
+    let regex = Arc::new(built);
+    known.retain(|_, regex| regex.strong_count() > 0);
+    known.insert(pattern.to_owned(), Arc::downgrade(&regex));
+    Ok(regex)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_pattern_is_compiled_once_while_it_is_in_use() {
+        let first = compiled("^once$").unwrap();
+        assert!(Arc::ptr_eq(&first, &compiled("^once$").unwrap()));
+        assert!(compiled("(").is_err());
+        drop(first);
+        assert!(compiled("^other$").is_ok());
+        assert!(!KNOWN.lock().unwrap().contains_key("^once$"));
+    }
+}
