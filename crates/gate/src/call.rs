@@ -138,17 +138,17 @@ impl Call {
                 }
                 Woke::Cancelled => {
                     let why = self.open.reason().to_owned();
-                    self.chosen.link.cancel(reply.id, &why).await;
+                    self.chosen.link.cancel(reply.id, &why);
                     self.outlet = None;
                     return End::Cancelled(why);
                 }
                 Woke::Gone => {
                     let why = "the client closed the stream";
-                    self.chosen.link.cancel(reply.id, why).await;
+                    self.chosen.link.cancel(reply.id, why);
                     return End::Cancelled(why.into());
                 }
                 Woke::Deadline => {
-                    self.chosen.link.cancel(reply.id, "the call took too long").await;
+                    self.chosen.link.cancel(reply.id, "the call took too long");
                     return self.timed_out().await;
                 }
                 Woke::Quiet => {
@@ -166,6 +166,10 @@ impl Call {
         let mut permit = permit;
         let mut again = true;
         loop {
+            if self.open.cancelled().is_cancelled() {
+                self.outlet = None;
+                return Err(End::Cancelled(self.open.reason().to_owned()));
+            }
             let link = self.chosen.link.clone();
             let id = link.next_id();
             let cancelled = self.open.cancelled().clone();
@@ -181,17 +185,17 @@ impl Call {
                 sent = link.send_as(id, permit) => sent,
                 () = cancelled.cancelled() => {
                     let why = self.open.reason().to_owned();
-                    link.cancel(id, &why).await;
+                    link.cancel(id, &why);
                     self.outlet = None;
                     return Err(End::Cancelled(why));
                 }
                 () = gone => {
                     let why = "the client closed the stream";
-                    link.cancel(id, why).await;
+                    link.cancel(id, why);
                     return Err(End::Cancelled(why.into()));
                 }
                 () = tokio::time::sleep_until(deadline) => {
-                    link.cancel(id, "the call took too long").await;
+                    link.cancel(id, "the call took too long");
                     return Err(self.timed_out().await);
                 }
             };
@@ -291,7 +295,14 @@ impl Call {
                 }
                 None
             }
-            Kind::Request => Box::pin(self.question(message, deadline)).await,
+            Kind::Request => {
+                let end = Box::pin(self.question(message, deadline)).await;
+                // Nobody waits any more for what the server does with the refusal of its question.
+                if let Some(End::Cancelled(why)) = &end {
+                    self.chosen.link.cancel(reply.id, why);
+                }
+                end
+            }
         }
     }
 
@@ -341,6 +352,10 @@ impl Call {
         let inputs = mrtr::Inputs::of(message);
         let answers = match self.ask_client(&inputs, deadline).await {
             Ok(answers) => answers,
+            Err(_) if self.open.cancelled().is_cancelled() => {
+                self.outlet = None;
+                return Some(End::Cancelled(self.open.reason().to_owned()));
+            }
             Err(why) => {
                 self.fail(StatusCode::OK, INTERNAL_ERROR, &why).await;
                 return Some(End::Broken(why));
@@ -409,11 +424,11 @@ impl Call {
             end = waiting => end.unwrap_or_else(|_| End::Broken("the session ended".into())),
             () = self.open.cancelled().cancelled() => {
                 let why = self.open.reason().to_owned();
-                self.chosen.link.cancel(reply.id, &why).await;
+                self.chosen.link.cancel(reply.id, &why);
                 End::Cancelled(why)
             }
             () = tokio::time::sleep_until(deadline) => {
-                self.chosen.link.cancel(reply.id, "the call took too long").await;
+                self.chosen.link.cancel(reply.id, "the call took too long");
                 End::Broken("the client did not come back for the answer in time".into())
             }
         };

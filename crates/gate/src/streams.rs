@@ -375,7 +375,7 @@ async fn watch_resources(
                 }
             };
             if matches!(end, End::Cancelled(_)) {
-                chosen.link.cancel(reply.id, "the client closed the stream").await;
+                chosen.link.cancel(reply.id, "the client closed the stream");
             }
             ticket.close(&end);
         });

@@ -1,12 +1,11 @@
 //! The HTTP client that all upstreams share.
 
-use bytes::Bytes;
+use crate::given_up::Parcel;
 use http::{Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{Client, Error};
+use hyper_util::client::legacy::{Client, Error, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -16,8 +15,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(60);
 
-type Plain = Client<HttpConnector, Full<Bytes>>;
-type Tls = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+type Plain = Client<HttpConnector, Parcel>;
+type Tls = Client<HttpsConnector<HttpConnector>, Parcel>;
 
 /// Pools connections. Redirects are not followed: a server that moves is a change of configuration, and a
 /// redirect could lead credentials or calls to somewhere nobody allowed.
@@ -87,9 +86,14 @@ fn chain(error: &Error) -> String {
 
 impl HttpClient {
     /// Sends one request and gives the head of its answer.
-    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, HttpFailed> {
+    pub(crate) async fn send(&self, request: Request<Parcel>) -> Result<Response<Incoming>, HttpFailed> {
+        Ok(self.start(request)?.await?)
+    }
+
+    /// Sends one request; the head of its answer is still to come.
+    pub(crate) fn start(&self, request: Request<Parcel>) -> Result<ResponseFuture, HttpFailed> {
         if request.uri().scheme() != Some(&http::uri::Scheme::HTTPS) {
-            return Ok(self.plain.request(request).await?);
+            return Ok(self.plain.request(request));
         }
         let tls = self.tls.get_or_init(|| {
             let roots = hyper_rustls::HttpsConnectorBuilder::new()
@@ -99,7 +103,7 @@ impl HttpClient {
             Ok(builder().build(connector))
         });
         match tls {
-            Ok(client) => Ok(client.request(request).await?),
+            Ok(client) => Ok(client.request(request)),
             Err(why) => Err(HttpFailed::Tls(why.clone())),
         }
     }
