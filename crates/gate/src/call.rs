@@ -19,6 +19,7 @@ use portcullis_wire::{
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 /// After this long without a word a stream is begun, so that it can be kept alive.
@@ -46,11 +47,15 @@ pub(crate) struct Call {
     pub open: OpenRun,
     pub known: Known,
     pub outlet: Option<Outlet>,
+    /// Told when the answer went out on another stream, where the client can come back to this one.
+    pub elsewhere: Option<oneshot::Receiver<End>>,
 }
 
 /// Why the wait for the next word ended.
 enum Woke {
     Heard(Result<Option<Heard>, Broken>),
+    /// The answer went out on a stream that the client came back on.
+    Elsewhere(End),
     Cancelled,
     Gone,
     Deadline,
@@ -105,6 +110,9 @@ impl Call {
         loop {
             match self.next(&mut reply, deadline).await {
                 Woke::Heard(Ok(Some(heard))) => {
+                    if heard.event_id.is_some() && last_event.is_none() {
+                        self.let_resume(reply.id);
+                    }
                     last_event = heard.event_id.clone().or(last_event);
                     pause = heard.retry.or(pause);
                     match self.pass(heard, &mut reply, ticket, deadline).await {
@@ -117,11 +125,8 @@ impl Call {
                         return self.broken("the upstream ended its stream without an answer").await;
                     };
                     // The server will go on when it is asked again (specification, "Resumability").
-                    if self.resumes_itself() {
-                        match self.wait_for_resumption(&reply, deadline).await {
-                            Some(end) => return end,
-                            None => continue,
-                        }
+                    if let Some(elsewhere) = self.elsewhere.take() {
+                        return self.wait_for_resumption(&reply, elsewhere, deadline).await;
                     }
                     tokio::time::sleep(Duration::from_millis(pause.unwrap_or(0).min(10_000))).await;
                     match self.chosen.link.listen(Some(&event)).await {
@@ -136,6 +141,7 @@ impl Call {
                     self.upstream.suspect();
                     return self.broken(&why).await;
                 }
+                Woke::Elsewhere(end) => return end,
                 Woke::Cancelled => {
                     let why = self.open.reason().to_owned();
                     self.chosen.link.cancel(reply.id, &why);
@@ -229,6 +235,15 @@ impl Call {
             Some(outlet) => (outlet.takes_events() && !outlet.is_stream(), Some(outlet)),
             None => (false, None),
         };
+        let elsewhere = async {
+            if let Some(elsewhere) = &mut self.elsewhere {
+                match elsewhere.await {
+                    Ok(end) => return end,
+                    Err(_) => self.elsewhere = None,
+                }
+            }
+            std::future::pending().await
+        };
         let gone = async {
             match gone {
                 // In the old era a closed connection is not a cancellation (specification, "Transports").
@@ -239,6 +254,7 @@ impl Call {
         tokio::select! {
             biased;
             heard = reply.next() => Woke::Heard(heard),
+            end = elsewhere => Woke::Elsewhere(end),
             () = self.open.cancelled().cancelled() => Woke::Cancelled,
             () = gone => Woke::Gone,
             () = tokio::time::sleep_until(deadline) => Woke::Deadline,
@@ -414,14 +430,27 @@ impl Call {
             && !self.chosen.link.is_shared()
     }
 
+    /// Enters the call among those that the client can come back to, where it can.
+    fn let_resume(&mut self, id: u64) {
+        if self.resumes_itself()
+            && self.elsewhere.is_none()
+            && let Some(session) = &self.asker.session
+        {
+            self.elsewhere = session.resumable.enter(self.upstream.name(), id, &self.known);
+        }
+    }
+
     /// Ends the client's stream as the upstream did and waits until the answer has gone out on the stream that
     /// the client opens next.
-    async fn wait_for_resumption(&mut self, reply: &Reply, deadline: Instant) -> Option<End> {
-        let session = self.asker.session.clone()?;
+    async fn wait_for_resumption(
+        &mut self,
+        reply: &Reply,
+        elsewhere: oneshot::Receiver<End>,
+        deadline: Instant,
+    ) -> End {
         self.outlet = None;
-        let waiting = session.leave_open(self.upstream.name(), reply.id, self.known.clone());
-        let end = tokio::select! {
-            end = waiting => end.unwrap_or_else(|_| End::Broken("the session ended".into())),
+        tokio::select! {
+            end = elsewhere => end.unwrap_or_else(|_| End::Broken("the session ended".into())),
             () = self.open.cancelled().cancelled() => {
                 let why = self.open.reason().to_owned();
                 self.chosen.link.cancel(reply.id, &why);
@@ -431,9 +460,7 @@ impl Call {
                 self.chosen.link.cancel(reply.id, "the call took too long");
                 End::Broken("the client did not come back for the answer in time".into())
             }
-        };
-        session.forget_open(self.upstream.name(), reply.id);
-        Some(end)
+        }
     }
 
     async fn deny(&mut self, denied: &Denied) {

@@ -112,6 +112,7 @@ pub(crate) async fn forward(gate: &Arc<Gate>, asker: &Arc<Asker>, message: Envel
         open,
         known: Known { id, progress, prefix },
         outlet: Some(out),
+        elsewhere: None,
     };
     inlet.answer_of(Box::pin(call.run())).await
 }

@@ -10,7 +10,9 @@
     reason = "a test ends at the first thing that is not as it should be"
 )]
 
+mod batches;
 mod bounds;
+mod bridging;
 mod cancel;
 mod denied;
 mod documents;
@@ -20,10 +22,12 @@ mod house;
 mod in_flight;
 mod kill;
 mod lists;
+mod notices;
 mod operator;
 mod published;
 mod real;
 mod reload;
+mod resuming;
 mod smuggling;
 mod stdio;
 mod stream;

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 /// An answer of the gate that is read as it comes. Dropping it closes the connection.
 pub struct Stream {
+    pub status: u16,
     body: Incoming,
     decoder: EventDecoder,
 }
@@ -17,10 +18,21 @@ pub struct Stream {
 impl Stream {
     /// Sends a request and waits for the head of its answer.
     pub async fn open(house: &House, method: Method, path: &str, more: &[(&str, &str)], body: &str) -> Self {
+        Self::open_as(house, TOKEN, method, path, more, body).await
+    }
+
+    async fn open_as(
+        house: &House,
+        token: &str,
+        method: Method,
+        path: &str,
+        more: &[(&str, &str)],
+        body: &str,
+    ) -> Self {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", house.url))
-            .header("authorization", format!("Bearer {TOKEN}"))
+            .header("authorization", format!("Bearer {token}"))
             .header("content-type", "application/json")
             .header("accept", "application/json, text/event-stream");
         for (name, value) in more {
@@ -29,7 +41,8 @@ impl Stream {
         let request = request.body(Full::from(body.to_owned())).unwrap();
         let response = tokio::time::timeout(PATIENCE, house.client.request(request)).await;
         let response = response.expect("no answer began").unwrap();
-        Self { body: response.into_body(), decoder: EventDecoder::new(1 << 24) }
+        let status = response.status().as_u16();
+        Self { status, body: response.into_body(), decoder: EventDecoder::new(1 << 24) }
     }
 
     /// Sends a message in a session of the old era.
@@ -37,14 +50,28 @@ impl Stream {
         Self::open(house, Method::POST, path, &[("mcp-session-id", session)], &message.to_string()).await
     }
 
+    /// Opens the session's own stream.
+    pub async fn get(house: &House, path: &str, session: &str, more: &[(&str, &str)]) -> Self {
+        Self::open(house, Method::GET, path, &[&[("mcp-session-id", session)], more].concat(), "").await
+    }
+
+    /// Opens the own stream of a session of another grant.
+    pub async fn get_as(house: &House, token: &str, path: &str, session: &str) -> Self {
+        Self::open_as(house, token, Method::GET, path, &[("mcp-session-id", session)], "").await
+    }
+
     /// The next event; `None` at the end of the stream.
     pub async fn event(&mut self) -> Option<Event> {
+        // Comments that keep the stream alive are no event.
+        tokio::time::timeout(PATIENCE, self.read()).await.expect("nothing more came")
+    }
+
+    async fn read(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.decoder.next_event().unwrap() {
                 return Some(event);
             }
-            let frame = tokio::time::timeout(PATIENCE, self.body.frame()).await.expect("nothing more came");
-            self.decoder.push(frame?.ok()?.data_ref()?);
+            self.decoder.push(self.body.frame().await?.ok()?.data_ref()?);
         }
     }
 
@@ -56,6 +83,12 @@ impl Stream {
                 return Some(serde_json::from_slice(&event.data).unwrap());
             }
         }
+    }
+
+    /// The one JSON text of the answer; `None` where it is empty.
+    pub async fn text(self) -> Option<Value> {
+        let all = self.body.collect().await.unwrap().to_bytes();
+        (!all.is_empty()).then(|| serde_json::from_slice(&all).unwrap())
     }
 
     /// The answer alone: the last message of a stream, or the one JSON text.
@@ -72,6 +105,21 @@ impl Stream {
         }
         all
     }
+}
+
+/// Opens a session of the old era as a client of that version with those capabilities; gives its id.
+pub async fn open_session(house: &House, path: &str, version: &str, capabilities: Value) -> String {
+    let params = json!({ "protocolVersion": version, "capabilities": capabilities, "clientInfo": { "name": "tests", "version": "1" } });
+    let body = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params }).to_string();
+    let bearer = format!("Bearer {TOKEN}");
+    let headers = [
+        ("authorization", &*bearer),
+        ("content-type", "application/json"),
+        ("accept", "application/json, text/event-stream"),
+    ];
+    let (status, head, answer) = house.http(Method::POST, path, &headers, body).await;
+    assert_eq!(status, 200, "{answer:?}");
+    head.get("mcp-session-id").unwrap_or_else(|| panic!("{answer:?}")).to_str().unwrap().to_owned()
 }
 
 /// A request of the new era: its headers and body.
