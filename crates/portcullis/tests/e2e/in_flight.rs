@@ -140,8 +140,11 @@ async fn a_client_of_the_new_era_that_leaves_cancels_its_call_and_frees_its_plac
         // How it was told depends on how that server is told.
         let seen = set.seen().await;
         let key = if what == "new, HTTP" { "closedEarly" } else { "cancelled" };
-        assert_eq!(seen[key][0]["requestId"], set.id_of("slow_progress").await, "{what}: {seen}");
-        assert_eq!(seen[key].as_array().unwrap().len(), 1, "{what}: {seen}");
+        let told: Vec<_> = seen[key].as_array().unwrap().iter().map(|it| it["requestId"].clone()).collect();
+        // A stream that is closed between its answer and its end tells nothing of an answered call.
+        let answered = if key == "closedEarly" { set.id_of("echo").await } else { Value::Null };
+        let told: Vec<_> = told.into_iter().filter(|id| *id != answered).collect();
+        assert_eq!(told, [set.id_of("slow_progress").await], "{what}: {seen}");
     }
 }
 

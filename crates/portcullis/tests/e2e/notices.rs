@@ -15,7 +15,7 @@ fn shared(policy: &str) -> House {
     House::build(&Plan { upstreams: &upstreams, policy, more: MORE })
 }
 
-/// What a session's own stream brings up to a mark: a notice that surely comes after all that was to come.
+/// What a session's own stream brings until it is quiet: that nothing more comes can only be waited for.
 async fn heard(stream: &mut Stream) -> Vec<Value> {
     let mut all = Vec::new();
     while let Ok(Some(message)) = tokio::time::timeout(Duration::from_millis(400), stream.message()).await {
@@ -45,7 +45,7 @@ async fn an_updated_resource_of_a_shared_process_is_told_to_those_who_subscribed
     let (own, exposed) = (updated(WATCHED), updated(&format!("fix+{WATCHED}")));
     none.call(1, "touch", json!({})).await;
     for (stream, told) in streams.iter_mut().zip([Some(&own), Some(&own), Some(&exposed), None]) {
-        // The fixture tells once for each subscription that it has; to hear it twice does no harm.
+        // The server tells once for each subscription that it has; to hear it twice does no harm.
         let mut heard = heard(stream).await;
         heard.dedup();
         assert_eq!(heard.iter().collect::<Vec<_>>(), Vec::from_iter(told));

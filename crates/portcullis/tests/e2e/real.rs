@@ -2,6 +2,8 @@
 
 #[path = "old_sse.rs"]
 mod old_sse;
+#[path = "walks.rs"]
+mod walks;
 
 use crate::house::{House, Plan, TOKEN, fixture_http, names, text};
 use serde_json::{Value, json};

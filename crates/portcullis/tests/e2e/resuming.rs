@@ -73,7 +73,7 @@ async fn another_session_cannot_come_back_to_a_stream_and_the_aggregated_route_h
     let mut stream = Stream::post(&house, "/mcp/fix", &one.id, &slow(5, "slow_progress")).await;
     let last = up_to_progress(&mut stream).await;
     let mut other = Stream::get(&house, "/mcp/fix", &two.id, &[("last-event-id", &last)]).await;
-    // The stream is theirs, what comes on it is not the first one's.
+    // The stream is their own, and what comes on it is not the first one's.
     let heard = tokio::time::timeout(std::time::Duration::from_millis(1200), async {
         let mut heard = Vec::new();
         while let Some(message) = other.message().await {
