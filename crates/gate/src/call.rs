@@ -128,13 +128,9 @@ impl Call {
                     if let Some(elsewhere) = self.elsewhere.take() {
                         return self.wait_for_resumption(&reply, elsewhere, deadline).await;
                     }
-                    tokio::time::sleep(Duration::from_millis(pause.unwrap_or(0).min(10_000))).await;
-                    match self.chosen.link.listen(Some(&event)).await {
-                        Ok(mut stream) => {
-                            stream.id = reply.id;
-                            reply = stream;
-                        }
-                        Err(error) => return self.broken(&error.to_string()).await,
+                    let pause = Duration::from_millis(pause.unwrap_or(0).min(10_000));
+                    if let Some(end) = Box::pin(self.resume(&mut reply, &event, pause, deadline)).await {
+                        return end;
                     }
                 }
                 Woke::Heard(Err(Broken(why))) => {
@@ -428,6 +424,53 @@ impl Call {
             && !self.asker.aggregated()
             && self.chosen.link.era() == Era::Old
             && !self.chosen.link.is_shared()
+    }
+
+    /// Goes back to a stream that the server closed to go on later, for a client that cannot do so itself.
+    async fn resume(
+        &mut self,
+        reply: &mut Reply,
+        event: &str,
+        pause: Duration,
+        deadline: Instant,
+    ) -> Option<End> {
+        let link = self.chosen.link.clone();
+        let resumed = async {
+            tokio::time::sleep(pause).await;
+            link.listen(Some(event)).await
+        };
+        let new_era = self.asker.era == Era::New;
+        let gone = async {
+            match &mut self.outlet {
+                Some(outlet) if new_era => outlet.gone().await,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            resumed = resumed => match resumed {
+                Ok(mut stream) => {
+                    stream.id = reply.id;
+                    *reply = stream;
+                    None
+                }
+                Err(error) => Some(self.broken(&error.to_string()).await),
+            },
+            () = self.open.cancelled().cancelled() => {
+                let why = self.open.reason().to_owned();
+                link.cancel(reply.id, &why);
+                self.outlet = None;
+                Some(End::Cancelled(why))
+            }
+            () = gone => {
+                let why = "the client closed the stream";
+                link.cancel(reply.id, why);
+                Some(End::Cancelled(why.into()))
+            }
+            () = tokio::time::sleep_until(deadline) => {
+                link.cancel(reply.id, "the call took too long");
+                Some(self.timed_out().await)
+            }
+        }
     }
 
     /// Enters the call among those that the client can come back to, where it can.

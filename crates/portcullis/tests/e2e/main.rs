@@ -24,6 +24,7 @@ mod kill;
 mod lists;
 mod notices;
 mod operator;
+mod polling;
 mod published;
 mod real;
 mod reload;
