@@ -19,6 +19,7 @@ use portcullis_wire::{
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 /// After this long without a word a stream is begun, so that it can be kept alive.
@@ -46,11 +47,15 @@ pub(crate) struct Call {
     pub open: OpenRun,
     pub known: Known,
     pub outlet: Option<Outlet>,
+    /// Told when the answer went out on another stream, where the client can come back to this one.
+    pub elsewhere: Option<oneshot::Receiver<End>>,
 }
 
 /// Why the wait for the next word ended.
 enum Woke {
     Heard(Result<Option<Heard>, Broken>),
+    /// The answer went out on a stream that the client came back on.
+    Elsewhere(End),
     Cancelled,
     Gone,
     Deadline,
@@ -105,6 +110,9 @@ impl Call {
         loop {
             match self.next(&mut reply, deadline).await {
                 Woke::Heard(Ok(Some(heard))) => {
+                    if heard.event_id.is_some() && last_event.is_none() {
+                        self.let_resume(reply.id);
+                    }
                     last_event = heard.event_id.clone().or(last_event);
                     pause = heard.retry.or(pause);
                     match self.pass(heard, &mut reply, ticket, deadline).await {
@@ -117,38 +125,32 @@ impl Call {
                         return self.broken("the upstream ended its stream without an answer").await;
                     };
                     // The server will go on when it is asked again (specification, "Resumability").
-                    if self.resumes_itself() {
-                        match self.wait_for_resumption(&reply, deadline).await {
-                            Some(end) => return end,
-                            None => continue,
-                        }
+                    if let Some(elsewhere) = self.elsewhere.take() {
+                        return self.wait_for_resumption(&reply, elsewhere, deadline).await;
                     }
-                    tokio::time::sleep(Duration::from_millis(pause.unwrap_or(0).min(10_000))).await;
-                    match self.chosen.link.listen(Some(&event)).await {
-                        Ok(mut stream) => {
-                            stream.id = reply.id;
-                            reply = stream;
-                        }
-                        Err(error) => return self.broken(&error.to_string()).await,
+                    let pause = Duration::from_millis(pause.unwrap_or(0).min(10_000));
+                    if let Some(end) = Box::pin(self.resume(&mut reply, &event, pause, deadline)).await {
+                        return end;
                     }
                 }
                 Woke::Heard(Err(Broken(why))) => {
                     self.upstream.suspect();
                     return self.broken(&why).await;
                 }
+                Woke::Elsewhere(end) => return end,
                 Woke::Cancelled => {
                     let why = self.open.reason().to_owned();
-                    self.chosen.link.cancel(reply.id, &why).await;
+                    self.chosen.link.cancel(reply.id, &why);
                     self.outlet = None;
                     return End::Cancelled(why);
                 }
                 Woke::Gone => {
                     let why = "the client closed the stream";
-                    self.chosen.link.cancel(reply.id, why).await;
+                    self.chosen.link.cancel(reply.id, why);
                     return End::Cancelled(why.into());
                 }
                 Woke::Deadline => {
-                    self.chosen.link.cancel(reply.id, "the call took too long").await;
+                    self.chosen.link.cancel(reply.id, "the call took too long");
                     return self.timed_out().await;
                 }
                 Woke::Quiet => {
@@ -166,6 +168,10 @@ impl Call {
         let mut permit = permit;
         let mut again = true;
         loop {
+            if self.open.cancelled().is_cancelled() {
+                self.outlet = None;
+                return Err(End::Cancelled(self.open.reason().to_owned()));
+            }
             let link = self.chosen.link.clone();
             let id = link.next_id();
             let cancelled = self.open.cancelled().clone();
@@ -181,17 +187,17 @@ impl Call {
                 sent = link.send_as(id, permit) => sent,
                 () = cancelled.cancelled() => {
                     let why = self.open.reason().to_owned();
-                    link.cancel(id, &why).await;
+                    link.cancel(id, &why);
                     self.outlet = None;
                     return Err(End::Cancelled(why));
                 }
                 () = gone => {
                     let why = "the client closed the stream";
-                    link.cancel(id, why).await;
+                    link.cancel(id, why);
                     return Err(End::Cancelled(why.into()));
                 }
                 () = tokio::time::sleep_until(deadline) => {
-                    link.cancel(id, "the call took too long").await;
+                    link.cancel(id, "the call took too long");
                     return Err(self.timed_out().await);
                 }
             };
@@ -225,6 +231,15 @@ impl Call {
             Some(outlet) => (outlet.takes_events() && !outlet.is_stream(), Some(outlet)),
             None => (false, None),
         };
+        let elsewhere = async {
+            if let Some(elsewhere) = &mut self.elsewhere {
+                match elsewhere.await {
+                    Ok(end) => return end,
+                    Err(_) => self.elsewhere = None,
+                }
+            }
+            std::future::pending().await
+        };
         let gone = async {
             match gone {
                 // In the old era a closed connection is not a cancellation (specification, "Transports").
@@ -235,6 +250,7 @@ impl Call {
         tokio::select! {
             biased;
             heard = reply.next() => Woke::Heard(heard),
+            end = elsewhere => Woke::Elsewhere(end),
             () = self.open.cancelled().cancelled() => Woke::Cancelled,
             () = gone => Woke::Gone,
             () = tokio::time::sleep_until(deadline) => Woke::Deadline,
@@ -291,7 +307,14 @@ impl Call {
                 }
                 None
             }
-            Kind::Request => Box::pin(self.question(message, deadline)).await,
+            Kind::Request => {
+                let end = Box::pin(self.question(message, deadline)).await;
+                // Nobody waits any more for what the server does with the refusal of its question.
+                if let Some(End::Cancelled(why)) = &end {
+                    self.chosen.link.cancel(reply.id, why);
+                }
+                end
+            }
         }
     }
 
@@ -341,6 +364,10 @@ impl Call {
         let inputs = mrtr::Inputs::of(message);
         let answers = match self.ask_client(&inputs, deadline).await {
             Ok(answers) => answers,
+            Err(_) if self.open.cancelled().is_cancelled() => {
+                self.outlet = None;
+                return Some(End::Cancelled(self.open.reason().to_owned()));
+            }
             Err(why) => {
                 self.fail(StatusCode::OK, INTERNAL_ERROR, &why).await;
                 return Some(End::Broken(why));
@@ -399,26 +426,84 @@ impl Call {
             && !self.chosen.link.is_shared()
     }
 
-    /// Ends the client's stream as the upstream did and waits until the answer has gone out on the stream that
-    /// the client opens next.
-    async fn wait_for_resumption(&mut self, reply: &Reply, deadline: Instant) -> Option<End> {
-        let session = self.asker.session.clone()?;
-        self.outlet = None;
-        let waiting = session.leave_open(self.upstream.name(), reply.id, self.known.clone());
-        let end = tokio::select! {
-            end = waiting => end.unwrap_or_else(|_| End::Broken("the session ended".into())),
+    /// Goes back to a stream that the server closed to go on later, for a client that cannot do so itself.
+    async fn resume(
+        &mut self,
+        reply: &mut Reply,
+        event: &str,
+        pause: Duration,
+        deadline: Instant,
+    ) -> Option<End> {
+        let link = self.chosen.link.clone();
+        let resumed = async {
+            tokio::time::sleep(pause).await;
+            link.listen(Some(event)).await
+        };
+        let new_era = self.asker.era == Era::New;
+        let gone = async {
+            match &mut self.outlet {
+                Some(outlet) if new_era => outlet.gone().await,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            resumed = resumed => match resumed {
+                Ok(mut stream) => {
+                    stream.id = reply.id;
+                    *reply = stream;
+                    None
+                }
+                Err(error) => Some(self.broken(&error.to_string()).await),
+            },
             () = self.open.cancelled().cancelled() => {
                 let why = self.open.reason().to_owned();
-                self.chosen.link.cancel(reply.id, &why).await;
+                link.cancel(reply.id, &why);
+                self.outlet = None;
+                Some(End::Cancelled(why))
+            }
+            () = gone => {
+                let why = "the client closed the stream";
+                link.cancel(reply.id, why);
+                Some(End::Cancelled(why.into()))
+            }
+            () = tokio::time::sleep_until(deadline) => {
+                link.cancel(reply.id, "the call took too long");
+                Some(self.timed_out().await)
+            }
+        }
+    }
+
+    /// Enters the call among those that the client can come back to, where it can.
+    fn let_resume(&mut self, id: u64) {
+        if self.resumes_itself()
+            && self.elsewhere.is_none()
+            && let Some(session) = &self.asker.session
+        {
+            self.elsewhere = session.resumable.enter(self.upstream.name(), id, &self.known);
+        }
+    }
+
+    /// Ends the client's stream as the upstream did and waits until the answer has gone out on the stream that
+    /// the client opens next.
+    async fn wait_for_resumption(
+        &mut self,
+        reply: &Reply,
+        elsewhere: oneshot::Receiver<End>,
+        deadline: Instant,
+    ) -> End {
+        self.outlet = None;
+        tokio::select! {
+            end = elsewhere => end.unwrap_or_else(|_| End::Broken("the session ended".into())),
+            () = self.open.cancelled().cancelled() => {
+                let why = self.open.reason().to_owned();
+                self.chosen.link.cancel(reply.id, &why);
                 End::Cancelled(why)
             }
             () = tokio::time::sleep_until(deadline) => {
-                self.chosen.link.cancel(reply.id, "the call took too long").await;
+                self.chosen.link.cancel(reply.id, "the call took too long");
                 End::Broken("the client did not come back for the answer in time".into())
             }
-        };
-        session.forget_open(self.upstream.name(), reply.id);
-        Some(end)
+        }
     }
 
     async fn deny(&mut self, denied: &Denied) {

@@ -38,7 +38,8 @@ pub(crate) async fn forward(gate: &Arc<Gate>, asker: &Arc<Asker>, message: Envel
         }
         Err(NoTarget::Name(name)) => return unknown(gate, asker, &id, &method, &name).await,
     };
-    if &*method == "tools/call" && message.peek().name.is_none_or(|raw| !raw.starts_with('"')) {
+    let calls_a_tool = &*method == "tools/call";
+    if calls_a_tool && message.peek().name.is_none_or(|raw| !raw.starts_with('"')) {
         let why = "`params.name` must be a string";
         gate.admit.refused(&asker.principal, Some(upstream.name()), Some(&id), why).await;
         return rpc_error(StatusCode::OK, Some(&id), INVALID_PARAMS, why);
@@ -62,28 +63,7 @@ pub(crate) async fn forward(gate: &Arc<Gate>, asker: &Arc<Asker>, message: Envel
         gate.admit.turned_away(&asker.principal, Some(upstream.name()), Some(&id), TOO_MANY, why).await;
         return rpc_error(StatusCode::TOO_MANY_REQUESTS, Some(&id), INTERNAL_ERROR, why);
     }
-    let chosen = match links::choose(gate, asker, &upstream).await {
-        Ok(chosen) => chosen,
-        Err(unavailable) => {
-            let why = unavailable.to_string();
-            gate.admit.unavailable(&asker.principal, upstream.name(), &name, &id, &why).await;
-            return rpc_error(StatusCode::OK, Some(&id), UPSTREAM_FAILED, &why);
-        }
-    };
-    let about =
-        if &*method == "tools/call" { look_up(&upstream, &chosen, name).await } else { About::Other(name) };
-    let headers = match outgoing_headers(asker, &upstream, &chosen, &about, &message) {
-        Ok(headers) => headers,
-        Err(why) => {
-            gate.admit.refused(&asker.principal, Some(upstream.name()), Some(&id), &why).await;
-            return rpc_error(StatusCode::BAD_REQUEST, Some(&id), HEADER_MISMATCH, &why);
-        }
-    };
-    let message = match (asker.era, chosen.link.era()) {
-        (Era::Old, Era::New) => modernised(asker, &chosen, &message),
-        (Era::New, Era::Old) => without_modern_meta(&message),
-        _ => message,
-    };
+    // Before anything is waited for: a cancellation finds the call from here on.
     let opened = gate.runs.open(NewRun {
         caller: asker.caller,
         request: id.clone(),
@@ -100,6 +80,27 @@ pub(crate) async fn forward(gate: &Arc<Gate>, asker: &Arc<Asker>, message: Envel
             return rpc_error(StatusCode::OK, Some(&id), INVALID_REQUEST, &why);
         }
     };
+    let chosen = match links::choose(gate, asker, &upstream).await {
+        Ok(chosen) => chosen,
+        Err(unavailable) => {
+            let why = unavailable.to_string();
+            gate.admit.unavailable(&asker.principal, upstream.name(), &name, &id, &why).await;
+            return rpc_error(StatusCode::OK, Some(&id), UPSTREAM_FAILED, &why);
+        }
+    };
+    let about = if calls_a_tool { look_up(&upstream, &chosen, name).await } else { About::Other(name) };
+    let headers = match outgoing_headers(asker, &upstream, &chosen, &about, &message) {
+        Ok(headers) => headers,
+        Err(why) => {
+            gate.admit.refused(&asker.principal, Some(upstream.name()), Some(&id), &why).await;
+            return rpc_error(StatusCode::BAD_REQUEST, Some(&id), HEADER_MISMATCH, &why);
+        }
+    };
+    let message = match (asker.era, chosen.link.era()) {
+        (Era::Old, Era::New) => modernised(asker, &chosen, &message),
+        (Era::New, Era::Old) => without_modern_meta(&message),
+        _ => message,
+    };
     let prefix = asker.aggregated().then(|| upstream.name().to_string());
     let call = Call {
         gate: gate.clone(),
@@ -111,6 +112,7 @@ pub(crate) async fn forward(gate: &Arc<Gate>, asker: &Arc<Asker>, message: Envel
         open,
         known: Known { id, progress, prefix },
         outlet: Some(out),
+        elsewhere: None,
     };
     inlet.answer_of(Box::pin(call.run())).await
 }

@@ -42,6 +42,9 @@ pub(crate) async fn choose(
             let link = upstream.link_for(&need).await?;
             links.insert(upstream.name().clone(), link.clone());
             crate::streams::attach(session, upstream, &link);
+            if session.log_level.lock().is_some() {
+                Box::pin(crate::logging::tell(gate, asker, session, upstream.name(), &link)).await;
+            }
             Ok(Chosen { link, pooled: None })
         }
         None => {
@@ -49,7 +52,11 @@ pub(crate) async fn choose(
             if first.era() == Era::New {
                 return Ok(Chosen { link: first, pooled: None });
             }
-            let offered = offered(gate, asker, upstream, &asker.capabilities);
+            // On one line for all calls nobody knows which of them a question belongs to.
+            let offered = match first.is_line() {
+                true => "{}".into(),
+                false => offered(gate, asker, upstream, &asker.capabilities),
+            };
             let grant = asker.principal.name();
             let key = PoolKey {
                 grant: grant.to_owned(),

@@ -6,13 +6,13 @@ use crate::body::Body;
 use crate::forward::forward;
 use crate::gate::Gate;
 use crate::session::{Asked, InUse, Route, Session};
-use crate::{hello, listing, streams};
+use crate::{hello, listing, logging, streams};
 use bytes::Bytes;
 use http::StatusCode;
 use portcullis_admit::{Ask, Message, Subject};
 use portcullis_catalogue::ListKind;
 use portcullis_wire::{
-    Envelope, INVALID_REQUEST, Id, Kind, METHOD_NOT_FOUND, Refused, result_response, text,
+    Envelope, INVALID_PARAMS, INVALID_REQUEST, Id, Kind, METHOD_NOT_FOUND, Refused, result_response, text,
 };
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -87,22 +87,36 @@ async fn request(gate: &Arc<Gate>, asker: &Arc<Asker>, session: &Arc<Session>, m
         "server/discover" | "subscriptions/listen" => {
             rpc_error(StatusCode::OK, Some(id), METHOD_NOT_FOUND, &format!("Method not found: {method}"))
         }
-        "logging/setLevel" => {
-            let level = message.peek().level.map(str::to_owned);
-            *session.log_level.lock() = level;
-            let speaks_old = match &asker.route {
-                Route::One(_) => crate::links::speaks_old(gate, asker).await,
-                Route::All => false,
-            };
-            if speaks_old {
-                forward(gate, asker, message).await
-            } else {
-                json(StatusCode::OK, result_response(id, "{}"))
-            }
-        }
+        "logging/setLevel" => set_level(gate, asker, session, message).await,
         "resources/subscribe" | "resources/unsubscribe" => subscription(gate, asker, session, message).await,
         _ => forward(gate, asker, message).await,
     }
+}
+
+/// Remembers a session's log level and tells it to servers: to the one of the route as it came, on the
+/// aggregated route to all that the session has links of its own to, now and when they are opened.
+async fn set_level(
+    gate: &Arc<Gate>,
+    asker: &Arc<Asker>,
+    session: &Arc<Session>,
+    message: Envelope,
+) -> Answer {
+    let Some(id) = message.id().cloned() else { return empty(StatusCode::BAD_REQUEST) };
+    let level = message.peek().level.map(str::to_owned);
+    let one = matches!(asker.route, Route::One(_));
+    if one && crate::links::speaks_old(gate, asker).await {
+        *session.log_level.lock() = level.filter(|level| logging::is_level(level));
+        return forward(gate, asker, message).await;
+    }
+    let Some(level) = level.filter(|level| logging::is_level(level)) else {
+        let why = "`params.level` must be a log level, such as \"info\"";
+        return rpc_error(StatusCode::OK, Some(&id), INVALID_PARAMS, why);
+    };
+    *session.log_level.lock() = Some(level);
+    if !one {
+        Box::pin(logging::tell_all(gate, asker, session)).await;
+    }
+    json(StatusCode::OK, result_response(&id, "{}"))
 }
 
 /// Remembers what a session watches, so that notices on a shared link find it.
@@ -112,18 +126,39 @@ async fn subscription(
     session: &Arc<Session>,
     message: Envelope,
 ) -> Answer {
-    let begins = message.method() == Some("resources/subscribe");
-    let watched = crate::target::find(gate, asker, message.clone())
+    let Some(watched) = crate::target::find(gate, asker, message.clone())
         .ok()
-        .map(|target| (target.upstream.name().clone(), target.name));
-    if let (Some(watched), true) = (&watched, begins) {
+        .map(|target| (target.upstream.name().clone(), target.name))
+    else {
+        return forward(gate, asker, message).await;
+    };
+    if message.method() == Some("resources/subscribe") {
+        // Before it is sent: the first notice may come before the answer.
         session.watched.lock().insert(watched.clone());
+        let answer = forward(gate, asker, message).await;
+        if is_refusal(answer.body()) {
+            session.watched.lock().remove(&watched);
+        }
+        return answer;
     }
-    let answer = forward(gate, asker, message).await;
-    if let (Some(watched), false) = (&watched, begins) {
-        session.watched.lock().remove(watched);
+    session.watched.lock().remove(&watched);
+    // A server that all share has one subscription for all: the last one ends it.
+    let shared = session.links.lock().await.get(&watched.0).is_some_and(|link| link.is_shared());
+    let others = || gate.sessions.all().iter().any(|other| other.watched.lock().contains(&watched));
+    match message.id() {
+        Some(id) if shared && others() => json(StatusCode::OK, result_response(id, "{}")),
+        _ => forward(gate, asker, message).await,
     }
-    answer
+}
+
+/// Whether an answer that came whole is an error.
+fn is_refusal(body: &Body) -> bool {
+    match body {
+        Body::Whole(Some(text)) => {
+            Envelope::reply(text.clone()).is_ok_and(|message| message.error().is_some())
+        }
+        _ => false,
+    }
 }
 
 async fn notification(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>, message: &Envelope) {

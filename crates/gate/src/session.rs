@@ -1,10 +1,9 @@
 //! Sessions of the old era.
 
-use crate::rewrite::Known;
+use crate::resumable::Resumable;
 use bytes::Bytes;
 use data_encoding::BASE32_NOPAD;
 use parking_lot::Mutex;
-use portcullis_admit::End;
 use portcullis_runs::Caller;
 use portcullis_upstreams::Link;
 use portcullis_wire::Id;
@@ -56,12 +55,13 @@ pub(crate) struct Session {
     pub ended: CancellationToken,
     /// The log level that it asked for, JSON.
     pub log_level: Mutex<Option<String>>,
+    /// Calls whose stream the client can come back to.
+    pub resumable: Resumable,
     began: Instant,
     used_ms: AtomicU64,
     busy: AtomicUsize,
     out: Mutex<Out>,
     asked: Mutex<HashMap<u64, Asked>>,
-    left_open: Mutex<HashMap<(Arc<str>, u64), LeftOpen>>,
     next_ask: AtomicU64,
 }
 
@@ -79,15 +79,6 @@ pub(crate) enum Asked {
     Server(Arc<Link>, Id),
     /// Hand it to the call that waits for it.
     Call(oneshot::Sender<Bytes>),
-}
-
-/// A call whose stream the upstream closed to go on when the client comes back.
-#[derive(Debug)]
-pub(crate) struct LeftOpen {
-    /// What the client knows the call by.
-    pub known: Known,
-    /// Told when the answer has gone out.
-    pub done: oneshot::Sender<End>,
 }
 
 /// What a new session is made of.
@@ -126,7 +117,7 @@ impl Session {
             busy: AtomicUsize::new(0),
             out: Mutex::default(),
             asked: Mutex::default(),
-            left_open: Mutex::default(),
+            resumable: Resumable::default(),
             next_ask: AtomicU64::new(1),
         }
     }
@@ -204,23 +195,6 @@ impl Session {
         let id = self.next_ask.fetch_add(1, Ordering::Relaxed);
         open.insert(id, asked);
         Some(id)
-    }
-
-    /// Leaves a call open until its answer comes on another stream.
-    pub(crate) fn leave_open(&self, upstream: &Arc<str>, id: u64, known: Known) -> oneshot::Receiver<End> {
-        let (done, waiting) = oneshot::channel();
-        self.left_open.lock().insert((upstream.clone(), id), LeftOpen { known, done });
-        waiting
-    }
-
-    /// The call that was left open under the upstream's id, for its answer.
-    pub(crate) fn forget_open(&self, upstream: &Arc<str>, id: u64) -> Option<LeftOpen> {
-        self.left_open.lock().remove(&(upstream.clone(), id))
-    }
-
-    /// What the client knows an open call by.
-    pub(crate) fn known_open(&self, upstream: &Arc<str>, id: u64) -> Option<Known> {
-        self.left_open.lock().get(&(upstream.clone(), id)).map(|open| open.known.clone())
     }
 
     /// The question that an answer of the client belongs to.

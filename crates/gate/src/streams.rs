@@ -129,9 +129,9 @@ fn translate(
     let Some(message) = &heard.message else { return Some(Bytes::new()) };
     match message.kind() {
         Kind::Response => {
-            let open = session.forget_open(upstream.name(), message.id()?.as_u64()?)?;
-            let _ = open.done.send(End::Answered { error: crate::rewrite::is_error(message) });
-            Some(open.known.response(message))
+            let end = End::Answered { error: crate::rewrite::is_error(message) };
+            let known = session.resumable.answered(upstream.name(), message.id()?.as_u64()?, end)?;
+            Some(known.response(message))
         }
         Kind::Notification => {
             if let Some(kind) = crate::changes::kind_of(message) {
@@ -140,7 +140,7 @@ fn translate(
             }
             if let Some(token) = message.peek().progress_token {
                 let id = Id::from_json(token)?.as_u64()?;
-                return session.known_open(upstream.name(), id)?.notice(message);
+                return session.resumable.known(upstream.name(), id)?.notice(message);
             }
             let prefix = (session.route == Route::All).then(|| &**upstream.name());
             Some(stray_notice(message, prefix))
@@ -375,7 +375,7 @@ async fn watch_resources(
                 }
             };
             if matches!(end, End::Cancelled(_)) {
-                chosen.link.cancel(reply.id, "the client closed the stream").await;
+                chosen.link.cancel(reply.id, "the client closed the stream");
             }
             ticket.close(&end);
         });

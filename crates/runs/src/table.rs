@@ -5,7 +5,14 @@ use parking_lot::Mutex;
 use portcullis_wire::Id;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// A cancellation that overtook its request on another connection is kept this long for it.
+const EARLY: Duration = Duration::from_secs(5);
+/// Cancellations kept so at most, and the longest id and reason that one is kept with, in bytes and characters.
+const EARLY_AT_MOST: usize = 1024;
+const EARLY_ID: usize = 256;
+const EARLY_REASON: usize = 256;
 use tokio_util::sync::CancellationToken;
 
 /// Where requests come from: a session of the old era, or one request of the new era, which has none.
@@ -54,6 +61,8 @@ pub struct Runs(Arc<Mutex<Table>>);
 #[derive(Debug, Default)]
 struct Table {
     by_request: HashMap<(Caller, Id), Arc<Run>>,
+    /// Cancellations of what is not in flight: it is over, or still on its way here.
+    early: HashMap<(Caller, Id), (Instant, String)>,
 }
 
 impl Runs {
@@ -71,17 +80,34 @@ impl Runs {
         if table.by_request.contains_key(&key) {
             return Err(InUse(key.1));
         }
+        if let Some((since, reason)) = table.early.remove(&key)
+            && since.elapsed() < EARLY
+        {
+            run.stop(&reason);
+        }
         table.by_request.insert(key, run.clone());
         drop(table);
         Ok(OpenRun { run, table: self.clone() })
     }
 
-    /// Stops the caller's request of that id. Gives whether there was one.
+    /// Stops the caller's request of that id. Gives whether there was one; where there was none, it is stopped
+    /// if it comes soon: the two can overtake each other on the way here.
     #[must_use]
     pub fn cancel(&self, caller: Caller, request: &Id, reason: &str) -> bool {
         let key = (caller, request.clone());
-        let run = self.0.lock().by_request.get(&key).cloned();
-        run.map(|run| run.stop(reason)).is_some()
+        let mut table = self.0.lock();
+        if let Some(run) = table.by_request.get(&key).cloned() {
+            drop(table);
+            run.stop(reason);
+            return true;
+        }
+        if table.early.len() >= EARLY_AT_MOST {
+            table.early.retain(|_, (since, _)| since.elapsed() < EARLY);
+        }
+        if table.early.len() < EARLY_AT_MOST && request.to_json().len() <= EARLY_ID {
+            table.early.insert(key, (Instant::now(), reason.chars().take(EARLY_REASON).collect()));
+        }
+        false
     }
 
     /// Stops everything that a caller has in flight.
@@ -189,5 +215,21 @@ mod tests {
         assert_eq!(runs.list().len(), 1);
         drop(next);
         assert!(runs.list().is_empty());
+    }
+
+    #[test]
+    fn a_cancellation_that_overtook_its_request_stops_it_and_no_other() {
+        let runs = Runs::default();
+        assert!(!runs.cancel(Caller(1), &Id::from(5), "early"));
+        let other = runs.open(call(2, 5)).unwrap();
+        let meant = runs.open(call(1, 5)).unwrap();
+        assert!(meant.cancelled().is_cancelled() && !other.cancelled().is_cancelled());
+        assert_eq!(meant.reason(), "early");
+        drop(meant);
+        assert!(!runs.open(call(1, 5)).unwrap().cancelled().is_cancelled());
+        for id in 0..2 * EARLY_AT_MOST as u64 {
+            let _ = runs.cancel(Caller(3), &Id::from(id), "");
+        }
+        assert_eq!(runs.0.lock().early.len(), EARLY_AT_MOST);
     }
 }

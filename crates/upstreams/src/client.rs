@@ -1,23 +1,26 @@
 //! The HTTP client that all upstreams share.
 
+use crate::given_up::Parcel;
 use crate::origin::{Answer, IDLE, Origin, PlainFailed, Sent, deepest};
-use bytes::Bytes;
 use http::Response;
 use http::uri::{Authority, Scheme};
-use http_body_util::Full;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// How long a connection may take to come up.
 const CONNECT: Duration = Duration::from_secs(5);
 
-type Tls = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+type Tls = Client<HttpsConnector<HttpConnector>, Parcel>;
+
+/// The head of an answer that is to come.
+pub(crate) type Head = Pin<Box<dyn Future<Output = Result<Response<Answer>, HttpFailed>> + Send>>;
 
 /// Pools connections. Redirects are not followed: a server that moves is a change of configuration, and a
 /// redirect could lead credentials or calls to somewhere nobody allowed.
@@ -71,11 +74,12 @@ impl HttpFailed {
 
 impl HttpClient {
     /// Sends one request to an absolute address and gives the head of its answer.
-    pub(crate) async fn send(&self, request: Sent) -> Result<Response<Answer>, HttpFailed> {
+    pub(crate) fn send(&self, request: Sent) -> Head {
         if request.uri().scheme() != Some(&Scheme::HTTPS)
             && let Some(authority) = request.uri().authority()
         {
-            return Ok(self.origin(authority)?.send(request).await?);
+            let origin = self.origin(authority);
+            return Box::pin(async move { Ok(origin?.send(request).await?) });
         }
         let tls = self.0.tls.get_or_init(|| {
             let roots = hyper_rustls::HttpsConnectorBuilder::new()
@@ -86,8 +90,14 @@ impl HttpClient {
             Ok(builder.pool_idle_timeout(IDLE).pool_timer(TokioTimer::new()).build(connector))
         });
         match tls {
-            Ok(client) => Ok(client.request(request).await?.map(Answer::from)),
-            Err(why) => Err(HttpFailed::Tls(why.clone())),
+            Ok(client) => {
+                let response = client.request(request);
+                Box::pin(async move { Ok(response.await?.map(Answer::from)) })
+            }
+            Err(why) => {
+                let failed = HttpFailed::Tls(why.clone());
+                Box::pin(async { Err(failed) })
+            }
         }
     }
 

@@ -1,13 +1,13 @@
 //! A server behind Streamable HTTP.
 
-use crate::client::HttpClient;
+use crate::client::{HttpClient, HttpFailed};
+use crate::given_up::{AllGivenUp, Parcel};
 use crate::link::SendFailed;
 use crate::origin::Answer;
 use crate::reply::{Events, Reply, Source, collect};
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use http_body_util::Full;
 use portcullis_wire::{Envelope, Era, EventDecoder, Kind, MODERN};
 use std::sync::OnceLock;
 
@@ -26,6 +26,9 @@ pub(crate) struct HttpLine {
     limit: usize,
     session: OnceLock<HeaderValue>,
     version: OnceLock<HeaderValue>,
+    era: Era,
+    /// Calls of the old era that were given up while they were sent. In the new era a closed stream says it.
+    pub(crate) given_up: AllGivenUp,
 }
 
 impl HttpLine {
@@ -40,7 +43,8 @@ impl HttpLine {
         if era == Era::New {
             let _ = version.set(HeaderValue::from_static(MODERN));
         }
-        Self { client, url, headers, limit, session: OnceLock::new(), version }
+        let (session, given_up) = (OnceLock::new(), AllGivenUp::default());
+        Self { client, url, headers, limit, session, version, era, given_up }
     }
 
     /// Sets the version that was agreed on, for all later requests.
@@ -55,8 +59,8 @@ impl HttpLine {
         self.session.get()
     }
 
-    fn request(&self, method: Method, body: Bytes) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(body));
+    fn request(&self, method: Method, body: Bytes) -> Request<Parcel> {
+        let mut request = Request::new(Parcel::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = self.url.clone();
         let headers = request.headers_mut();
@@ -72,11 +76,20 @@ impl HttpLine {
         request
     }
 
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Answer>, SendFailed> {
-        self.client.send(request).await.map_err(|error| {
-            let why = format!("{}: {error}", shown(&self.url));
-            if error.never_left() { SendFailed::NotReached(why) } else { SendFailed::Broken(why) }
-        })
+    async fn send(&self, request: Request<Parcel>) -> Result<Response<Answer>, SendFailed> {
+        self.client.send(request).await.map_err(|error| self.failed(&error))
+    }
+
+    /// Sends a call. One that is given up meanwhile is found in `given_up`.
+    async fn send_call(&self, id: u64, request: Request<Parcel>) -> Result<Response<Answer>, SendFailed> {
+        let claim = request.body().claim();
+        let response = self.client.send(request);
+        self.given_up.head_of(id, response, claim).await.map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &HttpFailed) -> SendFailed {
+        let why = format!("{}: {error}", shown(&self.url));
+        if error.never_left() { SendFailed::NotReached(why) } else { SendFailed::Broken(why) }
     }
 
     fn events(&self, response: Response<Answer>) -> Source {
@@ -101,7 +114,10 @@ impl HttpLine {
                 headers.insert(name, value);
             }
         }
-        let response = self.send(request).await?;
+        let response = match self.era {
+            Era::Old if id != 0 => self.send_call(id, request).await?,
+            _ => self.send(request).await?,
+        };
         let status = response.status();
         if let Some(session) = response.headers().get(SESSION) {
             let _ = self.session.set(session.clone());

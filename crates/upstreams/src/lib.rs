@@ -10,6 +10,7 @@
 //! [`Link::era`].
 
 mod client;
+mod given_up;
 mod http_line;
 mod inbox;
 mod link;

@@ -1,10 +1,12 @@
 //! One conversation with a server.
 
+use crate::given_up::GivenUp;
 use crate::http_line::HttpLine;
 use crate::old_sse::OldSse;
 use crate::reply::{Broken, Reply, Source};
 use crate::stdio::Pipe;
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use portcullis_admit::{Message, Permit};
 use portcullis_wire::{
     Envelope, Era, METHOD_NOT_FOUND, encode_value, error_response, member, notification, text,
@@ -12,6 +14,12 @@ use portcullis_wire::{
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// How long a server may take to show that it has a request, before it is told of its cancellation anyway.
+const SHOWS: Duration = Duration::from_millis(100);
+/// How long a server may take to hear of a cancellation.
+const HEARS: Duration = Duration::from_secs(30);
 
 /// Why a message got no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -220,26 +228,62 @@ impl Link {
             }
             Line::OldSse(line) => {
                 let pending = line.mux.enter(id).map_err(|broken| SendFailed::NotReached(broken.0))?;
-                line.post(body).await?;
+                line.post(id, body).await?;
                 Ok(Reply { id, status: 200, source: Source::Queue(pending) })
             }
         }
     }
 
-    /// Tells the server that the request it knows as `id` is no longer wanted. In the new era over HTTP the
-    /// closed stream says it; everywhere else a notification does, ahead of whatever waits to be sent.
-    pub async fn cancel(&self, id: u64, reason: &str) {
+    /// Tells the server that the request it knows as `id` is no longer wanted, where it can know it. In the new
+    /// era over HTTP the closed stream says it; everywhere else a notification does. Nobody waits for it: a
+    /// server that does not answer is why calls are cancelled.
+    pub fn cancel(self: &Arc<Self>, id: u64, reason: &str) {
         let reason = Value::from(reason);
         let notice =
             notification("notifications/cancelled", &format!("{{\"requestId\":{id},\"reason\":{reason}}}"));
-        match (&self.line, self.era()) {
-            (Line::Http(_), Era::New) => {}
-            (Line::Http(line), Era::Old) => {
-                if let Err(error) = line.tell(notice).await {
-                    tracing::debug!(%error, "a cancellation did not reach its upstream");
-                }
+        let given_up = match &self.line {
+            Line::Http(_) if self.era() == Era::New => return,
+            Line::Pipe(pipe) => return pipe.write_soon(notice),
+            Line::Http(line) => line.given_up.take(id),
+            Line::OldSse(line) => line.given_up.take(id),
+        };
+        if matches!(given_up, Some(GivenUp::TakenBack)) {
+            return;
+        }
+        let link = self.clone();
+        tokio::spawn(async move {
+            let told = link.tell_cancelled(notice, given_up);
+            if tokio::time::timeout(HEARS, told).await.is_err() {
+                tracing::debug!("an upstream did not take a cancellation in time");
             }
-            _ => drop(self.tell(notice).await),
+        });
+    }
+
+    /// Tells of a cancellation once the server has shown that it has the request, or has had time to. One that
+    /// shows it later is told again: it may have passed over what it did not know yet.
+    async fn tell_cancelled(&self, notice: Bytes, given_up: Option<GivenUp>) {
+        let mut late = None;
+        if let Some(GivenUp::Sent(mut head)) = given_up
+            && tokio::time::timeout(SHOWS, &mut head).await.is_err()
+        {
+            late = Some(head);
+        }
+        if let Err(error) = self.tell(notice.clone()).await {
+            tracing::debug!(%error, "a cancellation did not reach its upstream");
+        }
+        let Some(Ok(head)) = (match late {
+            Some(head) => Some(head.await),
+            None => None,
+        }) else {
+            return;
+        };
+        // A whole answer needs no cancelling any more.
+        if head
+            .headers()
+            .get(CONTENT_TYPE)
+            .is_none_or(|kind| !kind.as_bytes().starts_with(b"application/json"))
+        {
+            let _ = self.tell(notice).await;
         }
     }
 
@@ -260,7 +304,7 @@ impl Link {
         match &self.line {
             Line::Http(line) => line.tell(notice).await,
             Line::Pipe(pipe) => pipe.write(notice).await.map_err(|Broken(why)| SendFailed::NotReached(why)),
-            Line::OldSse(line) => line.post(notice).await,
+            Line::OldSse(line) => line.post(0, notice).await,
         }
     }
 

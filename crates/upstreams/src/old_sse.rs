@@ -1,6 +1,7 @@
 //! A server of 2024-11-05: one event stream down, one POST address up.
 
-use crate::client::HttpClient;
+use crate::client::{HttpClient, HttpFailed};
+use crate::given_up::{AllGivenUp, Parcel};
 use crate::http_line::shown;
 use crate::link::{Link, SendFailed};
 use crate::mux::Mux;
@@ -11,7 +12,7 @@ use crate::{Inbox, UrlSpec};
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use portcullis_wire::{Event, EventDecoder};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub(crate) struct OldSse {
     endpoint: Uri,
     headers: Vec<(HeaderName, HeaderValue)>,
     reading: tokio::sync::OnceCell<tokio::task::AbortHandle>,
+    /// Calls that were given up while they were sent.
+    pub(crate) given_up: AllGivenUp,
 }
 
 impl Drop for OldSse {
@@ -51,7 +54,7 @@ impl OldSse {
         spec: &UrlSpec,
         limit: usize,
     ) -> Result<(Self, Stream), SendFailed> {
-        let mut request = Request::new(Full::new(Bytes::new()));
+        let mut request = Request::new(Parcel::new(Bytes::new()));
         *request.uri_mut() = spec.url.clone();
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         for (name, value) in &spec.headers {
@@ -85,23 +88,30 @@ impl OldSse {
             endpoint,
             headers: spec.headers.clone(),
             reading: tokio::sync::OnceCell::new(),
+            given_up: AllGivenUp::default(),
         };
         Ok((line, stream))
     }
 
-    /// Posts one message; answers come on the stream.
-    pub(crate) async fn post(&self, body: Bytes) -> Result<(), SendFailed> {
-        let mut request = Request::new(Full::new(body));
+    /// Posts one message, a call under its id or anything else under 0; answers come on the stream.
+    pub(crate) async fn post(&self, id: u64, body: Bytes) -> Result<(), SendFailed> {
+        let mut request = Request::new(Parcel::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.endpoint.clone();
         for (name, value) in &self.headers {
             request.headers_mut().insert(name.clone(), value.clone());
         }
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let response = self.client.send(request).await.map_err(|error| {
+        let failed = |error: HttpFailed| {
             let why = format!("{}: {error}", shown(&self.endpoint));
             if error.never_left() { SendFailed::NotReached(why) } else { SendFailed::Broken(why) }
-        })?;
+        };
+        let claim = request.body().claim();
+        let response = self.client.send(request);
+        let response = match id {
+            0 => response.await.map_err(failed)?,
+            id => self.given_up.head_of(id, response, claim).await.map_err(failed)?,
+        };
         let status = response.status();
         if status.is_success() {
             return Ok(());

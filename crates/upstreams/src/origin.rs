@@ -3,12 +3,12 @@
 //! Whoever waits for an answer drives the connection that it comes on. With a task for each connection, every call to
 //! a local server would go through two more changes of tasks, often to another core and back.
 
+use crate::given_up::Parcel;
 use bytes::Bytes;
 use http::header::HOST;
 use http::uri::Authority;
 use http::{HeaderValue, Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Connection, SendRequest, handshake};
@@ -27,7 +27,7 @@ use tower_service::Service;
 pub(crate) const IDLE: Duration = Duration::from_secs(60);
 
 /// What is sent.
-pub(crate) type Sent = Request<Full<Bytes>>;
+pub(crate) type Sent = Request<Parcel>;
 
 /// One server, and the connections to it that nobody uses.
 pub(crate) struct Origin {
@@ -145,9 +145,9 @@ impl Origin {
 
 /// One connection.
 struct Line {
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<Parcel>,
     /// `None` once it has ended.
-    connection: Option<Connection<TokioIo<TcpStream>, Full<Bytes>>>,
+    connection: Option<Connection<TokioIo<TcpStream>, Parcel>>,
 }
 
 impl Line {
@@ -263,7 +263,7 @@ mod tests {
     }
 
     async fn ask(origin: &Arc<Origin>) -> Bytes {
-        let request = Request::post("http://gate.invalid/path").body(Full::from("body")).unwrap();
+        let request = Request::post("http://gate.invalid/path").body(Parcel::new("body".into())).unwrap();
         let answer = origin.send(request).await.unwrap();
         answer.into_body().collect().await.unwrap().to_bytes()
     }
@@ -290,7 +290,7 @@ mod tests {
         let authority = listener.local_addr().unwrap().to_string().parse().unwrap();
         drop(listener);
         let origin = Arc::new(Origin::new(HttpConnector::new(), &authority).unwrap());
-        let failed = origin.send(Request::new(Full::default())).await.unwrap_err();
+        let failed = origin.send(Request::new(Parcel::new(Bytes::new()))).await.unwrap_err();
         assert!(matches!(failed, PlainFailed::Connect(_)), "{failed}");
     }
 }

@@ -41,6 +41,14 @@ impl Pipe {
         self.out.send(message).await.map_err(|_| closed())
     }
 
+    /// Queues one message without waiting here for a child that does not read.
+    pub(crate) fn write_soon(&self, message: Bytes) {
+        if let Err(mpsc::error::TrySendError::Full(message)) = self.out.try_send(message) {
+            let out = self.out.clone();
+            tokio::spawn(async move { drop(out.send(message).await) });
+        }
+    }
+
     /// Queues one message, or drops it where the child does not read.
     pub(crate) fn write_now(&self, message: Bytes) {
         if self.out.try_send(message).is_err() {

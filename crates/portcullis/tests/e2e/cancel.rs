@@ -2,6 +2,8 @@
 
 use crate::house::Plan;
 use crate::house::{ALLOW_ALL, House, PATIENCE, fixture_http, seen};
+use crate::in_flight::{MORE, Set};
+use crate::stream::{modern, post_modern, until};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::time::Instant;
@@ -14,7 +16,7 @@ async fn of_five_hundred_calls_in_flight_exactly_the_hundred_cancelled_ones_end(
     let more = "ledger: { durability: process }";
     let house = House::build(&Plan { upstreams: &upstreams, policy: ALLOW_ALL, more });
     let session = house.session("/mcp").await;
-    let (session, house) = (&session, &house);
+    let (session, house, first_url, second_url) = (&session, &house, &first, &second);
     // A fixed stride looks random to the servers and is the same in every run.
     let cancelled: HashSet<u64> = (0..100u64).map(|n| 1000 + (n * 137 + 11) % 500).collect();
     let chosen = &cancelled;
@@ -26,16 +28,15 @@ async fn of_five_hundred_calls_in_flight_exactly_the_hundred_cancelled_ones_end(
         (id, crate::house::messages(&answer).pop())
     });
     let cancels = async move {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let status: Value = serde_json::from_str(&house.run(&["status", "--json"]).1).unwrap();
-            if status["runs"] == json!(500) {
-                break;
-            }
-            assert!(Instant::now() < until, "only {} of 500 calls are in flight", status["runs"]);
-            // The calls are made by this same task.
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+        // At the servers, not only at the gate: one that is cancelled before it is sent is told to nobody.
+        until("the arrival of all calls", || async {
+            let (one, two) = (seen(house, first_url).await, seen(house, second_url).await);
+            let arrived = one["calls"].as_array().unwrap().len() + two["calls"].as_array().unwrap().len();
+            (arrived == 500).then_some(())
+        })
+        .await;
+        let status: Value = serde_json::from_str(&house.run(&["status", "--json"]).1).unwrap();
+        assert_eq!(status["runs"], json!(500));
         for id in chosen {
             let note = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id, "reason": "test"}});
             assert_eq!(session.post(note.to_string()).await.0, 202);
@@ -52,24 +53,133 @@ async fn of_five_hundred_calls_in_flight_exactly_the_hundred_cancelled_ones_end(
         }
     }
     // Each server was told of its own calls, under the ids that it knows.
-    let mut told = HashSet::new();
-    for (url, parity) in [(&first, 0), (&second, 1)] {
-        let seen = seen(house, url).await;
-        let labels: std::collections::HashMap<String, u64> = seen["calls"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|call| {
-                (call["id"].to_string(), call["arguments"]["label"].as_str().unwrap()[1..].parse().unwrap())
-            })
-            .collect();
-        for note in seen["cancelled"].as_array().unwrap() {
-            let id = labels[&note["requestId"].to_string()];
-            assert_eq!(id % 2, parity);
-            told.insert(id);
+    // The client's answer does not wait for the server to hear of it.
+    let told = until("word of all cancellations", || async {
+        let mut told = HashSet::new();
+        for (url, parity) in [(first_url, 0), (second_url, 1)] {
+            let seen = seen(house, url).await;
+            let labels: std::collections::HashMap<String, u64> = seen["calls"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|call| {
+                    (
+                        call["id"].to_string(),
+                        call["arguments"]["label"].as_str().unwrap()[1..].parse().unwrap(),
+                    )
+                })
+                .collect();
+            for note in seen["cancelled"].as_array().unwrap() {
+                let id = labels[&note["requestId"].to_string()];
+                assert_eq!(id % 2, parity);
+                told.insert(id);
+            }
         }
-    }
+        (told.len() >= cancelled.len()).then_some(told)
+    })
+    .await;
     assert_eq!(told, cancelled);
+}
+
+/// Numbers that look random and are the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+async fn yields(times: u64) {
+    for _ in 0..times {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Of these calls, each one that reached the server was stopped there.
+async fn assert_none_runs_on(set: &Set, cancelled: &HashSet<String>) {
+    let running = || async {
+        let seen = set.seen().await;
+        let stopped: HashSet<String> =
+            seen["stopped"].as_array().unwrap().iter().map(|it| it["requestId"].to_string()).collect();
+        let mut arrived = seen["calls"].as_array().unwrap().iter().filter(|call| {
+            call["arguments"]["label"].as_str().is_some_and(|label| cancelled.contains(label))
+        });
+        arrived.all(|call| stopped.contains(&call["id"].to_string())).then_some(())
+    };
+    until("the end of all that was cancelled", running).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_is_cancelled_while_it_is_sent_never_runs_on_behind_the_clients_back() {
+    for set in [Set::http("old", MORE), Set::stdio("old", MORE)] {
+        let session = &set.house.session("/mcp/fix").await;
+        let mut dice = Dice(7);
+        let mut cancelled = HashSet::new();
+        for round in 0..3u64 {
+            let first = 1000 * (round + 1);
+            // Every fifth on average; how soon after its call each cancellation leaves is left to chance too.
+            let calls: Vec<(u64, Option<u64>)> =
+                (first..first + 500).map(|id| (id, (dice.roll(5) == 0).then(|| dice.roll(6)))).collect();
+            let label = |id: u64| format!("l{id}");
+            cancelled.extend(calls.iter().filter(|(_, soon)| soon.is_some()).map(|(id, _)| label(*id)));
+            let answers = join_all(calls.into_iter().map(|(id, soon)| async move {
+                let ms = if soon.is_some() { 60_000 } else { 500 };
+                let call = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
+                    "params": {"name": "delay", "arguments": {"ms": ms, "label": label(id)}}});
+                let cancel = async {
+                    let Some(soon) = soon else { return };
+                    yields(soon).await;
+                    let note = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}});
+                    assert_eq!(session.post(note.to_string()).await.0, 202);
+                };
+                let ((_, answer), ()) = tokio::join!(session.post(call.to_string()), cancel);
+                (id, soon.is_some(), crate::house::messages(&answer).pop())
+            }))
+            .await;
+            for (id, was_cancelled, answer) in answers {
+                match answer {
+                    None => assert!(was_cancelled, "{id} got no answer"),
+                    Some(answer) => {
+                        assert!(!was_cancelled, "{id} was cancelled and answered: {answer}");
+                        assert_eq!((&answer["id"], crate::house::text(&answer)), (&json!(id), &*label(id)));
+                    }
+                }
+            }
+        }
+        assert!(cancelled.len() > 200, "{}", cancelled.len());
+        assert_none_runs_on(&set, &cancelled).await;
+        let status: Value = serde_json::from_str(&set.house.run(&["status", "--json"]).1).unwrap();
+        assert_eq!(status["runs"], json!(0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_whose_client_of_the_new_era_leaves_while_it_is_sent_never_runs_on_either() {
+    for set in [Set::http("new", MORE), Set::stdio("new", MORE), Set::http("old", MORE)] {
+        let house = &set.house;
+        let mut dice = Dice(11);
+        let calls: Vec<(u64, Option<u64>)> =
+            (0..300).map(|id| (id, (dice.roll(3) == 0).then(|| dice.roll(6)))).collect();
+        let label = |id: u64| format!("l{id}");
+        let left = calls.iter().filter(|(_, soon)| soon.is_some()).map(|(id, _)| label(*id)).collect();
+        join_all(calls.into_iter().map(|(id, soon)| async move {
+            let ms = if soon.is_some() { 60_000 } else { 500 };
+            let call = json!({"name": "delay", "arguments": {"ms": ms, "label": label(id)}});
+            let asked = modern(id, "tools/call", call, json!({}));
+            let answered = async { post_modern(house, "/mcp/fix", asked).await.whole().await };
+            tokio::select! {
+                answer = answered => {
+                    assert!(soon.is_none(), "it was to wait: {answer}");
+                    assert_eq!(crate::house::text(&answer), label(id));
+                }
+                () = yields(soon.unwrap_or_default()), if soon.is_some() => {}
+            }
+        }))
+        .await;
+        assert_none_runs_on(&set, &left).await;
+    }
 }
 
 async fn join_all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {

@@ -25,6 +25,56 @@ async fn a_deny_on_an_argument_denies_that_argument_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_rule_decides_what_it_says_in_lists_and_in_calls_on_every_route() {
+    let of_echo = |rule: &str| format!(r#""tools":{{"echo":{rule}}}"#);
+    let is = |op: &str, word: &str| format!(r#"[{{"path":"args.message","op":"{op}","value":"{word}"}}]"#);
+    let all = ["echo", "filler_0", "filler_1", "filler_2"];
+    let others = ["echo", "filler_1", "filler_2"];
+    let never = r#""tools":{"filler_0":{"deny_if":[{"conditions":[]}]}}"#;
+    let wrong = r#""tools":{"echo":{"require":[{"path":"args.mesage.","op":"eq","value":"ok"}]}}"#;
+    // The policy, what is listed, and whether echo of "ok", echo of "bad" and filler_0 pass.
+    let cases: [(&str, String, &[&str], [bool; 3]); 6] = [
+        ("deny", of_echo(&format!(r#"{{"require":{}}}"#, is("eq", "ok"))), &["echo"], [true, false, false]),
+        ("allow", r#""hide":["filler_0"]"#.into(), &others, [true, true, false]),
+        ("allow", never.into(), &all, [true, true, false]),
+        (
+            "allow",
+            of_echo(&format!(r#"{{"deny_if":[{{"conditions":{}}}]}}"#, is("eq", "bad"))),
+            &all,
+            [true, false, true],
+        ),
+        ("allow", of_echo(&format!(r#"{{"require":{}}}"#, is("neq", "bad"))), &all, [true, false, true]),
+        ("allow", wrong.into(), &[], [false, false, false]),
+    ];
+    for (default, rules, listed, passes) in cases {
+        let policy = format!(r#"{{"version":"1","default":"{default}",{rules}}}"#);
+        let (house, _server) = House::fixture(&policy, &["--tools", "3"]);
+        for (path, prefix) in [("/mcp/fix", ""), ("/mcp", "fix__")] {
+            let session = house.session(path).await;
+            let (list, _) = session.ask(1, "tools/list", json!({})).await;
+            let names: Vec<_> = names(&list, "tools")
+                .into_iter()
+                .filter_map(|name| Some(name.strip_prefix(prefix)?.to_owned()))
+                .filter(|name| all.contains(&&**name))
+                .collect();
+            assert_eq!(names, listed, "{policy}");
+            let calls = [
+                ("echo", json!({"message": "ok"})),
+                ("echo", json!({"message": "bad"})),
+                ("filler_0", json!({})),
+            ];
+            for ((id, (tool, arguments)), passes) in (2..).zip(calls).zip(passes) {
+                let answer = session.call(id, &format!("{prefix}{tool}"), arguments).await;
+                let denied = answer["error"]["code"] == json!(-32602)
+                    || text(&answer).starts_with("[POLICY DENIED]")
+                        && answer["result"]["isError"] == json!(true);
+                assert_eq!(denied, !passes, "{policy}: {tool} {answer}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_policy_with_a_typing_mistake_allows_nothing_and_says_so() {
     for policy in [
         r#"{"version":"1","default":"allow","tools":{"echo":{"deny_iff":[]}}}"#,

@@ -28,7 +28,7 @@ pub struct Held {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the tests start the program and its servers themselves")]
-fn start(command: &mut Command) -> Held {
+pub fn start(command: &mut Command) -> Held {
     let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let (tell, lines) = mpsc::channel();
     let stderr = child.stderr.take().unwrap();

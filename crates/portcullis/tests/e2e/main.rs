@@ -10,7 +10,9 @@
     reason = "a test ends at the first thing that is not as it should be"
 )]
 
+mod batches;
 mod bounds;
+mod bridging;
 mod cancel;
 mod denied;
 mod documents;
@@ -18,14 +20,19 @@ mod durability;
 mod eras;
 mod expiry;
 mod house;
+mod in_flight;
 mod kill;
 mod lists;
+mod notices;
 mod operator;
 mod peer;
+mod polling;
 mod published;
 mod real;
 mod record;
 mod reload;
+mod resuming;
 mod sessions;
 mod smuggling;
 mod stdio;
+mod stream;

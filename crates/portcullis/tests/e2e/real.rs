@@ -1,13 +1,17 @@
 //! Real clients and real servers, as `ci/parts` installs them.
 
 mod agent;
+#[path = "old_sse.rs"]
+mod old_sse;
+#[path = "walks.rs"]
+mod walks;
 
 use crate::house::{House, Plan, TOKEN, fixture_http, names, text};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-fn part(path: &str) -> PathBuf {
+pub fn part(path: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/parts").join(path);
     assert!(path.exists(), "{} is missing: `ci/parts` installs it", path.display());
     std::path::absolute(path).unwrap()
