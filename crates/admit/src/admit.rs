@@ -6,7 +6,6 @@ use crate::permit::{Message, Permit};
 use crate::rules::{InForce, Rules};
 use crate::ticket::Ticket;
 use arc_swap::ArcSwap;
-use data_encoding::HEXLOWER;
 use portcullis_ledger::{Draft, Failure, Kind, Ledger, Outcome};
 use portcullis_policy::{Call, Judgement};
 use portcullis_wire::Id;
@@ -157,7 +156,7 @@ impl Admit {
         let message = ask.message.clone();
         let arguments = message.envelope.peek().arguments.unwrap_or("{}");
         let judged = judge(&rules, &ask, arguments, now_ms);
-        let digest = HEXLOWER.encode(blake3::hash(arguments.as_bytes()).as_bytes());
+        let digest = self.0.ledger.arguments_digest(arguments);
         let kept = rules.values.keep(arguments);
         let request = ask.request.to_json();
         let (name, is_tool) = match ask.subject {

@@ -3,7 +3,6 @@
 use crate::Admit;
 use crate::limits::Reserved;
 use crate::permit::{Message, Permit};
-use data_encoding::HEXLOWER;
 use portcullis_ledger::{Draft, Kind, Outcome};
 use portcullis_wire::text;
 use std::time::Instant;
@@ -63,8 +62,7 @@ impl Ticket {
     pub fn again(&self, message: Message) -> Option<Permit> {
         let peek = message.envelope.peek();
         let arguments = peek.arguments.unwrap_or("{}");
-        let same_arguments =
-            HEXLOWER.encode(blake3::hash(arguments.as_bytes()).as_bytes()) == self.about.digest;
+        let same_arguments = self.admit.ledger().arguments_digest(arguments) == self.about.digest;
         let method = message.envelope.method()?;
         let same_method = method == self.about.method.as_deref().unwrap_or("tools/call");
         let named = peek.name.or(peek.uri).and_then(text).unwrap_or_default();

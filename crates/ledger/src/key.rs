@@ -15,6 +15,7 @@ const FILE: &str = "gate.key";
 pub struct GateKey {
     signing: SigningKey,
     token_key: [u8; 32],
+    arguments_key: [u8; 32],
 }
 
 impl std::fmt::Debug for GateKey {
@@ -59,6 +60,7 @@ impl GateKey {
         Ok(Self {
             signing: SigningKey::from_bytes(&secret),
             token_key: blake3::derive_key("portcullis 2026 grant tokens", &secret),
+            arguments_key: blake3::derive_key("portcullis 2026 arguments of calls", &secret),
         })
     }
 
@@ -82,6 +84,13 @@ impl GateKey {
             return false;
         };
         key.verify(text.as_bytes(), &signature).is_ok()
+    }
+
+    /// The keyed hash under which arguments are recorded, hexadecimal: without the key of this gate nobody can test
+    /// guesses of what they were.
+    #[must_use]
+    pub fn arguments_digest(&self, json: &str) -> String {
+        HEXLOWER.encode(blake3::keyed_hash(&self.arguments_key, json.as_bytes()).as_bytes())
     }
 
     /// The keyed hash under which a token is kept and looked up. Whoever reads the store cannot test guesses

@@ -73,6 +73,12 @@ impl Ledger {
         Ok(Self(Arc::new(Inner { folder: folder.to_owned(), key, writer, anew })))
     }
 
+    /// The keyed hash under which arguments are recorded, hexadecimal.
+    #[must_use]
+    pub fn arguments_digest(&self, json: &str) -> String {
+        self.0.key.arguments_digest(json)
+    }
+
     /// Appends a row together with the counters that it moved, and waits until it is kept. Gives its number.
     ///
     /// # Errors
