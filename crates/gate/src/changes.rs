@@ -78,12 +78,13 @@ async fn announce(gate: &Arc<Gate>, upstream: &Arc<Upstream>, change: Change, se
         let whole = view.as_ref().is_some_and(|view| view.whole);
         let view = view.map(|view| view.hash);
         let before = seen.0.insert((grant.name.clone(), kind), view);
-        // Whoever sees everything hears what the server says; whoever sees a part only what shows there. The
-        // first look at the tools is nobody's change, other lists may have been told before it.
+        // Whoever sees everything hears what the server says; whoever sees a part only what shows there, where
+        // that can be compared. The first look at the tools is nobody's change unless somebody says so, other
+        // lists may have been told before it.
         let changed = if change.said && whole {
             true
         } else {
-            before.map_or(kind != ListKind::Tools, |before| before != view)
+            before.map_or(change.said || kind != ListKind::Tools, |before| before != view)
         };
         if changed {
             tell(gate, &grant.name, upstream, kind);

@@ -80,7 +80,7 @@ async fn one(
     let page = visible.into_iter().skip(from).take(PAGE);
     let response = result_response(id, &list.write(page, next.as_deref(), &replaced));
     // In the shape that this server answers in.
-    if asker.takes_events && link.answers_in_events() {
+    if asker.takes_events && link.is_some_and(|link| link.answers_in_events()) {
         let (stream, queue) = tokio::sync::mpsc::channel(1);
         let _ = stream.try_send(encode_event(&carrying(response)));
         return events(queue);
@@ -88,7 +88,8 @@ async fn one(
     json(StatusCode::OK, response)
 }
 
-/// All upstreams' lists together, names and URIs prefixed. One that is down is left out and named.
+/// All upstreams' lists together, names and URIs prefixed. One that is down is left out and named, one that is
+/// starting and known from before is named too.
 async fn all(gate: &Arc<Gate>, asker: &Asker, kind: ListKind, id: &Id, from: usize) -> Answer {
     let upstreams: Vec<Arc<Upstream>> = gate
         .upstreams()
@@ -107,11 +108,15 @@ async fn all(gate: &Arc<Gate>, asker: &Asker, kind: ListKind, id: &Id, from: usi
         })
         .collect();
     let mut items = Vec::new();
-    let mut absent = Vec::new();
+    let mut noted = Vec::new();
     for one in asked {
         let Ok((upstream, list)) = one.await else { continue };
         match list {
-            Ok((list, _)) => {
+            Ok((list, link)) => {
+                if link.is_none() {
+                    let reason = "it has not answered yet; listed as it was last";
+                    noted.push(json!({ "name": &**upstream.name(), "state": "starting", "reason": reason }));
+                }
                 let names = Names::of(upstream.name(), &list);
                 for (place, item) in list.items().iter().enumerate() {
                     if sees(gate, asker, &upstream, kind, item) {
@@ -122,7 +127,7 @@ async fn all(gate: &Arc<Gate>, asker: &Asker, kind: ListKind, id: &Id, from: usi
             // A server without such a list offers nothing of that kind; it is not down.
             Err(ListTrouble::NotOffered) => {}
             Err(ListTrouble::Down(state, reason)) => {
-                absent.push(json!({ "name": &**upstream.name(), "state": state, "reason": reason }));
+                noted.push(json!({ "name": &**upstream.name(), "state": state, "reason": reason }));
             }
         }
     }
@@ -135,8 +140,8 @@ async fn all(gate: &Arc<Gate>, asker: &Asker, kind: ListKind, id: &Id, from: usi
     if asker.era == Era::New {
         result.push_str(r#","resultType":"complete","ttlMs":0,"cacheScope":"private""#);
     }
-    if !absent.is_empty() {
-        result.push_str(&format!(",\"_meta\":{{\"portcullis/upstreams\":{}}}", Value::from(absent)));
+    if !noted.is_empty() {
+        result.push_str(&format!(",\"_meta\":{{\"portcullis/upstreams\":{}}}", Value::from(noted)));
     }
     result.push('}');
     json(StatusCode::OK, result_response(id, &result))
@@ -160,13 +165,18 @@ impl std::fmt::Display for ListTrouble {
     }
 }
 
-/// The list as this client's link shows it.
+/// The list as this client's link shows it. Without a link: as it was last, of a server that is still starting.
 pub(crate) async fn list_of(
     gate: &Arc<Gate>,
     asker: &Asker,
     upstream: &Arc<Upstream>,
     kind: ListKind,
-) -> Result<(Arc<List>, Arc<Link>), ListTrouble> {
+) -> Result<(Arc<List>, Option<Arc<Link>>), ListTrouble> {
+    match upstream.list_from_before(kind) {
+        Some(Some(list)) => return Ok((list, None)),
+        Some(None) if asker.aggregated() => return Err(ListTrouble::NotOffered),
+        _ => {}
+    }
     let down = |why: String| match upstream.status().state {
         State::Starting => ListTrouble::Down("starting", why),
         State::Ready | State::Down(_) => ListTrouble::Down("down", why),
@@ -183,7 +193,7 @@ pub(crate) async fn list_of(
             links::choose(gate, asker, upstream).await.map_err(|unavailable| down(unavailable.reason))?;
         listed = upstream.list(kind, &chosen.link).await;
     }
-    listed.map(|list| (list, chosen.link)).map_err(|error| down(error.to_string()))
+    listed.map(|list| (list, Some(chosen.link))).map_err(|error| down(error.to_string()))
 }
 
 /// Whether the client may see an item: tools by the policy, everything else by its default.

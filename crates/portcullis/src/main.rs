@@ -11,6 +11,7 @@ mod lock;
 mod out;
 mod peer;
 mod place;
+mod remember;
 mod running;
 mod watch;
 

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::out::{aside, counted};
 use crate::place::read_config;
+use crate::remember;
 use crate::watch::{Contents, contents};
 use portcullis_admit::{Admit, Loaded, Rules};
 use portcullis_document::Colours;
@@ -116,7 +117,13 @@ impl Running {
             // One whose entry did not change goes on as it is, with all its sessions.
             let upstream = match before.get(&spec.name) {
                 Some(old) if old.spec() == spec => old.clone(),
-                _ => Upstream::start(spec.clone(), self.client.clone(), self.reaper.clone()),
+                _ => {
+                    let before = remember::recall(self.gate.ledger(), spec);
+                    let (client, reaper) = (self.client.clone(), self.reaper.clone());
+                    let new = Upstream::start(spec.clone(), client, reaper, before.clone());
+                    remember::follow(self.gate.ledger(), &new, before);
+                    new
+                }
             };
             upstreams.insert(spec.name.clone(), upstream);
         }

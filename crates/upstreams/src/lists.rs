@@ -7,8 +7,9 @@ use portcullis_admit::Housekeeping;
 use portcullis_catalogue::{List, ListKind};
 use portcullis_wire::{Era, member, text};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// Pages at most of one list.
 const PAGES: usize = 200;
@@ -31,13 +32,52 @@ pub enum ListFailed {
 /// A server's lists depend on what the client can do, so they are kept by that.
 type Key = (ListKind, Era, Box<str>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Lists {
     kept: Mutex<HashMap<Key, Arc<List>>>,
     draining: tokio::sync::Mutex<()>,
+    /// Told whenever a list was drained.
+    drained: watch::Sender<()>,
+    /// What the server listed when it was up last.
+    before: Before,
+    /// Lists of then that were shown in place of lists of now.
+    shown: Mutex<BTreeSet<ListKind>>,
 }
 
+/// What a server listed when it was up last.
+pub type Before = HashMap<ListKind, Arc<List>>;
+
 impl Lists {
+    pub(crate) fn new(before: Before) -> Self {
+        Self {
+            kept: Mutex::default(),
+            draining: tokio::sync::Mutex::default(),
+            drained: watch::Sender::new(()),
+            before,
+            shown: Mutex::default(),
+        }
+    }
+
+    /// The list of a server that has not answered yet, as it was last. `Some(None)` where such a server had no
+    /// list of that kind, `None` where nothing is known of it.
+    pub(crate) fn before(&self, kind: ListKind) -> Option<Option<Arc<List>>> {
+        if self.before.is_empty() {
+            return None;
+        }
+        self.shown.lock().insert(kind);
+        Some(self.before.get(&kind).cloned())
+    }
+
+    /// The lists that were shown as they were last, and may be others now.
+    pub(crate) fn take_shown(&self) -> BTreeSet<ListKind> {
+        std::mem::take(&mut *self.shown.lock())
+    }
+
+    /// Follows what is drained.
+    pub(crate) fn watch(&self) -> watch::Receiver<()> {
+        self.drained.subscribe()
+    }
+
     /// The list as it is known, without asking.
     pub(crate) fn known(&self, kind: ListKind, link: &Link) -> Option<Arc<List>> {
         self.kept.lock().get(&key(kind, link)).cloned()
@@ -68,6 +108,8 @@ impl Lists {
             kept.clear();
         }
         kept.insert(key(kind, link), list.clone());
+        drop(kept);
+        self.drained.send_replace(());
         Ok(list)
     }
 

@@ -1,7 +1,7 @@
 //! One configured server: kept connected in the background, its links given out.
 
 use crate::link::{Link, SendFailed};
-use crate::lists::{ListFailed, Lists};
+use crate::lists::{Before, ListFailed, Lists};
 use crate::open::{Opener, Wish, ask, is_notice, modern_meta};
 use crate::process::Reaper;
 use crate::{How, HttpClient, Inbox, Per, Spec};
@@ -112,9 +112,9 @@ pub struct Need<'a> {
 }
 
 impl Upstream {
-    /// Starts to connect and to stay connected.
+    /// Starts to connect and to stay connected. `before` is what it listed when it was up last.
     #[must_use]
-    pub fn start(spec: Spec, client: HttpClient, reaper: Reaper) -> Arc<Self> {
+    pub fn start(spec: Spec, client: HttpClient, reaper: Reaper, before: Before) -> Arc<Self> {
         let upstream = Arc::new(Self {
             spec,
             client,
@@ -122,7 +122,7 @@ impl Upstream {
             state: watch::Sender::new(State::Starting),
             known: Mutex::default(),
             opening: tokio::sync::Mutex::new(()),
-            lists: Arc::default(),
+            lists: Arc::new(Lists::new(before)),
             changed: broadcast::Sender::new(64),
             notices: broadcast::Sender::new(256),
             suspect: Notify::new(),
@@ -336,6 +336,28 @@ impl Upstream {
         self.lists.refresh(kind, link).await
     }
 
+    /// The list of a server that is still starting, as it was when it was up last: nobody needs to wait for it.
+    /// `Some(None)` where it had no list of that kind then, `None` where it is not known or not starting. Whoever
+    /// may have seen it is told when the server is up.
+    #[must_use]
+    pub fn list_from_before(&self, kind: ListKind) -> Option<Option<Arc<List>>> {
+        if *self.state.borrow() == State::Starting { self.lists.before(kind) } else { None }
+    }
+
+    /// The list that the gate itself sees, else any that a client saw.
+    #[must_use]
+    pub fn own_list(&self, kind: ListKind) -> Option<Arc<List>> {
+        let first = self.known.lock().first.clone();
+        let own = first.and_then(|link| self.lists.known(kind, &link));
+        own.or_else(|| self.lists.any(kind).pop())
+    }
+
+    /// Follows which lists were asked for anew.
+    #[must_use]
+    pub fn watch_drained(&self) -> watch::Receiver<()> {
+        self.lists.watch()
+    }
+
     /// Every list of that kind that is known, whoever asked for it.
     #[must_use]
     pub fn known_lists(&self, kind: ListKind) -> Vec<Arc<List>> {
@@ -345,6 +367,13 @@ impl Upstream {
     /// Something on our side changed that may change what clients see of its tools.
     pub fn look_again(&self) {
         let _ = self.changed.send(Change { kind: ListKind::Tools, said: false });
+    }
+
+    /// It does not start any more: what was shown of it from before may be different now.
+    fn no_more_from_before(&self) {
+        for kind in self.lists.take_shown() {
+            let _ = self.changed.send(Change { kind, said: true });
+        }
     }
 
     /// The server said that a list changed.
@@ -390,6 +419,7 @@ async fn stay_connected(upstream: Weak<Upstream>) {
             Ok(link) => {
                 let _ = this.state.send_replace(State::Ready);
                 tracing::info!(upstream = %this.spec.name, era = ?link.era(), "connected");
+                this.no_more_from_before();
                 this.look_again();
                 drop(this);
                 let why = watch_over(&upstream, &link).await;
@@ -411,6 +441,7 @@ async fn stay_connected(upstream: Weak<Upstream>) {
         }
         tracing::warn!(upstream = %this.spec.name, reason = %why, "the upstream is down; trying again");
         let _ = this.state.send_replace(State::Down(why));
+        this.no_more_from_before();
         this.look_again();
         // Jitter keeps many gates from knocking at the same instant.
         let jitter = Duration::from_millis(u64::from(began.elapsed().subsec_nanos()) % 100);

@@ -14,6 +14,7 @@ mod batches;
 mod bounds;
 mod bridging;
 mod cancel;
+mod catalogue;
 mod denied;
 mod documents;
 mod durability;
