@@ -14,6 +14,7 @@ mod batches;
 mod bounds;
 mod bridging;
 mod cancel;
+mod connections;
 mod denied;
 mod documents;
 mod durability;
