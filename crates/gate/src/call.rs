@@ -65,8 +65,6 @@ enum Woke {
 impl Call {
     /// Takes the request all the way.
     pub(crate) async fn run(mut self) {
-        // Also while its stream is read, and when the connection that brought it has closed.
-        let _in_use = self.asker.session.as_ref().map(|session| session.enter());
         let now = now_ms();
         let subject = match &self.about {
             About::Tool(list, name) => {

@@ -14,6 +14,7 @@ mod call;
 mod changes;
 mod edge;
 mod endpoint;
+mod entered;
 mod expiry;
 mod forward;
 mod gate;

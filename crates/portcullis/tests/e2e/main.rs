@@ -35,5 +35,6 @@ mod reload;
 mod resuming;
 mod sessions;
 mod smuggling;
+mod starting;
 mod stdio;
 mod stream;
