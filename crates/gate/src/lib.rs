@@ -8,6 +8,7 @@
 //! [`Gate::handle`] takes one HTTP request from anywhere: the listener of [`serve()`], or the control socket.
 
 mod answer;
+mod aside;
 mod asker;
 mod body;
 mod call;
@@ -30,6 +31,7 @@ mod mrtr;
 mod names;
 mod old;
 mod outlet;
+mod renewal;
 mod resumable;
 mod rewrite;
 mod serve;
