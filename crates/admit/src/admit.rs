@@ -286,6 +286,18 @@ impl Admit {
         self.record(who, Some(request), message, draft).await;
     }
 
+    /// Records a request that was cancelled before it was judged.
+    pub async fn cancelled(&self, who: &Principal, upstream: &str, name: &str, request: &Id, message: &str) {
+        let draft = Draft {
+            upstream: Some(upstream),
+            tool: (!name.is_empty()).then_some(name),
+            outcome: Some(Outcome::Cancelled),
+            rule: Some("(cancelled)"),
+            ..DECISION
+        };
+        self.record(who, Some(request), message, draft).await;
+    }
+
     async fn record(&self, who: &Principal, request: Option<&Id>, message: &str, draft: Draft<'_>) {
         let request = request.map(Id::to_json);
         let draft = Draft {

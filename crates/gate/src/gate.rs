@@ -182,6 +182,7 @@ impl Gate {
         for (name, upstream) in upstreams.iter() {
             if !before.get(name).is_some_and(|old| Arc::ptr_eq(old, upstream)) {
                 crate::changes::watch(self, upstream);
+                crate::renewal::watch(self, upstream);
             }
         }
         for (name, old) in before.iter() {

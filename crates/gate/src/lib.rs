@@ -8,12 +8,14 @@
 //! [`Gate::handle`] takes one HTTP request from anywhere: the listener of [`serve()`], or the control socket.
 
 mod answer;
+mod aside;
 mod asker;
 mod body;
 mod call;
 mod changes;
 mod edge;
 mod endpoint;
+mod entered;
 mod expiry;
 mod forward;
 mod gate;
@@ -29,6 +31,7 @@ mod mrtr;
 mod names;
 mod old;
 mod outlet;
+mod renewal;
 mod resumable;
 mod rewrite;
 mod serve;

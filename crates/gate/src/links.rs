@@ -6,6 +6,7 @@ use crate::inbox::SessionInbox;
 use portcullis_upstreams::{Link, Need, Quiet, Roots, Unavailable, Upstream};
 use portcullis_wire::Era;
 use serde_json::{Map, Value};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A link, and under which key it is pooled where it is.
@@ -24,11 +25,18 @@ pub(crate) async fn choose(
 ) -> Result<Chosen, Unavailable> {
     match &asker.session {
         Some(session) => {
+            let open = |links: &HashMap<Arc<str>, Arc<Link>>| {
+                let link = links.get(upstream.name()).filter(|link| link.closed().is_none())?;
+                Some(Chosen { link: link.clone(), pooled: None })
+            };
+            if let Some(chosen) = open(&*session.links.lock().await) {
+                return Ok(chosen);
+            }
+            // Without the lock: a server that is starting must not keep calls to others waiting.
+            upstream.ready().await?;
             let mut links = session.links.lock().await;
-            if let Some(link) = links.get(upstream.name())
-                && link.closed().is_none()
-            {
-                return Ok(Chosen { link: link.clone(), pooled: None });
+            if let Some(chosen) = open(&links) {
+                return Ok(chosen);
             }
             let offered = offered(gate, asker, upstream, &asker.capabilities);
             let inbox = Arc::new(SessionInbox::new(gate, session, upstream));

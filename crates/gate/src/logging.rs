@@ -2,19 +2,13 @@
 //!
 //! A server that all share has one level for all: no client sets it.
 
+use crate::aside::{self, Aside};
 use crate::asker::Asker;
-use crate::call::now_ms;
 use crate::gate::Gate;
-use crate::rewrite::is_error;
 use crate::session::Session;
-use portcullis_admit::{Ask, End, Message, Permit, Subject};
 use portcullis_upstreams::Link;
-use portcullis_wire::{Envelope, Era, Id, request};
+use portcullis_wire::Era;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How long a server may take to take a level; a call must not wait for it for ever.
-const TAKES: Duration = Duration::from_secs(5);
 
 /// The levels that there are (specification, "Log Levels"), JSON.
 const LEVELS: [&str; 8] = [
@@ -54,37 +48,9 @@ pub(crate) async fn tell(
     if !link.declares("logging") {
         return;
     }
-    let id = Id::Text("".into());
-    let text = request(&id, "logging/setLevel", &format!("{{\"level\":{level}}}"));
-    let Ok(envelope) = Envelope::reply(text) else { return };
-    let ask = Ask {
-        who: &asker.principal,
-        upstream,
-        run: "",
-        request: &id,
-        message: Message { envelope, headers: Vec::new() },
-        subject: Subject::Other(""),
-    };
-    let Ok((permit, ticket)) = gate.admit.judge(ask, now_ms()).await else { return };
-    let late = || End::Broken(format!("no answer within {} s", TAKES.as_secs()));
-    let end = tokio::time::timeout(TAKES, send(link, permit)).await.unwrap_or_else(|_| late());
-    ticket.close(&end);
-}
-
-async fn send(link: &Link, permit: Permit) -> End {
-    let mut reply = match link.send(permit).await {
-        Ok(reply) => reply,
-        Err(error) if error.not_acted_on() => return End::NotReached(error.to_string()),
-        Err(error) => return End::Broken(error.to_string()),
-    };
-    loop {
-        match reply.next().await {
-            Ok(Some(heard)) if heard.is_final() => {
-                return End::Answered { error: heard.message.as_ref().is_none_or(is_error) };
-            }
-            Ok(Some(_)) => {}
-            Ok(None) => return End::Broken("the upstream ended its stream without an answer".into()),
-            Err(broken) => return End::Broken(broken.0),
-        }
-    }
+    let params = format!("{{\"level\":{level}}}");
+    let set =
+        Aside { who: &asker.principal, upstream, method: "logging/setLevel", params: &params, name: "" };
+    // A refusal is on record, and for nobody: the call that needs the link goes on.
+    let _ = aside::send(gate, link, &set).await;
 }

@@ -5,7 +5,7 @@ use crate::asker::Asker;
 use crate::body::Body;
 use crate::forward::forward;
 use crate::gate::Gate;
-use crate::session::{Asked, InUse, Route, Session};
+use crate::session::{Asked, Found, InUse, Route, Session};
 use crate::{hello, listing, logging, streams};
 use bytes::Bytes;
 use http::StatusCode;
@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 
 /// The session that a request names.
-pub(crate) fn session(gate: &Gate, asker: &Asker) -> Result<InUse, Answer> {
+pub(crate) fn session(gate: &Arc<Gate>, asker: &Asker) -> Result<InUse, Answer> {
     let id = match asker.headers.get("mcp-session-id").map(|id| id.to_str()) {
         Some(Ok(id)) => id,
         Some(Err(_)) => return Err(plain(StatusCode::BAD_REQUEST, "Mcp-Session-Id is not plain text")),
@@ -27,10 +27,17 @@ pub(crate) fn session(gate: &Gate, asker: &Asker) -> Result<InUse, Answer> {
             return Err(rpc_error(StatusCode::BAD_REQUEST, None, INVALID_REQUEST, why));
         }
     };
-    gate.sessions.get(id, asker.principal.name(), &asker.route).ok_or_else(|| {
-        let why = "this session is unknown or has ended: open a new one with `initialize`";
-        rpc_error(StatusCode::NOT_FOUND, None, INVALID_REQUEST, why)
-    })
+    match gate.sessions.get(id, asker.principal.name(), &asker.route, &gate.options().sessions) {
+        Found::Open(session) => return Ok(session),
+        Found::Over(session) => {
+            // Whoever asked need not wait until its servers have heard.
+            let gate = gate.clone();
+            tokio::spawn(async move { gate.end_sessions(vec![session], "its session ended").await });
+        }
+        Found::Nothing => {}
+    }
+    let why = "this session is unknown or has ended: open a new one with `initialize`";
+    Err(rpc_error(StatusCode::NOT_FOUND, None, INVALID_REQUEST, why))
 }
 
 /// Lets a request join its session.

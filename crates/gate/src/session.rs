@@ -140,6 +140,11 @@ impl Session {
         self.began.elapsed().saturating_sub(Duration::from_millis(self.used_ms.load(Ordering::Relaxed)))
     }
 
+    /// Whether it has been idle or alive for too long.
+    fn is_over(&self, limits: &SessionLimits) -> bool {
+        self.idle() > limits.idle || self.began.elapsed() > limits.age
+    }
+
     /// Opens the client's own stream. An earlier one ends: each message goes to one stream only.
     pub(crate) fn open_stream(&self, sender: mpsc::Sender<Bytes>) -> u64 {
         let mut out = self.out.lock();
@@ -245,6 +250,17 @@ pub(crate) struct Sessions {
     table: Mutex<HashMap<String, Arc<Session>>>,
 }
 
+/// What there is under the id of a session.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// One that is open.
+    Open(InUse),
+    /// One whose time is over. It was taken out and is to be ended.
+    Over(Arc<Session>),
+    /// None, or none for who asked.
+    Nothing,
+}
+
 /// No session can be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoSession {
@@ -286,10 +302,16 @@ impl Sessions {
         Ok((session, ended))
     }
 
-    /// The session of that id, where it is this grant's and came in on this route.
-    pub(crate) fn get(&self, id: &str, grant: &str, route: &Route) -> Option<InUse> {
-        let session = self.table.lock().get(id).cloned()?;
-        (session.grant == grant && session.route == *route).then(|| session.enter())
+    /// The session of that id, where it is this grant's and came in on this route. One whose time is over does
+    /// not live on until it is swept.
+    pub(crate) fn get(&self, id: &str, grant: &str, route: &Route, limits: &SessionLimits) -> Found {
+        let mut table = self.table.lock();
+        match table.get(id) {
+            Some(session) if session.grant != grant || session.route != *route => Found::Nothing,
+            // Before the table is let go of, so that no sweep finds it idle.
+            Some(session) if !session.is_over(limits) => Found::Open(session.enter()),
+            _ => table.remove(id).map_or(Found::Nothing, Found::Over),
+        }
     }
 
     /// Takes a session out.
@@ -302,7 +324,7 @@ impl Sessions {
         let mut table = self.table.lock();
         let over: Vec<String> = table
             .values()
-            .filter(|it| it.idle() > limits.idle || it.began.elapsed() > limits.age || gone(it))
+            .filter(|it| it.is_over(limits) || gone(it))
             .map(|session| session.id.clone())
             .collect();
         over.iter().filter_map(|id| table.remove(id)).collect()
@@ -334,16 +356,41 @@ mod tests {
         }
     }
 
+    /// A session that is found.
+    fn found(sessions: &Sessions, id: &str, limits: &SessionLimits) -> Option<InUse> {
+        match sessions.get(id, "t", &Route::All, limits) {
+            Found::Open(session) => Some(session),
+            Found::Over(_) | Found::Nothing => None,
+        }
+    }
+
     #[test]
     fn age_ends_a_session_that_is_in_use_and_idleness_does_not() {
         let sessions = Sessions::default();
         let limits = SessionLimits { idle: Duration::ZERO, ..SessionLimits::default() };
         let (session, _) = sessions.open(new(), Caller(1), &limits).unwrap();
-        let in_use = sessions.get(&session.id, "t", &Route::All).unwrap();
+        let in_use = found(&sessions, &session.id, &SessionLimits::default()).unwrap();
         assert!(sessions.sweep(&limits, |_| false).is_empty());
+        assert!(found(&sessions, &session.id, &limits).is_some());
         let aged = SessionLimits { age: Duration::ZERO, ..limits };
         assert_eq!(sessions.sweep(&aged, |_| false).len(), 1);
-        assert!(sessions.get(&session.id, "t", &Route::All).is_none());
+        assert!(found(&sessions, &session.id, &limits).is_none());
         drop(in_use);
+    }
+
+    #[test]
+    fn one_whose_time_is_over_is_taken_out_by_the_first_who_may_use_it() {
+        let sessions = Sessions::default();
+        let limits = SessionLimits::default();
+        for over in [
+            SessionLimits { idle: Duration::ZERO, ..limits },
+            SessionLimits { age: Duration::ZERO, ..limits },
+        ] {
+            let (session, _) = sessions.open(new(), Caller(1), &limits).unwrap();
+            assert!(matches!(sessions.get(&session.id, "other", &Route::All, &over), Found::Nothing));
+            assert_eq!(sessions.count(), 1);
+            assert!(matches!(sessions.get(&session.id, "t", &Route::All, &over), Found::Over(_)));
+            assert_eq!(sessions.count(), 0);
+        }
     }
 }

@@ -21,6 +21,7 @@ mod open;
 mod origin;
 mod process;
 mod reply;
+mod rest;
 mod spec;
 mod stdio;
 mod upstream;

@@ -7,6 +7,7 @@ use crate::link::{Link, SendFailed};
 use crate::mux::Mux;
 use crate::origin::Answer;
 use crate::reply::{Broken, collect};
+use crate::rest;
 use crate::stdio::receive;
 use crate::{Inbox, UrlSpec};
 use bytes::Bytes;
@@ -114,6 +115,7 @@ impl OldSse {
         };
         let status = response.status();
         if status.is_success() {
+            rest::read(response.into_body());
             return Ok(());
         }
         let why = collect(response.into_body(), 4096).await.unwrap_or_default();

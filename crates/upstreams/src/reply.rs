@@ -2,6 +2,7 @@
 
 use crate::mux::Pending;
 use crate::origin::Answer;
+use crate::rest;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use portcullis_wire::{Envelope, EventDecoder, Kind};
@@ -37,7 +38,7 @@ pub struct Broken(pub String);
 /// What comes back for one request: any number of messages, the last of them usually the response.
 #[derive(Debug)]
 pub struct Reply {
-    /// The id under which the upstream knows the request.
+    /// The id under which the upstream knows the request; 0 for a stream that belongs to none.
     pub id: u64,
     /// The HTTP status of the answer; 200 where there is no HTTP.
     pub status: u16,
@@ -76,32 +77,52 @@ impl Reply {
         match &mut self.source {
             Source::Whole(message) => Ok(message.take().map(Heard::message)),
             Source::Queue(pending) => pending.next().await,
-            Source::Events(events) => loop {
-                let Events { body, decoder } = &mut **events;
-                if let Some(event) = decoder.next_event().map_err(|error| Broken(error.to_string()))? {
-                    if !event.name.is_empty() && event.name != "message" {
-                        continue;
-                    }
-                    let message = if event.data.is_empty() {
-                        None
-                    } else {
-                        let read = Envelope::reply(event.data);
-                        Some(read.map_err(|refused| {
-                            Broken(format!("the upstream sent an event that is no message: {refused}"))
-                        })?)
-                    };
-                    return Ok(Some(Heard { message, event_id: event.id, retry: event.retry }));
+            Source::Events(events) => {
+                let heard = events.next().await?;
+                // On a stream that belongs to no request others' answers may follow.
+                if self.id != 0 && heard.as_ref().is_some_and(Heard::is_final) {
+                    self.end();
                 }
-                match body.frame().await {
-                    None => return Ok(None),
-                    Some(Ok(frame)) => {
-                        if let Ok(data) = frame.into_data() {
-                            decoder.push(&data);
-                        }
-                    }
-                    Some(Err(error)) => return Err(Broken(format!("the upstream's stream broke: {error}"))),
+                Ok(heard)
+            }
+        }
+    }
+
+    /// Nothing that concerns the request follows its answer.
+    fn end(&mut self) {
+        if let Source::Events(events) = std::mem::replace(&mut self.source, Source::Whole(None)) {
+            rest::read(events.body);
+        }
+    }
+}
+
+impl Events {
+    async fn next(&mut self) -> Result<Option<Heard>, Broken> {
+        let Self { body, decoder } = self;
+        loop {
+            if let Some(event) = decoder.next_event().map_err(|error| Broken(error.to_string()))? {
+                if !event.name.is_empty() && event.name != "message" {
+                    continue;
                 }
-            },
+                let message = if event.data.is_empty() {
+                    None
+                } else {
+                    let read = Envelope::reply(event.data);
+                    Some(read.map_err(|refused| {
+                        Broken(format!("the upstream sent an event that is no message: {refused}"))
+                    })?)
+                };
+                return Ok(Some(Heard { message, event_id: event.id, retry: event.retry }));
+            }
+            match body.frame().await {
+                None => return Ok(None),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        decoder.push(&data);
+                    }
+                }
+                Some(Err(error)) => return Err(Broken(format!("the upstream's stream broke: {error}"))),
+            }
         }
     }
 }

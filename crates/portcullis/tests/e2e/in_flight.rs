@@ -140,10 +140,10 @@ async fn a_client_of_the_new_era_that_leaves_cancels_its_call_and_frees_its_plac
         // How it was told depends on how that server is told.
         let seen = set.seen().await;
         let key = if what == "new, HTTP" { "closedEarly" } else { "cancelled" };
-        let told: Vec<_> = seen[key].as_array().unwrap().iter().map(|it| it["requestId"].clone()).collect();
-        // A stream that is closed between its answer and its end tells nothing of an answered call.
-        let answered = if key == "closedEarly" { set.id_of("echo").await } else { Value::Null };
-        let told: Vec<_> = told.into_iter().filter(|id| *id != answered).collect();
+        let told = seen[key].as_array().unwrap().iter();
+        // What the gate listens to on its own behalf is no call.
+        let told = told.filter(|it| it["method"] != "subscriptions/listen");
+        let told: Vec<_> = told.map(|it| it["requestId"].clone()).collect();
         assert_eq!(told, [set.id_of("slow_progress").await], "{what}: {seen}");
     }
 }

@@ -60,6 +60,84 @@ async fn an_updated_resource_of_a_shared_process_is_told_to_those_who_subscribed
     }
 }
 
+/// Ends the one server and waits until the gate has started it again.
+async fn restart(house: &House) {
+    let server = || house.status()["upstreams"][0].clone();
+    let before = server()["pid"].clone();
+    let pid = rustix::process::Pid::from_raw(before.as_i64().unwrap().try_into().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    until("the next start", || async {
+        let now = server();
+        (now["state"] == "ready" && now["pid"].is_u64() && now["pid"] != before).then_some(())
+    })
+    .await;
+}
+
+/// Waits for so many subscriptions on record that ended so; gives whose they were.
+async fn subscriptions(house: &House, kind: &str, outcome: &str, count: usize) -> Vec<Value> {
+    until("the subscriptions' rows", || async {
+        let rows = house.rows(&["--outcome", outcome, "--limit", "1000"]);
+        let all = rows.iter().filter(|row| row["kind"] == kind && row["method"] == "resources/subscribe");
+        let grants: Vec<_> = all.map(|row| row["grant"].clone()).collect();
+        assert!(grants.len() <= count, "{rows:?}");
+        (grants.len() == count).then_some(grants)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_a_session_watches_at_a_shared_process_is_watched_again_when_that_was_restarted() {
+    let house = shared(ALLOW_ALL);
+    let (one, all) = (house.session("/mcp/fix").await, house.session("/mcp").await);
+    let mut streams = Vec::new();
+    for session in [&one, &all] {
+        streams.push(Stream::get(&house, &session.path, &session.id, &[]).await);
+        assert_eq!(subscribe(session, "subscribe").await["result"], json!({}));
+    }
+    subscriptions(&house, "outcome", "allowed", 2).await;
+    restart(&house).await;
+    // Once for the grant, as part of the record.
+    subscriptions(&house, "outcome", "allowed", 3).await;
+    let other = house.session("/mcp/fix").await;
+    other.call(1, "touch", json!({})).await;
+    for (stream, uri) in streams.iter_mut().zip([WATCHED.to_owned(), format!("fix+{WATCHED}")]) {
+        let mut message = stream.message().await.unwrap();
+        // The restart itself may change lists.
+        while message["method"] != "notifications/resources/updated" {
+            message = stream.message().await.unwrap();
+        }
+        assert_eq!(message["params"], json!({ "uri": uri }));
+    }
+}
+
+#[tokio::test]
+async fn what_the_policy_does_not_permit_any_more_is_not_watched_again() {
+    let command = format!("{{ command: \"{}\", args: [stdio, --extra, --era, old] }}", fixture().display());
+    let house = two_grants(&command, ALLOW_ALL, ALLOW_ALL);
+    let may = house.session("/mcp/fix").await;
+    let may_not = house.session_of(&format!("{TOKEN}-u"), "/mcp/fix").await;
+    let mut told = Stream::get(&house, "/mcp/fix", &may.id, &[]).await;
+    let mut untold = Stream::get_as(&house, &format!("{TOKEN}-u"), "/mcp/fix", &may_not.id).await;
+    for session in [&may, &may_not] {
+        assert_eq!(subscribe(session, "subscribe").await["result"], json!({}));
+    }
+    std::fs::write(
+        house.folder.path().join("q.yaml"),
+        "version: \"1\"\ndefault: deny\ntools: { echo: {} }\n",
+    )
+    .unwrap();
+    assert_eq!(house.run(&["reload"]).0, 0);
+    restart(&house).await;
+    assert_eq!(subscriptions(&house, "decision", "denied", 1).await, [json!("u")]);
+    subscriptions(&house, "outcome", "allowed", 3).await;
+    may.call(1, "touch", json!({})).await;
+    let of_resources = |all: Vec<Value>| {
+        all.iter().filter(|message| message["method"] == "notifications/resources/updated").count()
+    };
+    assert_eq!(of_resources(heard(&mut told).await), 1);
+    assert_eq!(of_resources(heard(&mut untold).await), 0);
+}
+
 /// A gate with two grants: `t`, and `u` under a policy of its own.
 fn two_grants(upstream: &str, first: &str, second: &str) -> House {
     let mut house = House::empty();

@@ -116,6 +116,39 @@ async fn an_idle_session_ends_and_one_with_an_open_stream_stays() {
 }
 
 #[tokio::test]
+async fn a_session_that_was_idle_for_too_long_is_not_brought_back_by_using_it() {
+    let (house, _server) = limited("{ session_idle: 2s }");
+    let (left, used) = (house.session("/mcp/fix").await, house.session("/mcp/fix").await);
+    assert_eq!(left.post(PING).await.0, 200);
+    // Time in use is not idle, and nothing but time makes the other one so.
+    let answer = used.call(1, "delay", json!({"ms": 2200, "label": "used"})).await;
+    assert_eq!(text(&answer), "used");
+    for method in [Method::POST, Method::GET, Method::DELETE] {
+        let (status, said) = request(&house, TOKEN, method.clone(), "/mcp/fix", Some(&left.id)).await;
+        assert!(
+            status == 404 && said.contains("open a new one with `initialize`"),
+            "{method}: {status} {said}"
+        );
+    }
+    assert_eq!(used.post(PING).await.0, 200);
+    assert_eq!(house.status()["sessions"], json!(1));
+}
+
+#[tokio::test]
+async fn a_session_whose_client_left_is_in_use_until_its_call_is_over() {
+    let (house, _server) = limited("{ session_idle: 1s }");
+    let session = house.session("/mcp/fix").await;
+    let long = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": {"name": "delay", "arguments": {"ms": 60_000, "label": "x"}}});
+    // Nothing but time makes a session idle.
+    let left = tokio::time::timeout(Duration::from_millis(1500), session.post(long.to_string())).await;
+    assert!(left.is_err(), "it was to wait: {left:?}");
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(session.post(PING).await.0, 200);
+    assert_eq!(house.status()["runs"], json!(1));
+}
+
+#[tokio::test]
 async fn delete_ends_a_session_and_what_it_had_open() {
     let (house, _server) = limited("{ call: 60s }");
     let session = house.session("/mcp/fix").await;

@@ -1,0 +1,199 @@
+//! A call that is entered among those in flight, until it is judged: its server is waited for, its tool looked up.
+//!
+//! All of this belongs to the call itself. In the old era it goes on when the client's connection closes, and
+//! whatever ends it here is recorded.
+
+use crate::asker::Asker;
+use crate::call::{About, Call};
+use crate::gate::Gate;
+use crate::headers;
+use crate::links::{self, Chosen};
+use crate::outlet::{Outlet, carrying};
+use crate::rewrite::{Known, with_meta, without_modern_meta};
+use http::StatusCode;
+use portcullis_admit::Message;
+use portcullis_catalogue::{List, ListKind};
+use portcullis_runs::OpenRun;
+use portcullis_upstreams::Upstream;
+use portcullis_wire::{Envelope, Era, HEADER_MISMATCH, MODERN, UPSTREAM_FAILED, error_response, meta};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// A call that a cancellation finds.
+pub(crate) struct Entered {
+    pub gate: Arc<Gate>,
+    pub asker: Arc<Asker>,
+    pub upstream: Arc<Upstream>,
+    pub message: Envelope,
+    /// The tool, prompt or resource in the upstream's own name.
+    pub name: String,
+    pub calls_a_tool: bool,
+    pub open: OpenRun,
+    pub known: Known,
+    pub outlet: Outlet,
+}
+
+/// Why a call came no further than here.
+enum Stopped {
+    Unreached(String),
+    Cancelled(String),
+}
+
+impl Entered {
+    /// Takes the call all the way.
+    pub(crate) async fn run(self) {
+        // Also while its stream is read, and when the connection that brought it has closed.
+        let _in_use = self.asker.session.as_ref().map(|session| session.enter());
+        if let Some(call) = self.prepared().await {
+            call.run().await;
+        }
+    }
+
+    /// The call as it can be judged; `None` where it is over.
+    async fn prepared(mut self) -> Option<Call> {
+        let (chosen, list) = match self.reach().await {
+            Ok(reached) => reached,
+            Err(stopped) => {
+                self.stopped(stopped).await;
+                return None;
+            }
+        };
+        let about = match list {
+            Some(list) => About::Tool(list, self.name),
+            None if self.calls_a_tool => About::UnknownTool(self.name),
+            None => About::Other(self.name),
+        };
+        let headers = match outgoing_headers(&self.asker, &self.upstream, &chosen, &about, &self.message) {
+            Ok(headers) => headers,
+            Err(why) => {
+                let (who, id) = (&self.asker.principal, &self.known.id);
+                self.gate.admit.refused(who, Some(self.upstream.name()), Some(id), &why).await;
+                let text = error_response(Some(id), HEADER_MISMATCH, &why, &Value::Null);
+                self.open.over();
+                self.outlet.finish(StatusCode::BAD_REQUEST, carrying(text)).await;
+                return None;
+            }
+        };
+        let message = match (self.asker.era, chosen.link.era()) {
+            (Era::Old, Era::New) => modernised(&self.asker, &chosen, &self.message),
+            (Era::New, Era::Old) => without_modern_meta(&self.message),
+            _ => self.message,
+        };
+        Some(Call {
+            gate: self.gate,
+            asker: self.asker,
+            upstream: self.upstream,
+            chosen,
+            message: Message { envelope: message, headers },
+            about,
+            open: self.open,
+            known: self.known,
+            outlet: Some(self.outlet),
+            elsewhere: None,
+        })
+    }
+
+    /// The link to the server and, for a tool that it lists, the list. Waits no longer than anybody wants it.
+    async fn reach(&mut self) -> Result<(Chosen, Option<Arc<List>>), Stopped> {
+        let Self { gate, asker, upstream, open, outlet, .. } = self;
+        let limits = &upstream.spec().limits;
+        let patience = limits.first_connect + limits.call;
+        let reached = async {
+            let chosen = links::choose(gate, asker, upstream).await;
+            let chosen = chosen.map_err(|unavailable| Stopped::Unreached(unavailable.to_string()))?;
+            let list = if self.calls_a_tool { look_up(upstream, &chosen, &self.name).await } else { None };
+            Ok((chosen, list))
+        };
+        let gone = async {
+            match asker.era {
+                Era::New => outlet.gone().await,
+                // In the old era a closed connection is not a cancellation (specification, "Transports").
+                Era::Old => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            reached = reached => reached,
+            () = open.cancelled().cancelled() => Err(Stopped::Cancelled(open.reason().to_owned())),
+            () = gone => Err(Stopped::Cancelled("the client closed the stream".into())),
+            () = tokio::time::sleep(patience) => Err(Stopped::Unreached(format!(
+                "the upstream `{}` was not ready for the call within {} s",
+                upstream.name(),
+                patience.as_secs_f64()
+            ))),
+        }
+    }
+
+    /// Records why the call was not even judged, and says so to a client that wants to know.
+    async fn stopped(self, stopped: Stopped) {
+        let (who, id, upstream) = (&self.asker.principal, &self.known.id, self.upstream.name());
+        match stopped {
+            Stopped::Cancelled(why) => self.gate.admit.cancelled(who, upstream, &self.name, id, &why).await,
+            Stopped::Unreached(why) => {
+                self.gate.admit.unavailable(who, upstream, &self.name, id, &why).await;
+                let text = error_response(Some(id), UPSTREAM_FAILED, &why, &Value::Null);
+                self.open.over();
+                self.outlet.finish(StatusCode::OK, carrying(text)).await;
+            }
+        }
+    }
+}
+
+/// The list that has a tool. Where none does, the server is asked for it once more.
+async fn look_up(upstream: &Upstream, chosen: &Chosen, name: &str) -> Option<Arc<List>> {
+    let has = |list: &Arc<List>| list.get(name).is_some();
+    match upstream.list(ListKind::Tools, &chosen.link).await.ok().filter(has) {
+        None => upstream.list_again(ListKind::Tools, &chosen.link).await.ok().filter(has),
+        known => known,
+    }
+}
+
+/// Headers that go with a call: those that the configuration passes on, and the mirrored arguments.
+fn outgoing_headers(
+    asker: &Asker,
+    upstream: &Upstream,
+    chosen: &Chosen,
+    about: &About,
+    message: &Envelope,
+) -> Result<Vec<(String, String)>, String> {
+    let mut out: Vec<(String, String)> = upstream
+        .spec()
+        .forward_headers
+        .iter()
+        .filter_map(|name| Some((name.clone(), asker.headers.get(name)?.to_str().ok()?.to_owned())))
+        .collect();
+    let tool = match about {
+        About::Tool(list, name) => list.get(name).and_then(|item| item.tool()),
+        _ => None,
+    };
+    let arguments = message.peek().arguments.unwrap_or("{}");
+    if asker.era == Era::New {
+        if let Some(tool) = tool {
+            headers::check(tool, arguments, &asker.headers)?;
+        }
+        out.extend(headers::forwarded(&asker.headers));
+    } else if let (Some(tool), Era::New) = (tool, chosen.link.era()) {
+        out.extend(headers::mirrored(tool, arguments));
+    }
+    Ok(out)
+}
+
+/// A request of the old era as the new one writes it.
+fn modernised(asker: &Asker, chosen: &Chosen, message: &Envelope) -> Envelope {
+    let level = asker.session.as_ref().and_then(|session| session.log_level.lock().clone());
+    let version = format!("\"{MODERN}\"");
+    let offered = match chosen.link.is_shared() {
+        // A shared link was opened with no client features, but each request of the new era brings its own.
+        true => links::routable(&asker.capabilities),
+        false => chosen.link.offered().to_owned(),
+    };
+    let mut members = vec![
+        (meta::VERSION, version.as_str()),
+        (meta::CAPABILITIES, offered.as_str()),
+        (meta::CLIENT, &asker.client_info),
+    ];
+    if let Some(level) = &level {
+        members.push((meta::LOG_LEVEL, level));
+    }
+    with_meta(message, &members)
+}
