@@ -1,22 +1,21 @@
 //! One request on its way through: judged, sent, its answer passed on, its end recorded.
 
+mod questions;
+mod refusals;
+mod resumption;
+
 use crate::asker::Asker;
 use crate::gate::Gate;
 use crate::links::{self, Chosen};
 use crate::mrtr;
-use crate::outlet::{Outlet, carrying};
+use crate::outlet::Outlet;
 use crate::rewrite::{Known, is_error, with_result_type};
-use crate::session::Asked;
 use http::StatusCode;
-use portcullis_admit::{Answer as Answered, Ask, Denied, End, Message, Permit, Subject, Ticket};
+use portcullis_admit::{Ask, End, Message, Permit, Subject, Ticket};
 use portcullis_catalogue::List;
 use portcullis_runs::OpenRun;
 use portcullis_upstreams::{Broken, Heard, Reply, SendFailed, Upstream};
-use portcullis_wire::{
-    DENIED, Envelope, Era, Event, INTERNAL_ERROR, INVALID_PARAMS, Id, Kind, METHOD_NOT_FOUND, NOT_RECORDED,
-    TIMED_OUT, UPSTREAM_FAILED, error_response, result_response,
-};
-use serde_json::{Value, json};
+use portcullis_wire::{Era, Event, Kind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -316,259 +315,6 @@ impl Call {
                 end
             }
         }
-    }
-
-    /// A question of an old server on the call's own stream.
-    async fn question(&mut self, message: &Envelope, deadline: Instant) -> Option<End> {
-        let link = self.chosen.link.clone();
-        let allowed = self.gate.admit.passes_other(&self.asker.principal, self.upstream.name());
-        let method = message.method().unwrap_or_default();
-        let id = message.id().cloned()?;
-        if method == "ping" {
-            let _ = link.answer(result_response(&id, "{}")).await;
-            return None;
-        }
-        if let Some(roots) = crate::inbox::fixed_roots(&self.upstream, method) {
-            let _ = link.answer(result_response(&id, &roots)).await;
-            return None;
-        }
-        let refuse = |why: &str| error_response(Some(&id), METHOD_NOT_FOUND, why, &Value::Null);
-        if !allowed {
-            let _ = link.answer(refuse(&format!("{method} is not permitted by policy"))).await;
-            return None;
-        }
-        match &self.asker.session {
-            Some(session) => {
-                let asked = session.ask(Asked::Server(link.clone(), id.clone()));
-                match (asked, &mut self.outlet) {
-                    (Some(ours), Some(outlet)) if outlet.takes_events() => {
-                        let text = message.with_id(&ours.to_string());
-                        outlet.event(&carrying(text)).await;
-                    }
-                    _ => drop(link.answer(refuse("the client cannot be asked now")).await),
-                }
-                None
-            }
-            None => self.park(message, deadline).await,
-        }
-    }
-
-    /// Asks a client of the old era what a server of the new era wants to know, then goes on with the call.
-    async fn answer_inputs(
-        &mut self,
-        message: &Envelope,
-        reply: &mut Reply,
-        ticket: &Ticket,
-        deadline: Instant,
-    ) -> Option<End> {
-        let inputs = mrtr::Inputs::of(message);
-        let answers = match self.ask_client(&inputs, deadline).await {
-            Ok(answers) => answers,
-            Err(_) if self.open.cancelled().is_cancelled() => {
-                self.outlet = None;
-                return Some(End::Cancelled(self.open.reason().to_owned()));
-            }
-            Err(why) => {
-                self.fail(StatusCode::OK, INTERNAL_ERROR, &why).await;
-                return Some(End::Broken(why));
-            }
-        };
-        let next =
-            Message { envelope: inputs.retry(&self.message.envelope, &answers), ..self.message.clone() };
-        let Some(permit) = ticket.again(next) else {
-            return Some(self.broken("the call changed while it was judged").await);
-        };
-        match self.send(permit, ticket, deadline).await {
-            Ok(next) => {
-                *reply = next;
-                None
-            }
-            Err(end) => Some(end),
-        }
-    }
-
-    async fn ask_client(&mut self, inputs: &mrtr::Inputs, deadline: Instant) -> Result<String, String> {
-        let Some(session) = self.asker.session.clone() else { return Err("no session to ask in".into()) };
-        let mut answers = Vec::new();
-        for (key, method, params) in &inputs.requests {
-            let (tell, answer) = tokio::sync::oneshot::channel();
-            let id = session.ask(Asked::Call(tell)).ok_or("too many questions are open in this session")?;
-            let text = portcullis_wire::request(&Id::from(id), method, params);
-            match &mut self.outlet {
-                Some(outlet) if outlet.takes_events() => outlet.event(&carrying(text)).await,
-                _ => return Err(format!("the upstream asks for {method} and the client takes no stream")),
-            }
-            let answer = tokio::select! {
-                answer = answer => answer.map_err(|_| "the client did not answer")?,
-                () = self.open.cancelled().cancelled() => return Err("cancelled".into()),
-                () = tokio::time::sleep_until(deadline) => return Err("the client did not answer in time".into()),
-            };
-            let answer = Envelope::reply(answer).map_err(|refused| refused.message)?;
-            match answer.result() {
-                Some(result) => answers.push((key.clone(), result.to_owned())),
-                None => {
-                    return Err(format!(
-                        "the client refused {method}: {}",
-                        answer.error().unwrap_or_default()
-                    ));
-                }
-            }
-        }
-        Ok(mrtr::answers_json(&answers))
-    }
-
-    /// Whether the client itself comes back for the rest of a stream: same era, same names, event ids as they
-    /// are.
-    fn resumes_itself(&self) -> bool {
-        self.asker.era == Era::Old
-            && !self.asker.aggregated()
-            && self.chosen.link.era() == Era::Old
-            && !self.chosen.link.is_shared()
-    }
-
-    /// Goes back to a stream that the server closed to go on later, for a client that cannot do so itself.
-    async fn resume(
-        &mut self,
-        reply: &mut Reply,
-        event: &str,
-        pause: Duration,
-        deadline: Instant,
-    ) -> Option<End> {
-        let link = self.chosen.link.clone();
-        let resumed = async {
-            tokio::time::sleep(pause).await;
-            link.listen(Some(event)).await
-        };
-        let new_era = self.asker.era == Era::New;
-        let gone = async {
-            match &mut self.outlet {
-                Some(outlet) if new_era => outlet.gone().await,
-                _ => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            resumed = resumed => match resumed {
-                Ok(mut stream) => {
-                    stream.id = reply.id;
-                    *reply = stream;
-                    None
-                }
-                Err(error) => Some(self.broken(&error.to_string()).await),
-            },
-            () = self.open.cancelled().cancelled() => {
-                let why = self.open.reason().to_owned();
-                link.cancel(reply.id, &why);
-                self.outlet = None;
-                Some(End::Cancelled(why))
-            }
-            () = gone => {
-                let why = "the client closed the stream";
-                link.cancel(reply.id, why);
-                Some(End::Cancelled(why.into()))
-            }
-            () = tokio::time::sleep_until(deadline) => {
-                link.cancel(reply.id, "the call took too long");
-                Some(self.timed_out().await)
-            }
-        }
-    }
-
-    /// Enters the call among those that the client can come back to, where it can.
-    fn let_resume(&mut self, id: u64) {
-        if self.resumes_itself()
-            && self.elsewhere.is_none()
-            && let Some(session) = &self.asker.session
-        {
-            self.elsewhere = session.resumable.enter(self.upstream.name(), id, &self.known);
-        }
-    }
-
-    /// Ends the client's stream as the upstream did and waits until the answer has gone out on the stream that
-    /// the client opens next.
-    async fn wait_for_resumption(
-        &mut self,
-        reply: &Reply,
-        elsewhere: oneshot::Receiver<End>,
-        deadline: Instant,
-    ) -> End {
-        self.outlet = None;
-        tokio::select! {
-            end = elsewhere => end.unwrap_or_else(|_| End::Broken("the session ended".into())),
-            () = self.open.cancelled().cancelled() => {
-                let why = self.open.reason().to_owned();
-                self.chosen.link.cancel(reply.id, &why);
-                End::Cancelled(why)
-            }
-            () = tokio::time::sleep_until(deadline) => {
-                self.chosen.link.cancel(reply.id, "the call took too long");
-                End::Broken("the client did not come back for the answer in time".into())
-            }
-        }
-    }
-
-    async fn deny(&mut self, denied: &Denied) {
-        let is_tool = !matches!(self.about, About::Other(_));
-        let id = self.known.id.clone();
-        let text = match denied.answer {
-            Answered::UnknownTool => {
-                let shown = self.gate.shown_name(&self.asker, &self.upstream, &self.about);
-                error_response(Some(&id), INVALID_PARAMS, &format!("Unknown tool: {shown}"), &Value::Null)
-            }
-            Answered::NotRecorded => {
-                error_response(Some(&id), NOT_RECORDED, &denied.message, &json!({ "rule": denied.rule }))
-            }
-            Answered::Denied => {
-                let mut decision = json!({ "outcome": "denied", "rule": denied.rule, "ledger": denied.row });
-                if let (Some(retry), Some(members)) = (denied.retry_after_ms, decision.as_object_mut()) {
-                    members.insert("retryAfterMs".into(), retry.into());
-                }
-                if is_tool {
-                    let mut result = json!({
-                        "content": [{ "type": "text", "text": format!("[POLICY DENIED] {}", denied.message) }],
-                        "isError": true,
-                        "_meta": { "portcullis/decision": decision },
-                    });
-                    if let (Era::New, Some(members)) = (self.asker.era, result.as_object_mut()) {
-                        members.insert("resultType".into(), "complete".into());
-                    }
-                    result_response(&id, &result.to_string())
-                } else {
-                    let message = format!("[POLICY DENIED] {}", denied.message);
-                    error_response(Some(&id), DENIED, &message, &json!({ "portcullis/decision": decision }))
-                }
-            }
-        };
-        if let Some(outlet) = self.outlet.take() {
-            self.open.over();
-            outlet.finish(StatusCode::OK, carrying(text)).await;
-        }
-    }
-
-    async fn fail(&mut self, status: StatusCode, code: i32, why: &str) {
-        if let Some(outlet) = self.outlet.take() {
-            let text = error_response(Some(&self.known.id), code, why, &Value::Null);
-            self.open.over();
-            outlet.finish(status, carrying(text)).await;
-        }
-    }
-
-    async fn broken(&mut self, why: &str) -> End {
-        self.fail(StatusCode::OK, UPSTREAM_FAILED, &format!("upstream `{}`: {why}", self.upstream.name()))
-            .await;
-        End::Broken(why.to_owned())
-    }
-
-    async fn not_reached(&mut self, why: &str) -> End {
-        self.fail(StatusCode::OK, UPSTREAM_FAILED, &format!("upstream `{}`: {why}", self.upstream.name()))
-            .await;
-        End::NotReached(why.to_owned())
-    }
-
-    async fn timed_out(&mut self) -> End {
-        let limits = &self.upstream.spec().limits;
-        let why = format!("no answer within {} s ({})", limits.call.as_secs_f64(), limits.call_key);
-        self.fail(StatusCode::OK, TIMED_OUT, &why).await;
-        End::Broken(why)
     }
 }
 

@@ -1,0 +1,113 @@
+//! What a server asks in the middle of a call, and what a client of the other era is asked in its place.
+
+use super::Call;
+use crate::mrtr;
+use crate::outlet::carrying;
+use crate::session::Asked;
+use http::StatusCode;
+use portcullis_admit::{End, Message, Ticket};
+use portcullis_upstreams::Reply;
+use portcullis_wire::{Envelope, INTERNAL_ERROR, Id, METHOD_NOT_FOUND, error_response, result_response};
+use serde_json::Value;
+use tokio::time::Instant;
+
+impl Call {
+    /// A question of an old server on the call's own stream.
+    pub(super) async fn question(&mut self, message: &Envelope, deadline: Instant) -> Option<End> {
+        let link = self.chosen.link.clone();
+        let allowed = self.gate.admit.passes_other(&self.asker.principal, self.upstream.name());
+        let method = message.method().unwrap_or_default();
+        let id = message.id().cloned()?;
+        if method == "ping" {
+            let _ = link.answer(result_response(&id, "{}")).await;
+            return None;
+        }
+        if let Some(roots) = crate::inbox::fixed_roots(&self.upstream, method) {
+            let _ = link.answer(result_response(&id, &roots)).await;
+            return None;
+        }
+        let refuse = |why: &str| error_response(Some(&id), METHOD_NOT_FOUND, why, &Value::Null);
+        if !allowed {
+            let _ = link.answer(refuse(&format!("{method} is not permitted by policy"))).await;
+            return None;
+        }
+        match &self.asker.session {
+            Some(session) => {
+                let asked = session.ask(Asked::Server(link.clone(), id.clone()));
+                match (asked, &mut self.outlet) {
+                    (Some(ours), Some(outlet)) if outlet.takes_events() => {
+                        let text = message.with_id(&ours.to_string());
+                        outlet.event(&carrying(text)).await;
+                    }
+                    _ => drop(link.answer(refuse("the client cannot be asked now")).await),
+                }
+                None
+            }
+            None => self.park(message, deadline).await,
+        }
+    }
+
+    /// Asks a client of the old era what a server of the new era wants to know, then goes on with the call.
+    pub(super) async fn answer_inputs(
+        &mut self,
+        message: &Envelope,
+        reply: &mut Reply,
+        ticket: &Ticket,
+        deadline: Instant,
+    ) -> Option<End> {
+        let inputs = mrtr::Inputs::of(message);
+        let answers = match self.ask_client(&inputs, deadline).await {
+            Ok(answers) => answers,
+            Err(_) if self.open.cancelled().is_cancelled() => {
+                self.outlet = None;
+                return Some(End::Cancelled(self.open.reason().to_owned()));
+            }
+            Err(why) => {
+                self.fail(StatusCode::OK, INTERNAL_ERROR, &why).await;
+                return Some(End::Broken(why));
+            }
+        };
+        let next =
+            Message { envelope: inputs.retry(&self.message.envelope, &answers), ..self.message.clone() };
+        let Some(permit) = ticket.again(next) else {
+            return Some(self.broken("the call changed while it was judged").await);
+        };
+        match self.send(permit, ticket, deadline).await {
+            Ok(next) => {
+                *reply = next;
+                None
+            }
+            Err(end) => Some(end),
+        }
+    }
+
+    async fn ask_client(&mut self, inputs: &mrtr::Inputs, deadline: Instant) -> Result<String, String> {
+        let Some(session) = self.asker.session.clone() else { return Err("no session to ask in".into()) };
+        let mut answers = Vec::new();
+        for (key, method, params) in &inputs.requests {
+            let (tell, answer) = tokio::sync::oneshot::channel();
+            let id = session.ask(Asked::Call(tell)).ok_or("too many questions are open in this session")?;
+            let text = portcullis_wire::request(&Id::from(id), method, params);
+            match &mut self.outlet {
+                Some(outlet) if outlet.takes_events() => outlet.event(&carrying(text)).await,
+                _ => return Err(format!("the upstream asks for {method} and the client takes no stream")),
+            }
+            let answer = tokio::select! {
+                answer = answer => answer.map_err(|_| "the client did not answer")?,
+                () = self.open.cancelled().cancelled() => return Err("cancelled".into()),
+                () = tokio::time::sleep_until(deadline) => return Err("the client did not answer in time".into()),
+            };
+            let answer = Envelope::reply(answer).map_err(|refused| refused.message)?;
+            match answer.result() {
+                Some(result) => answers.push((key.clone(), result.to_owned())),
+                None => {
+                    return Err(format!(
+                        "the client refused {method}: {}",
+                        answer.error().unwrap_or_default()
+                    ));
+                }
+            }
+        }
+        Ok(mrtr::answers_json(&answers))
+    }
+}

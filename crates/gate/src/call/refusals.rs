@@ -1,0 +1,77 @@
+//! The answers that the gate gives itself.
+
+use super::{About, Call};
+use crate::outlet::carrying;
+use http::StatusCode;
+use portcullis_admit::{Answer as Answered, Denied, End};
+use portcullis_wire::{
+    DENIED, Era, INVALID_PARAMS, NOT_RECORDED, TIMED_OUT, UPSTREAM_FAILED, error_response, result_response,
+};
+use serde_json::{Value, json};
+
+impl Call {
+    pub(super) async fn deny(&mut self, denied: &Denied) {
+        let is_tool = !matches!(self.about, About::Other(_));
+        let id = self.known.id.clone();
+        let text = match denied.answer {
+            Answered::UnknownTool => {
+                let shown = self.gate.shown_name(&self.asker, &self.upstream, &self.about);
+                error_response(Some(&id), INVALID_PARAMS, &format!("Unknown tool: {shown}"), &Value::Null)
+            }
+            Answered::NotRecorded => {
+                error_response(Some(&id), NOT_RECORDED, &denied.message, &json!({ "rule": denied.rule }))
+            }
+            Answered::Denied => {
+                let mut decision = json!({ "outcome": "denied", "rule": denied.rule, "ledger": denied.row });
+                if let (Some(retry), Some(members)) = (denied.retry_after_ms, decision.as_object_mut()) {
+                    members.insert("retryAfterMs".into(), retry.into());
+                }
+                if is_tool {
+                    let mut result = json!({
+                        "content": [{ "type": "text", "text": format!("[POLICY DENIED] {}", denied.message) }],
+                        "isError": true,
+                        "_meta": { "portcullis/decision": decision },
+                    });
+                    if let (Era::New, Some(members)) = (self.asker.era, result.as_object_mut()) {
+                        members.insert("resultType".into(), "complete".into());
+                    }
+                    result_response(&id, &result.to_string())
+                } else {
+                    let message = format!("[POLICY DENIED] {}", denied.message);
+                    error_response(Some(&id), DENIED, &message, &json!({ "portcullis/decision": decision }))
+                }
+            }
+        };
+        if let Some(outlet) = self.outlet.take() {
+            self.open.over();
+            outlet.finish(StatusCode::OK, carrying(text)).await;
+        }
+    }
+
+    pub(super) async fn fail(&mut self, status: StatusCode, code: i32, why: &str) {
+        if let Some(outlet) = self.outlet.take() {
+            let text = error_response(Some(&self.known.id), code, why, &Value::Null);
+            self.open.over();
+            outlet.finish(status, carrying(text)).await;
+        }
+    }
+
+    pub(super) async fn broken(&mut self, why: &str) -> End {
+        self.fail(StatusCode::OK, UPSTREAM_FAILED, &format!("upstream `{}`: {why}", self.upstream.name()))
+            .await;
+        End::Broken(why.to_owned())
+    }
+
+    pub(super) async fn not_reached(&mut self, why: &str) -> End {
+        self.fail(StatusCode::OK, UPSTREAM_FAILED, &format!("upstream `{}`: {why}", self.upstream.name()))
+            .await;
+        End::NotReached(why.to_owned())
+    }
+
+    pub(super) async fn timed_out(&mut self) -> End {
+        let limits = &self.upstream.spec().limits;
+        let why = format!("no answer within {} s ({})", limits.call.as_secs_f64(), limits.call_key);
+        self.fail(StatusCode::OK, TIMED_OUT, &why).await;
+        End::Broken(why)
+    }
+}
