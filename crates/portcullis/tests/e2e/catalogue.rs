@@ -9,7 +9,7 @@ use std::time::Instant;
 /// A gate with a server that does not start before there is a file `go`, with as many filler tools as `more` says.
 fn house(place: &Path) -> House {
     let script = format!(
-        "while [ ! -e {0}/go ]; do sleep 0.02; done; exec {1} stdio --tools $(cat {0}/more)",
+        "while [ ! -e {0}/go ]; do [ -d {0} ] || exit; sleep 0.02; done; exec {1} stdio --tools $(cat {0}/more)",
         place.display(),
         fixture().display()
     );
