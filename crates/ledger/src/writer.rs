@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 /// Rows at most in one transaction.
 const BATCH: usize = 512;
 /// How long a row that nobody waits for may wait for one that somebody does wait for.
-const LATER: Duration = Duration::from_millis(2);
+const LATER: Duration = Duration::from_millis(5);
 /// After so many looks at an empty queue, the thread sleeps until it is woken.
 const QUIET_LOOKS: u32 = 50;
 /// How often rows that could not be written are tried again when nothing new arrives.

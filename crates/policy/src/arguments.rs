@@ -122,7 +122,7 @@ impl fmt::Display for Type {
 /// The text that a JSON string spells.
 pub(crate) fn decode(raw: &str) -> Option<Cow<'_, str>> {
     let inside = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if !inside.contains('\\') {
+    if memchr::memchr(b'\\', inside.as_bytes()).is_none() {
         return Some(Cow::Borrowed(inside));
     }
     serde_json::from_str::<String>(raw).ok().map(Cow::Owned)

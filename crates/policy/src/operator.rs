@@ -63,7 +63,9 @@ fn string(raw: &str) -> Result<std::borrow::Cow<'_, str>, Why> {
 /// A part of a string, or an element of an array.
 fn contains(value: &Literal, raw: &str) -> Equal {
     match (Type::of(raw), value) {
-        (Type::String, Literal::Text(part)) => Ok(string(raw)?.contains(&**part)),
+        (Type::String, Literal::Text(part)) => {
+            Ok(memchr::memmem::find(string(raw)?.as_bytes(), part.as_bytes()).is_some())
+        }
         (Type::Array, _) => {
             let mut sum = Ok(false);
             let read = elements(raw, &mut |element| sum = one_of([sum, value.equals(element)].into_iter()));

@@ -168,7 +168,7 @@ pub(crate) fn span_in(text: &str, part: &str) -> Span {
 #[must_use]
 pub fn text(json: &str) -> Option<Cow<'_, str>> {
     let inside = json.strip_prefix('"')?.strip_suffix('"')?;
-    if inside.contains('\\') {
+    if memchr::memchr(b'\\', inside.as_bytes()).is_some() {
         return serde_json::from_str::<String>(json).ok().map(Cow::Owned);
     }
     Some(Cow::Borrowed(inside))
