@@ -276,25 +276,13 @@ impl Admit {
         request: &Id,
         message: &str,
     ) {
-        let draft = Draft {
-            upstream: Some(upstream),
-            tool: (!name.is_empty()).then_some(name),
-            outcome: Some(Outcome::Error),
-            rule: Some("(upstream down)"),
-            ..DECISION
-        };
+        let draft = unjudged(upstream, name, Outcome::Error, "(upstream down)");
         self.record(who, Some(request), message, draft).await;
     }
 
     /// Records a request that was cancelled before it was judged.
     pub async fn cancelled(&self, who: &Principal, upstream: &str, name: &str, request: &Id, message: &str) {
-        let draft = Draft {
-            upstream: Some(upstream),
-            tool: (!name.is_empty()).then_some(name),
-            outcome: Some(Outcome::Cancelled),
-            rule: Some("(cancelled)"),
-            ..DECISION
-        };
+        let draft = unjudged(upstream, name, Outcome::Cancelled, "(cancelled)");
         self.record(who, Some(request), message, draft).await;
     }
 
@@ -319,6 +307,12 @@ impl Admit {
     ) -> Vec<portcullis_ledger::CounterRow> {
         if reserved.is_empty() { Vec::new() } else { self.0.counters.refund(reserved, only_on_error) }
     }
+}
+
+/// The row of a request that came to a known upstream and was never judged.
+fn unjudged<'a>(upstream: &'a str, name: &'a str, outcome: Outcome, rule: &'a str) -> Draft<'a> {
+    let tool = (!name.is_empty()).then_some(name);
+    Draft { upstream: Some(upstream), tool, outcome: Some(outcome), rule: Some(rule), ..DECISION }
 }
 
 /// The decision, in the order that the policy language fixes.

@@ -37,7 +37,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    fn name(self) -> &'static str {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Allowed, Self::Denied, Self::Refused, Self::Error, Self::Cancelled];
+
+    /// As the record spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Allowed => "allowed",
             Self::Denied => "denied",

@@ -1,6 +1,8 @@
 //! What a user types.
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use portcullis_ledger::Outcome;
 use std::path::PathBuf;
 
 /// The gate between AI agents and everything they can run: every tool call is judged by a written policy,
@@ -100,29 +102,6 @@ pub(crate) enum SchemaOf {
     Config,
     /// A policy file, version 1
     Policy,
-}
-
-/// How a call was decided, and how it ended. (Without words of their own, so that the help stays one line for each flag.)
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum OutcomeArg {
-    Allowed,
-    Denied,
-    Refused,
-    Error,
-    Cancelled,
-}
-
-impl OutcomeArg {
-    /// As the record spells it.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Allowed => "allowed",
-            Self::Denied => "denied",
-            Self::Refused => "refused",
-            Self::Error => "error",
-            Self::Cancelled => "cancelled",
-        }
-    }
 }
 
 /// Flags of `up`.
@@ -237,8 +216,8 @@ pub(crate) enum LedgerCommand {
         #[arg(long, value_name = "NAME")]
         tool: Option<String>,
         /// With this outcome
-        #[arg(long, value_name = "OUTCOME")]
-        outcome: Option<OutcomeArg>,
+        #[arg(long, value_name = "OUTCOME", value_parser = PossibleValuesParser::new(Outcome::ALL.map(Outcome::name)))]
+        outcome: Option<String>,
         /// Of this run
         #[arg(long, value_name = "ID")]
         run: Option<String>,

@@ -14,23 +14,33 @@ const TOGETHER: Duration = Duration::from_millis(200);
 /// Longer lists are not kept, in bytes.
 const LONGEST: usize = 8 * 1024 * 1024;
 
-/// What a server listed when it was up last. Nothing, where its entry was another then.
-pub(crate) fn recall(ledger: &Ledger, spec: &Spec) -> Before {
-    let kept = ledger.definitions().unwrap_or_else(|failure| {
-        tracing::warn!(%failure, "what servers listed last cannot be read");
-        Vec::new()
-    });
-    let entry = entry(ledger, spec);
-    kept.iter()
-        .filter(|(upstream, _, _)| *upstream == *spec.name)
-        .filter_map(|(_, method, body)| {
-            let kind = ListKind::of_method(method)?;
-            let body: HashMap<&str, &RawValue> = from_str(body).ok()?;
-            let same = body.get("entry")?.get() == format!("\"{entry}\"");
-            let list = List::from_pages(kind, &[body.get("list")?.get()]).ok()?;
-            same.then(|| (kind, Arc::new(list)))
-        })
-        .collect()
+/// What all servers listed when they were up last.
+pub(crate) struct Kept(Vec<(String, String, String)>);
+
+impl Kept {
+    /// Reads it from the store.
+    pub(crate) fn read(ledger: &Ledger) -> Self {
+        Self(ledger.definitions().unwrap_or_else(|failure| {
+            tracing::warn!(%failure, "what servers listed last cannot be read");
+            Vec::new()
+        }))
+    }
+
+    /// What one of them listed. Nothing, where its entry was another then.
+    pub(crate) fn of(&self, ledger: &Ledger, spec: &Spec) -> Before {
+        let entry = entry(ledger, spec);
+        self.0
+            .iter()
+            .filter(|(upstream, _, _)| *upstream == *spec.name)
+            .filter_map(|(_, method, body)| {
+                let kind = ListKind::of_method(method)?;
+                let body: HashMap<&str, &RawValue> = from_str(body).ok()?;
+                let same = body.get("entry")?.get() == format!("\"{entry}\"");
+                let list = List::from_pages(kind, &[body.get("list")?.get()]).ok()?;
+                same.then(|| (kind, Arc::new(list)))
+            })
+            .collect()
+    }
 }
 
 /// Keeps what a server lists, for as long as it is one of the gate's. `kept` is what is kept already.

@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::out::{aside, counted};
 use crate::place::read_config;
-use crate::remember;
+use crate::remember::{self, Kept};
 use crate::watch::{Contents, contents};
 use portcullis_admit::{Admit, Loaded, Rules};
 use portcullis_document::Colours;
@@ -112,13 +112,16 @@ impl Running {
 
     async fn put_upstreams(&self, config: &Config) {
         let before = self.gate.upstreams();
+        // Read once, and only where a server is started.
+        let kept = std::cell::OnceCell::new();
         let mut upstreams = Upstreams::new();
         for spec in &config.upstreams {
             // One whose entry did not change goes on as it is, with all its sessions.
             let upstream = match before.get(&spec.name) {
                 Some(old) if old.spec() == spec => old.clone(),
                 _ => {
-                    let before = remember::recall(self.gate.ledger(), spec);
+                    let kept = kept.get_or_init(|| Kept::read(self.gate.ledger()));
+                    let before = kept.of(self.gate.ledger(), spec);
                     let (client, reaper) = (self.client.clone(), self.reaper.clone());
                     let new = Upstream::start(spec.clone(), client, reaper, before.clone());
                     remember::follow(self.gate.ledger(), &new, before);

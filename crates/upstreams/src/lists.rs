@@ -1,7 +1,7 @@
 //! What a server lists, drained once and kept until it says that it changed.
 
 use crate::link::{Link, SendFailed};
-use crate::open::{ask, modern_meta};
+use crate::open::{ask, own_meta};
 use parking_lot::Mutex;
 use portcullis_admit::Housekeeping;
 use portcullis_catalogue::{List, ListKind};
@@ -142,8 +142,7 @@ async fn drain(kind: ListKind, link: &Link) -> Result<List, ListFailed> {
             members.push(format!("\"cursor\":{}", Value::from(cursor.as_str())));
         }
         if link.era() == Era::New {
-            let client = r#"{"name":"portcullis","version":"0"}"#;
-            members.push(format!("\"_meta\":{}", modern_meta(link.offered(), client)));
+            members.push(format!("\"_meta\":{}", own_meta(link.offered())));
         }
         let page = ask(link, what, &format!("{{{}}}", members.join(","))).await?;
         let next = member(&page, "nextCursor").and_then(text).map(std::borrow::Cow::into_owned);

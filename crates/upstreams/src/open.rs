@@ -200,6 +200,11 @@ pub(crate) fn modern_meta(capabilities: &str, client: &str) -> String {
     )
 }
 
+/// The `_meta` of what the gate asks for itself, with these capabilities.
+pub(crate) fn own_meta(capabilities: &str) -> String {
+    modern_meta(capabilities, r#"{"name":"portcullis","version":"0"}"#)
+}
+
 async fn discover(link: &Link, wish: &Wish) -> Result<(), SendFailed> {
     let params = format!("{{\"_meta\":{}}}", modern_meta(&wish.offered, &wish.client));
     let result = ask(link, Housekeeping::Discover, &params).await?;

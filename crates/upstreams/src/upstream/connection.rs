@@ -2,7 +2,7 @@
 
 use super::{State, Upstream};
 use crate::link::{Link, SendFailed};
-use crate::open::{Opener, Wish, ask, modern_meta};
+use crate::open::{Opener, Wish, ask, own_meta};
 use portcullis_admit::{Housekeeping, Permit};
 use portcullis_catalogue::ListKind;
 use portcullis_wire::Era;
@@ -114,10 +114,7 @@ async fn watch_over(upstream: &Weak<Upstream>, link: &Arc<Link>) -> String {
 async fn probe(link: &Link) -> Result<(), String> {
     let (what, params) = match link.era() {
         Era::Old => (Housekeeping::Ping, "{}".to_owned()),
-        Era::New => {
-            let client = r#"{"name":"portcullis","version":"0"}"#;
-            (Housekeeping::Discover, format!("{{\"_meta\":{}}}", modern_meta("{}", client)))
-        }
+        Era::New => (Housekeeping::Discover, format!("{{\"_meta\":{}}}", own_meta("{}"))),
     };
     match tokio::time::timeout(PROBE, ask(link, what, &params)).await {
         Err(_) => Err(format!("it did not answer {} within {} s", what.method(), PROBE.as_secs())),
@@ -134,9 +131,8 @@ async fn hear(this: &Arc<Upstream>, link: &Arc<Link>) {
     let opened = match link.era() {
         Era::Old => link.listen(None).await,
         Era::New => {
-            let client = r#"{"name":"portcullis","version":"0"}"#;
             let wanted = r#"{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true}"#;
-            let params = format!("{{\"notifications\":{wanted},\"_meta\":{}}}", modern_meta("{}", client));
+            let params = format!("{{\"notifications\":{wanted},\"_meta\":{}}}", own_meta("{}"));
             link.send(Permit::housekeeping(Housekeeping::Listen, &params)).await
         }
     };
