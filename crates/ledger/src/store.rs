@@ -5,6 +5,7 @@ use crate::row::Written;
 use crate::schema::Failure;
 use crate::{CounterRow, Head, Keep};
 use rusqlite::{CachedStatement, Connection, ErrorCode, params};
+use std::cell::Cell;
 use std::time::Duration;
 
 /// How long a transaction may wait for another process that writes the same file.
@@ -47,16 +48,65 @@ pub(crate) struct Store {
     last_time: i64,
     disk: bool,
     patience: Duration,
+    /// For how many transactions a read transaction is open beneath them; see `hold`.
+    held: Cell<u32>,
 }
+
+/// Any statement that has begun to read holds the read transaction.
+const HOLD: &str = "SELECT 1 FROM sqlite_schema";
+/// For so many transactions at most.
+const HELD_FOR: u32 = 256;
 
 impl Store {
     pub(crate) fn new(conn: Connection) -> Result<Self, Failure> {
         let (head, last_time) = read_head(&conn).map_err(|error| Failure::read(&error))?;
-        Ok(Self { conn, head, last_time, disk: false, patience: PATIENCE })
+        Ok(Self { conn, head, last_time, disk: false, patience: PATIENCE, held: Cell::new(0) })
     }
 
     pub(crate) fn head(&self) -> Head {
         self.head
+    }
+
+    /// Leaves a read transaction open beneath the one that was just begun, so that the next ones need not find their
+    /// place in the log anew: that takes four locks and as many unlocks of every commit. While it is open the log
+    /// can be folded only up to where it began.
+    fn hold(&self) -> rusqlite::Result<()> {
+        let mut statement = self.conn.prepare_cached(HOLD)?;
+        let mut rows = statement.raw_query();
+        rows.next()?;
+        // Dropped, they would end the read. The statement waits in the cache as it is.
+        std::mem::forget(rows);
+        self.held.set(1);
+        Ok(())
+    }
+
+    /// Ends the read transaction that is open between commits.
+    pub(crate) fn let_go(&self) {
+        if self.held.take() > 0
+            && let Ok(mut statement) = self.conn.prepare_cached(HOLD)
+        {
+            drop(statement.raw_query());
+        }
+    }
+
+    /// Begins a transaction that may write.
+    fn begin(&self) -> rusqlite::Result<()> {
+        // Prepared once: `Connection::transaction` would parse it anew for every commit.
+        let begin = |conn: &Connection| conn.prepare_cached("BEGIN IMMEDIATE")?.execute([]);
+        let held = self.held.get();
+        if (1..HELD_FOR).contains(&held) && begin(&self.conn).is_ok() {
+            self.held.set(held + 1);
+            return Ok(());
+        }
+        // Another process wrote since, or is just writing: only who reads nothing yet may wait for it.
+        self.let_go();
+        begin(&self.conn)?;
+        // Now and then one goes without: after it the writer itself can fold all of a log that became too long.
+        // A hold that fails only makes the next transaction take longer.
+        if held < HELD_FOR {
+            let _ = self.hold();
+        }
+        Ok(())
     }
 
     /// Runs one transaction; the chain moves on only if it was committed. Gives the number of its first row.
@@ -75,8 +125,7 @@ impl Store {
             self.conn.pragma_update(None, "synchronous", if disk { "FULL" } else { "NORMAL" })?;
             self.disk = disk;
         }
-        // Prepared once: `Connection::transaction` would parse both statements anew for every commit.
-        self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        self.begin()?;
         let now = jiff::Timestamp::now().as_millisecond().max(self.last_time);
         let insert =
             self.conn.prepare_cached("INSERT INTO ledger (n, time, text, hash) VALUES (?1, ?2, ?3, ?4)")?;
@@ -93,6 +142,7 @@ impl Store {
                 Ok(first)
             }
             Err(undone) => {
+                self.let_go();
                 // SQLite has rolled back by itself after some errors.
                 if !self.conn.is_autocommit() {
                     self.conn.execute_batch("ROLLBACK")?;

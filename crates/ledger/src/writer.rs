@@ -30,6 +30,9 @@ const QUICK: Duration = Duration::from_micros(500);
 /// Transactions in a row that a caller commits, for itself and for those that came meanwhile.
 const TURNS: u32 = 2;
 
+/// How long house-keeping waits for the store. The writer may be ending, and wait for the house-keeping.
+const SOON: Duration = Duration::from_millis(10);
+
 /// Turns that others get at most before a caller that expects company commits.
 const ROUNDS: u32 = 3;
 /// After a row came while a caller committed, company is expected for so many transactions.
@@ -231,6 +234,13 @@ impl Writer {
             drop(queue);
             self.commit_rows(store, rows, Duration::ZERO);
         }
+    }
+
+    /// Does something while nothing is read or written here, where the store is free soon.
+    pub(crate) fn pause<T>(&self, what: impl FnOnce() -> T) -> Option<T> {
+        let store = self.store.try_lock_for(SOON)?;
+        store.as_ref()?.let_go();
+        Some(what())
     }
 
     /// Puts rows back in front of those that came meanwhile.

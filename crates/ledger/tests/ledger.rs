@@ -40,6 +40,54 @@ async fn rows_of_many_callers_form_one_chain_that_verifies_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_go_on_while_others_read_write_and_lock_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(folder.path()).unwrap();
+    let other = rusqlite::Connection::open(folder.path().join(portcullis_ledger::FILE)).unwrap();
+    let append = async |tool| ledger.append(row(tool), Vec::new(), Keep::Process).await.unwrap();
+    let rows = || other.query_row("SELECT count(*) FROM ledger", [], |row| row.get::<_, u32>(0)).unwrap();
+    append("first").await;
+    for round in 0..3 {
+        // The writer's own place in the log is older than this.
+        other.execute("INSERT INTO definitions VALUES (?1, 'tools', '[]')", [round]).unwrap();
+        append("after another's write").await;
+        append("and again").await;
+        assert_eq!(u64::from(rows()) + 1, append("seen by others").await);
+    }
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let waiting = tokio::spawn({
+        let ledger = ledger.clone();
+        async move { ledger.append(row("while it is locked"), Vec::new(), Keep::Disk).await.unwrap() }
+    });
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    assert!(!waiting.is_finished());
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(waiting.await.unwrap(), 11);
+    drop(other);
+    ledger.close().await;
+    assert!(!folder.path().join("ledger.db-wal").exists(), "a clean stop leaves no log");
+    assert!(verify(folder.path(), None).unwrap().ok);
+}
+
+/// The log begins at its start again although rows never stop coming: all of them are folded from time to time.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_stays_short_under_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(folder.path()).unwrap();
+    let log = || folder.path().join("ledger.db-wal").metadata().unwrap().len();
+    let args = format!("\"{}\"", "x".repeat(20_000));
+    let large = || Draft { args: Some(&args), ..Draft::of(Kind::Decision) }.write();
+    let began = std::time::Instant::now();
+    let mut written = 0;
+    while written < 200_000_000 || began.elapsed() < std::time::Duration::from_secs(2) {
+        ledger.append(large(), Vec::new(), Keep::Process).await.unwrap();
+        written += 20_000;
+    }
+    assert!(log() < written / 2, "{} of {written} bytes", log());
+    ledger.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_changed_cut_or_rewritten_chain_is_found() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(folder.path()).unwrap();
@@ -59,6 +107,9 @@ async fn a_changed_cut_or_rewritten_chain_is_found() {
     assert_eq!(verify(folder.path(), None).unwrap().first_bad, Some(4));
     conn.execute("UPDATE ledger SET text = replace(text, 'xx', 't3') WHERE n = 4", []).unwrap();
     assert!(verify(folder.path(), None).unwrap().ok);
+    conn.execute("INSERT INTO anchor (n, hash) VALUES (-1, zeroblob(32))", []).unwrap();
+    assert!(!verify(folder.path(), None).unwrap().ok);
+    conn.execute("DELETE FROM anchor", []).unwrap();
 
     conn.execute("DELETE FROM ledger WHERE n > 7", []).unwrap();
     assert!(verify(folder.path(), None).unwrap().ok, "a cut tail alone shows nothing");
