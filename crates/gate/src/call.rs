@@ -63,7 +63,7 @@ enum Woke {
 
 impl Call {
     /// Takes the request all the way.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(&mut self) {
         let now = now_ms();
         let subject = match &self.about {
             About::Tool(list, name) => {

@@ -54,7 +54,7 @@ impl Gate {
                 Err(answer) => return answer,
             },
         };
-        let principal = Principal { grant, client: "".into() };
+        let principal = Principal { grant, client: Arc::default() };
         if let Err(answer) = expiry::check(self, &principal, &route).await {
             return answer;
         }

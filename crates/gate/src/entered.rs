@@ -44,7 +44,7 @@ impl Entered {
     pub(crate) async fn run(self) {
         // Also while its stream is read, and when the connection that brought it has closed.
         let _in_use = self.asker.session.as_ref().map(|session| session.enter());
-        if let Some(call) = self.prepared().await {
+        if let Some(mut call) = self.prepared().await {
             call.run().await;
         }
     }
@@ -54,7 +54,7 @@ impl Entered {
         let (chosen, list) = match self.reach().await {
             Ok(reached) => reached,
             Err(stopped) => {
-                self.stopped(stopped).await;
+                Box::pin(self.stopped(stopped)).await;
                 return None;
             }
         };

@@ -312,7 +312,7 @@ impl Pool {
     pub(crate) async fn get<E>(
         &self,
         key: PoolKey,
-        open: impl Future<Output = Result<Arc<Link>, E>>,
+        open: impl AsyncFnOnce() -> Result<Arc<Link>, E>,
     ) -> Result<Arc<Link>, E> {
         // Two first calls at once must not open two sessions; opening is rare enough for one lock.
         let mut links = self.links.lock().await;
@@ -322,7 +322,7 @@ impl Pool {
             pooled.used = Instant::now();
             return Ok(pooled.link.clone());
         }
-        let link = open.await?;
+        let link = Box::pin(open()).await?;
         links.insert(key, Pooled { link: link.clone(), used: Instant::now() });
         Ok(link)
     }

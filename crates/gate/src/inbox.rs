@@ -56,7 +56,7 @@ impl Inbox for SessionInbox {
         }
         let who = gate.grants().by_name(&session.grant).cloned();
         let allowed = who.is_some_and(|grant| {
-            let principal = portcullis_admit::Principal { grant, client: "".into() };
+            let principal = portcullis_admit::Principal { grant, client: Arc::default() };
             gate.admit.passes_other(&principal, upstream.name())
         });
         if method == "ping" || !allowed {

@@ -17,7 +17,7 @@ pub(crate) struct Chosen {
 }
 
 /// The link for a request: the session's own one, the sessionless new era, or a pooled session of the old era
-/// for a client of the new one.
+/// for a client of the new one. Opening one is rare and large: it must not make every call's state larger.
 pub(crate) async fn choose(
     gate: &Arc<Gate>,
     asker: &Asker,
@@ -47,7 +47,7 @@ pub(crate) async fn choose(
                 version: &session.version,
                 inbox,
             };
-            let link = upstream.link_for(&need).await?;
+            let link = Box::pin(upstream.link_for(&need)).await?;
             links.insert(upstream.name().clone(), link.clone());
             crate::streams::attach(session, upstream, &link);
             if session.log_level.lock().is_some() {
@@ -78,7 +78,7 @@ pub(crate) async fn choose(
                 version: portcullis_wire::LATEST_OLD,
                 inbox: Arc::new(Quiet),
             };
-            let link = gate.pool.get(key.clone(), upstream.link_for(&need)).await?;
+            let link = gate.pool.get(key.clone(), async || upstream.link_for(&need).await).await?;
             Ok(Chosen { link, pooled: Some(key) })
         }
     }

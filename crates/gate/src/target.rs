@@ -49,11 +49,11 @@ pub(crate) fn named(message: &Envelope) -> Cow<'_, str> {
         "resources/read" | "resources/subscribe" | "resources/unsubscribe" => peek.uri,
         "completion/complete" => {
             let part = peek.reference.and_then(|raw| member(raw, "name").or_else(|| member(raw, "uri")));
-            return part.and_then(text).map_or(Cow::Borrowed(""), |name| Cow::Owned(name.into_owned()));
+            return part.and_then(text).unwrap_or_default();
         }
         _ => None,
     };
-    raw.and_then(text).map_or(Cow::Borrowed(""), |name| Cow::Owned(name.into_owned()))
+    raw.and_then(text).unwrap_or_default()
 }
 
 fn aggregated(gate: &Gate, asker: &Asker, message: &Envelope) -> Result<Target, NoTarget> {

@@ -2,8 +2,8 @@
 
 use crate::given_up::Parcel;
 use crate::origin::{Answer, IDLE, Origin, PlainFailed, Sent, deepest};
-use http::Response;
 use http::uri::{Authority, Scheme};
+use http::{Response, Uri};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
@@ -58,7 +58,7 @@ pub(crate) enum HttpFailed {
     #[error("{}", deepest(.0))]
     Send(#[from] Error),
     #[error("not an address: {0}")]
-    Address(#[from] http::Error),
+    Address(String),
 }
 
 impl HttpFailed {
@@ -75,29 +75,16 @@ impl HttpFailed {
 impl HttpClient {
     /// Sends one request to an absolute address and gives the head of its answer.
     pub(crate) fn send(&self, request: Sent) -> Head {
-        if request.uri().scheme() != Some(&Scheme::HTTPS)
-            && let Some(authority) = request.uri().authority()
-        {
-            let origin = self.origin(authority);
-            return Box::pin(async move { Ok(origin?.send(request).await?) });
-        }
-        let tls = self.0.tls.get_or_init(|| {
-            let roots = hyper_rustls::HttpsConnectorBuilder::new()
-                .with_native_roots()
-                .map_err(|error| format!("the system's certificates cannot be read: {error}"))?;
-            let connector = roots.https_only().enable_http1().enable_http2().wrap_connector(connector());
-            let mut builder = Client::builder(TokioExecutor::new());
-            Ok(builder.pool_idle_timeout(IDLE).pool_timer(TokioTimer::new()).build(connector))
-        });
-        match tls {
-            Ok(client) => {
-                let response = client.request(request);
-                Box::pin(async move { Ok(response.await?.map(Answer::from)) })
+        self.way_to(request.uri()).send(request)
+    }
+
+    /// The way to the server of an absolute address, for whoever sends it many requests.
+    pub(crate) fn way_to(&self, address: &Uri) -> Way {
+        match address.authority() {
+            Some(authority) if address.scheme() != Some(&Scheme::HTTPS) => {
+                self.origin(authority).map_or_else(|error| Way::None(error.to_string()), Way::Plain)
             }
-            Err(why) => {
-                let failed = HttpFailed::Tls(why.clone());
-                Box::pin(async { Err(failed) })
-            }
+            _ => Way::Tls(self.clone()),
         }
     }
 
@@ -109,5 +96,56 @@ impl HttpClient {
         let origin = Arc::new(Origin::new(connector(), authority)?);
         plain.insert(authority.clone(), origin.clone());
         Ok(origin)
+    }
+
+    fn tls(&self) -> &Result<Tls, String> {
+        self.0.tls.get_or_init(|| {
+            let roots = hyper_rustls::HttpsConnectorBuilder::new()
+                .with_native_roots()
+                .map_err(|error| format!("the system's certificates cannot be read: {error}"))?;
+            let connector = roots.https_only().enable_http1().enable_http2().wrap_connector(connector());
+            let mut builder = Client::builder(TokioExecutor::new());
+            Ok(builder.pool_idle_timeout(IDLE).pool_timer(TokioTimer::new()).build(connector))
+        })
+    }
+}
+
+/// How requests get to one server.
+pub(crate) enum Way {
+    Plain(Arc<Origin>),
+    Tls(HttpClient),
+    /// The address is none.
+    None(String),
+}
+
+impl std::fmt::Debug for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Way")
+    }
+}
+
+impl Way {
+    /// Sends one request and gives the head of its answer.
+    pub(crate) fn send(&self, request: Sent) -> Head {
+        match self {
+            Self::Plain(origin) => {
+                let origin = origin.clone();
+                Box::pin(async move { Ok(origin.send(request).await?) })
+            }
+            Self::Tls(client) => match client.tls() {
+                Ok(client) => {
+                    let response = client.request(request);
+                    Box::pin(async move { Ok(response.await?.map(Answer::from)) })
+                }
+                Err(why) => {
+                    let failed = HttpFailed::Tls(why.clone());
+                    Box::pin(async { Err(failed) })
+                }
+            },
+            Self::None(why) => {
+                let failed = HttpFailed::Address(why.clone());
+                Box::pin(async { Err(failed) })
+            }
+        }
     }
 }

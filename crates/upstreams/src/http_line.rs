@@ -1,6 +1,6 @@
 //! A server behind Streamable HTTP.
 
-use crate::client::{HttpClient, HttpFailed};
+use crate::client::{HttpClient, HttpFailed, Way};
 use crate::given_up::{AllGivenUp, Parcel};
 use crate::link::SendFailed;
 use crate::origin::Answer;
@@ -20,7 +20,7 @@ const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 /// One conversation over HTTP: a session of the old era or the stateless new one.
 #[derive(Debug)]
 pub(crate) struct HttpLine {
-    client: HttpClient,
+    way: Way,
     url: Uri,
     headers: Vec<(HeaderName, HeaderValue)>,
     limit: usize,
@@ -33,7 +33,7 @@ pub(crate) struct HttpLine {
 
 impl HttpLine {
     pub(crate) fn new(
-        client: HttpClient,
+        client: &HttpClient,
         url: Uri,
         headers: Vec<(HeaderName, HeaderValue)>,
         limit: usize,
@@ -44,7 +44,7 @@ impl HttpLine {
             let _ = version.set(HeaderValue::from_static(MODERN));
         }
         let (session, given_up) = (OnceLock::new(), AllGivenUp::default());
-        Self { client, url, headers, limit, session, version, era, given_up }
+        Self { way: client.way_to(&url), url, headers, limit, session, version, era, given_up }
     }
 
     /// Sets the version that was agreed on, for all later requests.
@@ -77,13 +77,13 @@ impl HttpLine {
     }
 
     async fn send(&self, request: Request<Parcel>) -> Result<Response<Answer>, SendFailed> {
-        self.client.send(request).await.map_err(|error| self.failed(&error))
+        self.way.send(request).await.map_err(|error| self.failed(&error))
     }
 
     /// Sends a call. One that is given up meanwhile is found in `given_up`.
     async fn send_call(&self, id: u64, request: Request<Parcel>) -> Result<Response<Answer>, SendFailed> {
         let claim = request.body().claim();
-        let response = self.client.send(request);
+        let response = self.way.send(request);
         self.given_up.head_of(id, response, claim).await.map_err(|error| self.failed(&error))
     }
 

@@ -30,11 +30,27 @@ pub enum ListFailed {
 }
 
 /// A server's lists depend on what the client can do, so they are kept by that.
-type Key = (ListKind, Era, Box<str>);
+#[derive(Debug)]
+struct Key {
+    kind: ListKind,
+    era: Era,
+    offered: Box<str>,
+}
+
+impl Key {
+    fn of(kind: ListKind, link: &Link) -> Self {
+        Self { kind, era: link.era(), offered: link.offered().into() }
+    }
+
+    fn is_for(&self, kind: ListKind, link: &Link) -> bool {
+        self.kind == kind && self.era == link.era() && *self.offered == *link.offered()
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Lists {
-    kept: Mutex<HashMap<Key, Arc<List>>>,
+    /// Few: they are looked through.
+    kept: Mutex<Vec<(Key, Arc<List>)>>,
     draining: tokio::sync::Mutex<()>,
     /// Told whenever a list was drained.
     drained: watch::Sender<()>,
@@ -80,12 +96,12 @@ impl Lists {
 
     /// The list as it is known, without asking.
     pub(crate) fn known(&self, kind: ListKind, link: &Link) -> Option<Arc<List>> {
-        self.kept.lock().get(&key(kind, link)).cloned()
+        self.kept.lock().iter().find(|(key, _)| key.is_for(kind, link)).map(|(_, list)| list.clone())
     }
 
     /// Any known list of that kind: for looking up what a name stands for.
     pub(crate) fn any(&self, kind: ListKind) -> Vec<Arc<List>> {
-        self.kept.lock().iter().filter(|(key, _)| key.0 == kind).map(|(_, list)| list.clone()).collect()
+        self.kept.lock().iter().filter(|(key, _)| key.kind == kind).map(|(_, list)| list.clone()).collect()
     }
 
     /// The list, drained from the server where it is not known.
@@ -97,7 +113,7 @@ impl Lists {
         if let Some(list) = self.known(kind, link) {
             return Ok(list);
         }
-        self.refresh(kind, link).await
+        Box::pin(self.refresh(kind, link)).await
     }
 
     /// The list as the server gives it now.
@@ -107,7 +123,8 @@ impl Lists {
         if kept.len() >= KEPT {
             kept.clear();
         }
-        kept.insert(key(kind, link), list.clone());
+        kept.retain(|(key, _)| !key.is_for(kind, link));
+        kept.push((Key::of(kind, link), list.clone()));
         drop(kept);
         self.drained.send_replace(());
         Ok(list)
@@ -115,16 +132,12 @@ impl Lists {
 
     /// Forgets lists that changed.
     pub(crate) fn forget(&self, kind: ListKind) {
-        self.kept.lock().retain(|key, _| key.0 != kind);
+        self.kept.lock().retain(|(key, _)| key.kind != kind);
     }
 
     pub(crate) fn forget_all(&self) {
         self.kept.lock().clear();
     }
-}
-
-fn key(kind: ListKind, link: &Link) -> Key {
-    (kind, link.era(), link.offered().into())
 }
 
 async fn drain(kind: ListKind, link: &Link) -> Result<List, ListFailed> {

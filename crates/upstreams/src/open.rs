@@ -131,7 +131,7 @@ impl Opener<'_> {
 
     fn http(&self, url: &UrlSpec, era: Era) -> Line {
         let limit = self.spec.limits.message;
-        Line::Http(HttpLine::new(self.client.clone(), url.url.clone(), url.headers.clone(), limit, era))
+        Line::Http(HttpLine::new(self.client, url.url.clone(), url.headers.clone(), limit, era))
     }
 
     async fn old_sse(&self, url: &UrlSpec, wish: &Wish) -> Result<Arc<Link>, SendFailed> {

@@ -325,7 +325,7 @@ impl Upstream {
     /// # Errors
     /// Where it cannot be asked.
     pub async fn list_again(&self, kind: ListKind, link: &Link) -> Result<Arc<List>, ListFailed> {
-        self.lists.refresh(kind, link).await
+        Box::pin(self.lists.refresh(kind, link)).await
     }
 
     /// The list of a server that is still starting, as it was when it was up last: nobody needs to wait for it.
