@@ -44,8 +44,9 @@ static TEXTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-/// Every secret that the patterns know has one of these in it or in its name, in small letters: without any,
-/// which is the usual case, one pass over the bytes decides. `None` where the processor has no fast search.
+/// Every secret that the patterns know has one of these in it or in its name, in small letters, or one of
+/// [`BEFORE_A_DASH`]: without any, which is the usual case, one pass over the bytes decides. `None` where the
+/// processor has no fast search. That stays fast only while the words are few.
 static HINTS: LazyLock<Option<Searcher>> = LazyLock::new(|| {
     Searcher::new([
         "passw",
@@ -53,41 +54,13 @@ static HINTS: LazyLock<Option<Searcher>> = LazyLock::new(|| {
         "secret",
         "token",
         "apikey",
-        "api_key",
-        "api-key",
         "authorization",
         "credential",
         "privatekey",
-        "private_key",
-        "private-key",
         "private key",
         "cookie",
         "bearer ",
         "basic ",
-        "sk-",
-        "sk_",
-        "pk-",
-        "pk_",
-        "rk-",
-        "rk_",
-        "ghp-",
-        "ghp_",
-        "gho-",
-        "gho_",
-        "ghs-",
-        "ghs_",
-        "ghr-",
-        "ghr_",
-        "github_pat-",
-        "github_pat_",
-        "glpat-",
-        "glpat_",
-        "pcl-",
-        "pcl_",
-        "npm-",
-        "npm_",
-        "hf-",
-        "hf_",
         "xox",
         "akia",
         "asia",
@@ -97,13 +70,38 @@ static HINTS: LazyLock<Option<Searcher>> = LazyLock::new(|| {
     ])
 });
 
+/// What stands before a `-` or `_` in the other secrets.
+const BEFORE_A_DASH: [&[u8]; 14] = [
+    b"sk",
+    b"pk",
+    b"rk",
+    b"ghp",
+    b"gho",
+    b"ghs",
+    b"ghr",
+    b"github_pat",
+    b"glpat",
+    b"pcl",
+    b"npm",
+    b"hf",
+    b"api",
+    b"private",
+];
+
 /// Whether a secret could stand in these arguments.
 fn hinted(arguments: &str) -> bool {
     let Some(hints) = &*HINTS else { return true };
     // Escapes could hide a secret from a search of the raw text, so they are hints too.
     let escaped = |at: usize| matches!(arguments.as_bytes().get(at + 1), Some(b'u' | b'/'));
-    memchr::memchr_iter(b'\\', arguments.as_bytes()).any(escaped)
-        || hints.find(arguments.to_ascii_lowercase()).is_some()
+    if memchr::memchr_iter(b'\\', arguments.as_bytes()).any(escaped) {
+        return true;
+    }
+    let small = arguments.to_ascii_lowercase();
+    let marked = |at: usize| {
+        let before = small.as_bytes().get(..at).unwrap_or_default();
+        BEFORE_A_DASH.iter().any(|mark| before.ends_with(mark))
+    };
+    hints.find(&small).is_some() || memchr::memchr2_iter(b'-', b'_', small.as_bytes()).any(marked)
 }
 
 impl Values {
@@ -169,11 +167,16 @@ mod tests {
             r#"{"db":{"Password":"[redacted]","port":1}}"#
         );
         assert_eq!(kept(r#"{"apiKey":["a","b"]}"#), r#"{"apiKey":"[redacted]"}"#);
+        assert_eq!(kept(r#"{"X-API-Key":"a"}"#), r#"{"X-API-Key":"[redacted]"}"#);
         assert_eq!(kept(r#"{"\u0074oken":"x"}"#), r#"{"token":"[redacted]"}"#);
         for secret in [
             "Bearer abcdefgh12345678",
             "sk-proj-abcdefghijklmnop1234",
+            "pk-abcdefghijklmnop1234",
             "ghp_abcdefghijklmnopqrst",
+            "github_pat_abcdefghijklmnopqrst",
+            "npm_abcdefghijklmnopqrst",
+            "xoxb-abcdefghijklmnopqrst",
             "AKIAABCDEFGHIJKLMNOP",
             "eyJhbGciOiJI.eyJzdWIiOiIx.sig",
             "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----",

@@ -1,5 +1,6 @@
 //! The eleven operators.
 
+use memchr::memmem::Finder;
 use regex::Regex;
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ pub(crate) enum Operator {
     Gt(Decimal),
     Gte(Decimal),
     Regex(Arc<Regex>),
-    Contains(Literal),
+    Contains(Box<Part>),
     Exists(bool),
 }
 
@@ -38,7 +39,7 @@ impl Operator {
             Self::Gt(bound) => number(raw).map(|number| number > *bound),
             Self::Gte(bound) => number(raw).map(|number| number >= *bound),
             Self::Regex(regex) => Ok(regex.is_match(&string(raw)?)),
-            Self::Contains(value) => contains(value, raw),
+            Self::Contains(part) => part.is_in(raw),
             Self::Exists(wanted) => Ok(*wanted),
         }
     }
@@ -61,18 +62,35 @@ fn string(raw: &str) -> Result<std::borrow::Cow<'_, str>, Why> {
 }
 
 /// A part of a string, or an element of an array.
-fn contains(value: &Literal, raw: &str) -> Equal {
-    match (Type::of(raw), value) {
-        (Type::String, Literal::Text(part)) => {
-            Ok(memchr::memmem::find(string(raw)?.as_bytes(), part.as_bytes()).is_some())
+#[derive(Debug)]
+pub(crate) struct Part {
+    value: Literal,
+    /// The search for a text, made once.
+    finder: Option<Finder<'static>>,
+}
+
+impl Part {
+    pub(crate) fn of(value: Literal) -> Self {
+        let finder = match &value {
+            Literal::Text(text) => Some(Finder::new(text.as_bytes()).into_owned()),
+            _ => None,
+        };
+        Self { value, finder }
+    }
+
+    fn is_in(&self, raw: &str) -> Equal {
+        match (Type::of(raw), &self.finder) {
+            (Type::String, Some(finder)) => Ok(finder.find(string(raw)?.as_bytes()).is_some()),
+            (Type::Array, _) => {
+                let mut sum = Ok(false);
+                let read = elements(raw, &mut |element| {
+                    sum = one_of([sum, self.value.equals(element)].into_iter());
+                });
+                read.ok_or(Why::Malformed)?;
+                sum
+            }
+            (found @ Type::String, None) => Err(Why::Type { expected: "an array", found }),
+            (found, _) => Err(Why::Type { expected: "a string or an array", found }),
         }
-        (Type::Array, _) => {
-            let mut sum = Ok(false);
-            let read = elements(raw, &mut |element| sum = one_of([sum, value.equals(element)].into_iter()));
-            read.ok_or(Why::Malformed)?;
-            sum
-        }
-        (found @ Type::String, _) => Err(Why::Type { expected: "an array", found }),
-        (found, _) => Err(Why::Type { expected: "a string or an array", found }),
     }
 }

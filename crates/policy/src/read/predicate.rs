@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::policy::LATER;
 use super::rule::{Arguments, place};
 use crate::literal::Literal;
-use crate::operator::Operator;
+use crate::operator::{Operator, Part};
 use crate::pattern::{REGEX_BYTES, compiled};
 use crate::predicate::{Each, IfMissing, Predicate, Test};
 use crate::{Decimal, Path};
@@ -129,7 +129,7 @@ fn operator(op: &str, value: &Value<'_>) -> Option<Operator> {
         "gt" => Operator::Gt(number(value)?),
         "gte" => Operator::Gte(number(value)?),
         "regex" => Operator::Regex(regex(value)?),
-        "contains" => Operator::Contains(part(value)?),
+        "contains" => Operator::Contains(Box::new(Part::of(part(value)?))),
         _ => Operator::Exists(value.boolean()?),
     })
 }
