@@ -96,10 +96,10 @@ struct Run {
     /// Under a minute: short blocks, fewer calls and sessions
     #[arg(long)]
     quick: bool,
-    /// Length of a block in seconds [default: 2, quick: 0.5]
+    /// Length of a block in seconds [default: 1, quick: 0.5]
     #[arg(long)]
     seconds: Option<f64>,
-    /// Blocks for each side [default: 5, quick: 3]
+    /// Blocks for each side [default: 11, quick: 3]
     #[arg(long)]
     rounds: Option<usize>,
     /// Calls over which memory is watched [default: 200000, quick: 20000]
@@ -218,8 +218,8 @@ impl Run {
             folder: self.folder.clone().unwrap_or_else(std::env::temp_dir),
             era: self.era,
             blocks: Blocks {
-                seconds: self.seconds.unwrap_or(if self.quick { 0.5 } else { 2.0 }),
-                rounds: self.rounds.unwrap_or(if self.quick { 3 } else { 5 }),
+                seconds: self.seconds.unwrap_or(if self.quick { 0.5 } else { 1.0 }),
+                rounds: self.rounds.unwrap_or(if self.quick { 3 } else { 11 }),
             },
             starts: 5,
             sessions: 1_000,

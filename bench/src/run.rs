@@ -19,6 +19,8 @@ use crate::{
 const SESSIONS_TO_WARM_UP: u64 = 50;
 /// More than the default cap of sessions: from here on memory should stand still.
 const SESSIONS_TO_FILL: u64 = 200;
+/// Pairs of gates, without rules and with, that are compared.
+const PAIRS: usize = 3;
 
 /// What to measure, and how long.
 #[derive(Clone, Debug)]
@@ -188,14 +190,18 @@ impl<S: Fn(&str)> Measurement<'_, S> {
 
     async fn rules(&mut self) -> Result<()> {
         (self.say)("no rules and a hundred rules in turn");
-        let without = self.gates.start_and_settle(Setup { rules: Rules::None, ..Setup::USUAL }).await?;
-        let with = self.gates.start_and_settle(Setup::USUAL).await?;
-        let sides = [self.ground.through(NO_RULES, &without), self.ground.through(GATE, &with)];
-        // A difference of a few per cent takes twice the rounds to show.
-        let blocks = Blocks { rounds: 2 * self.plan.blocks.rounds, ..self.plan.blocks };
-        let figures = compare(&sides, MANY, blocks).await?;
-        without.stop().await?;
-        with.stop().await?;
+        // A difference of a few per cent is no more than two processes of the same program differ.
+        let mut gates = Vec::new();
+        for _ in 0..PAIRS {
+            let none = Setup { rules: Rules::None, ..Setup::USUAL };
+            gates.push((NO_RULES, self.gates.start_and_settle(none).await?));
+            gates.push((GATE, self.gates.start_and_settle(Setup::USUAL).await?));
+        }
+        let sides: Vec<Side> = gates.iter().map(|(name, gate)| self.ground.through(name, gate)).collect();
+        let figures = compare(&sides, MANY, self.plan.blocks).await?;
+        for (_, gate) in gates {
+            gate.stop().await?;
+        }
         let compared = Comparison { what: "no rules, a hundred rules", figures };
         self.report.checks.extend(checks::rules(&compared));
         self.report.comparisons.push(compared);
