@@ -137,21 +137,9 @@ impl Call {
                     return self.broken(&why).await;
                 }
                 Woke::Elsewhere(end) => return end,
-                Woke::Cancelled => {
-                    let why = self.open.reason().to_owned();
-                    self.chosen.link.cancel(reply.id, &why);
-                    self.outlet = None;
-                    return End::Cancelled(why);
-                }
-                Woke::Gone => {
-                    let why = "the client closed the stream";
-                    self.chosen.link.cancel(reply.id, why);
-                    return End::Cancelled(why.into());
-                }
-                Woke::Deadline => {
-                    self.chosen.link.cancel(reply.id, "the call took too long");
-                    return self.timed_out().await;
-                }
+                Woke::Cancelled => return self.cancelled(reply.id),
+                Woke::Gone => return self.left(reply.id),
+                Woke::Deadline => return self.timed_out(reply.id).await,
                 Woke::Quiet => {
                     if let Some(outlet) = &mut self.outlet {
                         outlet.begin();
@@ -184,21 +172,9 @@ impl Call {
             let sent = tokio::select! {
                 biased;
                 sent = link.send_as(id, permit) => sent,
-                () = cancelled.cancelled() => {
-                    let why = self.open.reason().to_owned();
-                    link.cancel(id, &why);
-                    self.outlet = None;
-                    return Err(End::Cancelled(why));
-                }
-                () = gone => {
-                    let why = "the client closed the stream";
-                    link.cancel(id, why);
-                    return Err(End::Cancelled(why.into()));
-                }
-                () = tokio::time::sleep_until(deadline) => {
-                    link.cancel(id, "the call took too long");
-                    return Err(self.timed_out().await);
-                }
+                () = cancelled.cancelled() => return Err(self.cancelled(id)),
+                () = gone => return Err(self.left(id)),
+                () = tokio::time::sleep_until(deadline) => return Err(self.timed_out(id).await),
             };
             match sent {
                 Ok(reply) => return Ok(reply),

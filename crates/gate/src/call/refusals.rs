@@ -1,4 +1,4 @@
-//! The answers that the gate gives itself.
+//! The ends that the gate itself puts to a call, and the answers that it gives.
 
 use super::{About, Call};
 use crate::outlet::carrying;
@@ -8,6 +8,9 @@ use portcullis_wire::{
     DENIED, Era, INVALID_PARAMS, NOT_RECORDED, TIMED_OUT, UPSTREAM_FAILED, error_response, result_response,
 };
 use serde_json::{Value, json};
+
+/// What a server hears of a call whose time is up.
+pub(super) const TOO_LONG: &str = "the call took too long";
 
 impl Call {
     pub(super) async fn deny(&mut self, denied: &Denied) {
@@ -68,7 +71,24 @@ impl Call {
         End::NotReached(why.to_owned())
     }
 
-    pub(super) async fn timed_out(&mut self) -> End {
+    /// The client cancelled the call: the server hears of it, and the client gets no answer any more.
+    pub(super) fn cancelled(&mut self, id: u64) -> End {
+        let why = self.open.reason().to_owned();
+        self.chosen.link.cancel(id, &why);
+        self.outlet = None;
+        End::Cancelled(why)
+    }
+
+    /// The client closed the stream, which in the new era cancels the call.
+    pub(super) fn left(&mut self, id: u64) -> End {
+        let why = "the client closed the stream";
+        self.chosen.link.cancel(id, why);
+        End::Cancelled(why.into())
+    }
+
+    /// Nobody waits any longer for the answer.
+    pub(super) async fn timed_out(&mut self, id: u64) -> End {
+        self.chosen.link.cancel(id, TOO_LONG);
         let limits = &self.upstream.spec().limits;
         let why = format!("no answer within {} s ({})", limits.call.as_secs_f64(), limits.call_key);
         self.fail(StatusCode::OK, TIMED_OUT, &why).await;

@@ -1,6 +1,7 @@
 //! Streams that end before their answer: clients of the old era come back to them.
 
 use super::Call;
+use super::refusals::TOO_LONG;
 use portcullis_admit::End;
 use portcullis_upstreams::Reply;
 use portcullis_wire::Era;
@@ -47,21 +48,9 @@ impl Call {
                 }
                 Err(error) => Some(self.broken(&error.to_string()).await),
             },
-            () = self.open.cancelled().cancelled() => {
-                let why = self.open.reason().to_owned();
-                link.cancel(reply.id, &why);
-                self.outlet = None;
-                Some(End::Cancelled(why))
-            }
-            () = gone => {
-                let why = "the client closed the stream";
-                link.cancel(reply.id, why);
-                Some(End::Cancelled(why.into()))
-            }
-            () = tokio::time::sleep_until(deadline) => {
-                link.cancel(reply.id, "the call took too long");
-                Some(self.timed_out().await)
-            }
+            () = self.open.cancelled().cancelled() => Some(self.cancelled(reply.id)),
+            () = gone => Some(self.left(reply.id)),
+            () = tokio::time::sleep_until(deadline) => Some(self.timed_out(reply.id).await),
         }
     }
 
@@ -86,13 +75,9 @@ impl Call {
         self.outlet = None;
         tokio::select! {
             end = elsewhere => end.unwrap_or_else(|_| End::Broken("the session ended".into())),
-            () = self.open.cancelled().cancelled() => {
-                let why = self.open.reason().to_owned();
-                self.chosen.link.cancel(reply.id, &why);
-                End::Cancelled(why)
-            }
+            () = self.open.cancelled().cancelled() => self.cancelled(reply.id),
             () = tokio::time::sleep_until(deadline) => {
-                self.chosen.link.cancel(reply.id, "the call took too long");
+                self.chosen.link.cancel(reply.id, TOO_LONG);
                 End::Broken("the client did not come back for the answer in time".into())
             }
         }
