@@ -54,6 +54,7 @@ mod policy;
 mod predicate;
 mod read;
 mod rule;
+mod runs;
 mod truth;
 mod window;
 

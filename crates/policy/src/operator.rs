@@ -1,12 +1,12 @@
 //! The eleven operators.
 
 use memchr::memmem::Finder;
-use regex::Regex;
 use std::sync::Arc;
 
 use crate::Decimal;
 use crate::arguments::{Type, decode, elements};
 use crate::literal::{Equal, Literal, one_of};
+use crate::pattern::Pattern;
 use crate::truth::Why;
 
 /// An operator with its value. `neq` and `not_in` are the negations of `eq` and `in`: what those cannot judge, these
@@ -21,7 +21,7 @@ pub(crate) enum Operator {
     Lte(Decimal),
     Gt(Decimal),
     Gte(Decimal),
-    Regex(Arc<Regex>),
+    Regex(Arc<Pattern>),
     Contains(Box<Part>),
     Exists(bool),
 }
@@ -38,7 +38,7 @@ impl Operator {
             Self::Lte(bound) => number(raw).map(|number| number <= *bound),
             Self::Gt(bound) => number(raw).map(|number| number > *bound),
             Self::Gte(bound) => number(raw).map(|number| number >= *bound),
-            Self::Regex(regex) => Ok(regex.is_match(&string(raw)?)),
+            Self::Regex(pattern) => Ok(pattern.is_match(&string(raw)?)),
             Self::Contains(part) => part.is_in(raw),
             Self::Exists(wanted) => Ok(*wanted),
         }

@@ -1,5 +1,6 @@
 //! Compiled regular expressions: each once, however many rules and policies have it.
 
+use crate::runs::Runs;
 use regex::{Regex, RegexBuilder};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -7,23 +8,44 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 /// The most memory that one compiled regular expression may take.
 pub(crate) const REGEX_BYTES: usize = 1024 * 1024;
 
-/// A compiled one takes some 10 to 100 KiB, and policies repeat the same few for many tools.
-static KNOWN: Mutex<BTreeMap<String, Weak<Regex>>> = Mutex::new(BTreeMap::new());
+/// A compiled one takes up to 100 KiB, and policies repeat the same few for many tools.
+static KNOWN: Mutex<BTreeMap<String, Weak<Pattern>>> = Mutex::new(BTreeMap::new());
+
+/// A compiled regular expression.
+#[derive(Debug)]
+pub(crate) enum Pattern {
+    Runs(Runs),
+    Search(Regex),
+}
+
+impl Pattern {
+    /// Whether it is found in a text.
+    pub(crate) fn is_match(&self, text: &str) -> bool {
+        match self {
+            Self::Runs(runs) => runs.is_match(text),
+            Self::Search(regex) => regex.is_match(text),
+        }
+    }
+}
 
 /// Compiles a regular expression, or gives the one that is in use already.
 ///
 /// # Errors
 /// Where it has a mistake or takes more than [`REGEX_BYTES`].
-pub(crate) fn compiled(pattern: &str) -> Result<Arc<Regex>, regex::Error> {
+pub(crate) fn compiled(pattern: &str) -> Result<Arc<Pattern>, regex::Error> {
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(regex) = known.get(pattern).and_then(Weak::upgrade) {
-        return Ok(regex);
+    if let Some(built) = known.get(pattern).and_then(Weak::upgrade) {
+        return Ok(built);
     }
-    let built = RegexBuilder::new(pattern).size_limit(REGEX_BYTES).dfa_size_limit(REGEX_BYTES).build()?;
-    let regex = Arc::new(built);
-    known.retain(|_, regex| regex.strong_count() > 0);
-    known.insert(pattern.to_owned(), Arc::downgrade(&regex));
-    Ok(regex)
+    let built = Arc::new(match Runs::of(pattern) {
+        Some(runs) => Pattern::Runs(runs),
+        None => Pattern::Search(
+            RegexBuilder::new(pattern).size_limit(REGEX_BYTES).dfa_size_limit(REGEX_BYTES).build()?,
+        ),
+    });
+    known.retain(|_, built| built.strong_count() > 0);
+    known.insert(pattern.to_owned(), Arc::downgrade(&built));
+    Ok(built)
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Predicates.
 
 use portcullis_document::{Kind, Node, Value, nearest};
-use regex::Regex;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use super::policy::LATER;
 use super::rule::{Arguments, place};
 use crate::literal::Literal;
 use crate::operator::{Operator, Part};
-use crate::pattern::{REGEX_BYTES, compiled};
+use crate::pattern::{Pattern, REGEX_BYTES, compiled};
 use crate::predicate::{Each, IfMissing, Predicate, Test};
 use crate::{Decimal, Path};
 
@@ -176,14 +175,14 @@ fn part(value: &Value<'_>) -> Option<Literal> {
     literal(value)
 }
 
-fn regex(value: &Value<'_>) -> Option<Arc<Regex>> {
+fn regex(value: &Value<'_>) -> Option<Arc<Pattern>> {
     let pattern = value.text()?;
     if pattern.is_empty() {
         value.error("expected a regular expression, found an empty one", Some("it would match every string"));
         return None;
     }
     match compiled(pattern) {
-        Ok(regex) => Some(regex),
+        Ok(pattern) => Some(pattern),
         Err(regex::Error::CompiledTooBig(_)) => {
             let message = format!(
                 "expected a regular expression of at most {REGEX_BYTES} bytes compiled, found a larger one"
