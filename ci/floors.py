@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks how the house is built: a crate uses only crates on lower floors, files stay short, no crate allows unsafe code.
+"""Checks how the house is built: a crate uses only crates on lower floors, files stay short, one crate alone allows unsafe code.
 
 Prints one line per breach and exits with 1 when there is any.
 """
@@ -23,6 +23,7 @@ FLOORS = [
 ]
 OUTSIDE = ["fixture", "bench"]  # they may use the house, the house may not use them
 LONGEST = 600  # lines; a longer file holds two ideas
+UNSAFE = "keeper"  # the one crate with unsafe code
 NOT_MEASURED = {"tests", "benches", "fuzz"}
 
 LEVEL = {crate: level for level, (_, crates) in enumerate(FLOORS) for crate in crates}
@@ -80,13 +81,21 @@ def long_files(root, members):
 
 
 def allowed_unsafe(root, members):
-    """`unsafe_code = "forbid"` stands once, in the workspace; a crate has it only if it takes the workspace's lints."""
-    workspace = read(root)["workspace"]
-    level = workspace.get("lints", {}).get("rust", {}).get("unsafe_code")
+    """`unsafe_code = "forbid"` stands once, in the workspace; a crate has it only if it takes the workspace's lints.
+
+    The keeper has the same lints with `deny` in its place, so that each exception stands beside its reason.
+    """
+    lints = read(root)["workspace"].get("lints", {})
+    level = lints.get("rust", {}).get("unsafe_code")
     if level not in ("forbid", {"level": "forbid"}):
         yield f'Cargo.toml: expected unsafe_code = "forbid" in [workspace.lints.rust], found {level!r}'
+    excepted = {**lints, "rust": {**lints.get("rust", {}), "unsafe_code": "deny"}}
     for folder in members:
-        if read(folder).get("lints", {}).get("workspace") is not True:
+        own = read(folder).get("lints", {})
+        if folder.name == UNSAFE:
+            if own != excepted:
+                yield f'{folder.relative_to(root)}/Cargo.toml: expected the workspace\'s [lints] with unsafe_code = "deny"'
+        elif own.get("workspace") is not True:
             yield f"{folder.relative_to(root)}/Cargo.toml: expected `workspace = true` under [lints]"
 
 

@@ -37,6 +37,6 @@ mod ticket;
 pub use admit::{Admit, Answer, Ask, Denied, Subject};
 pub use permit::{Housekeeping, Message, Permit};
 pub use principal::Principal;
-pub use redact::Values;
+pub use redact::{Values, covered_line};
 pub use rules::{Durability, Loaded, Rules};
 pub use ticket::{End, Ticket};

@@ -125,6 +125,24 @@ impl Values {
     }
 }
 
+/// A command line without what looks like a secret in it: by its own shape, or as the value of an option or a variable
+/// whose name says so. Nothing of it where the patterns are not to be had.
+#[must_use]
+pub fn covered_line(line: &str) -> String {
+    let (Some(names), Some(texts)) = (NAMES.as_ref(), TEXTS.as_ref()) else { return GONE.into() };
+    let plain = texts.replace_all(line, GONE);
+    let mut value_follows = false;
+    let words = plain.split(' ').map(|word| match word.split_once('=') {
+        _ if std::mem::take(&mut value_follows) => GONE.into(),
+        Some((name, _)) if names.is_match(name) => Cow::Owned(format!("{name}={GONE}")),
+        _ => {
+            value_follows = word.starts_with('-') && !word.contains('=') && names.is_match(word);
+            Cow::Borrowed(word)
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 fn cover(value: &mut Value, names: &Regex, texts: &Regex) {
     match value {
         Value::String(text) => {
@@ -193,6 +211,18 @@ mod tests {
         let text = r#"{"text":"the tokenizer reads https://example.org/basic and npm","key":"a\/b"}"#;
         let kept: Value = serde_json::from_str(&kept(text)).unwrap();
         assert_eq!(kept, serde_json::from_str::<Value>(text).unwrap());
+    }
+
+    #[test]
+    fn secrets_in_a_command_line_go_by_their_option_or_shape() {
+        assert_eq!(
+            covered_line("srv --api-key k1 -v --token=k2 DB_PASSWORD=k3 a=b postgres://me:k4@db/x --port 1"),
+            "srv --api-key [redacted] -v --token=[redacted] DB_PASSWORD=[redacted] a=b postgres[redacted]db/x --port 1"
+        );
+        assert_eq!(
+            covered_line("npx -y @modelcontextprotocol/server-filesystem ./work"),
+            "npx -y @modelcontextprotocol/server-filesystem ./work"
+        );
     }
 
     #[test]

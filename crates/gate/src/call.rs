@@ -137,7 +137,7 @@ impl Call {
                     return self.broken(&why).await;
                 }
                 Woke::Elsewhere(end) => return end,
-                Woke::Cancelled => return self.cancelled(reply.id),
+                Woke::Cancelled => return self.cancelled(reply.id).await,
                 Woke::Gone => return self.left(reply.id),
                 Woke::Deadline => return self.timed_out(reply.id).await,
                 Woke::Quiet => {
@@ -156,8 +156,7 @@ impl Call {
         let mut again = true;
         loop {
             if self.open.cancelled().is_cancelled() {
-                self.outlet = None;
-                return Err(End::Cancelled(self.open.reason().to_owned()));
+                return Err(self.cancelled_before().await);
             }
             let link = self.chosen.link.clone();
             let id = link.next_id();
@@ -172,7 +171,7 @@ impl Call {
             let sent = tokio::select! {
                 biased;
                 sent = link.send_as(id, permit) => sent,
-                () = cancelled.cancelled() => return Err(self.cancelled(id)),
+                () = cancelled.cancelled() => return Err(self.cancelled(id).await),
                 () = gone => return Err(self.left(id)),
                 () = tokio::time::sleep_until(deadline) => return Err(self.timed_out(id).await),
             };

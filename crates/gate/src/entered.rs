@@ -15,7 +15,9 @@ use portcullis_admit::Message;
 use portcullis_catalogue::{List, ListKind};
 use portcullis_runs::OpenRun;
 use portcullis_upstreams::Upstream;
-use portcullis_wire::{Envelope, Era, HEADER_MISMATCH, MODERN, UPSTREAM_FAILED, error_response, meta};
+use portcullis_wire::{
+    Envelope, Era, HEADER_MISMATCH, MODERN, STOPPED, UPSTREAM_FAILED, error_response, meta,
+};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -128,7 +130,15 @@ impl Entered {
     async fn stopped(self, stopped: Stopped) {
         let (who, id, upstream) = (&self.asker.principal, &self.known.id, self.upstream.name());
         match stopped {
-            Stopped::Cancelled(why) => self.gate.admit.cancelled(who, upstream, &self.name, id, &why).await,
+            Stopped::Cancelled(why) => {
+                self.gate.admit.cancelled(who, upstream, &self.name, id, &why).await;
+                // A client that asked for it gets no answer any more.
+                if self.open.by_operator() {
+                    let text = error_response(Some(id), STOPPED, &why, &Value::Null);
+                    self.open.over();
+                    self.outlet.finish(StatusCode::OK, carrying(text)).await;
+                }
+            }
             Stopped::Unreached(why) => {
                 self.gate.admit.unavailable(who, upstream, &self.name, id, &why).await;
                 let text = error_response(Some(id), UPSTREAM_FAILED, &why, &Value::Null);

@@ -9,6 +9,8 @@ pub enum Kind {
     Outcome,
     /// An operator changed something, or the gate started or stopped.
     Admin,
+    /// A process was started for an upstream, or is over.
+    Run,
 }
 
 impl Kind {
@@ -17,6 +19,7 @@ impl Kind {
             Self::Decision => "decision",
             Self::Outcome => "outcome",
             Self::Admin => "admin",
+            Self::Run => "run",
         }
     }
 }
@@ -84,8 +87,10 @@ pub struct Draft<'a> {
     pub args_digest: Option<&'a str>,
     /// The arguments as far as the configuration keeps them: JSON text, which is written as it is.
     pub args: Option<&'a str>,
-    /// How long the call took, in milliseconds.
+    /// How long the call took or the process ran, in milliseconds.
     pub duration_ms: Option<f64>,
+    /// What stopping a run came to: JSON text, which is written as it is.
+    pub verdict: Option<&'a str>,
 }
 
 impl Draft<'_> {
@@ -108,6 +113,7 @@ impl Draft<'_> {
             args_digest: None,
             args: None,
             duration_ms: None,
+            verdict: None,
         }
     }
 
@@ -131,6 +137,7 @@ impl Draft<'_> {
         push(&mut text, "args_digest", self.args_digest);
         push_json(&mut text, "duration_ms", duration.map(|ms| ms.to_string()).as_deref());
         push_json(&mut text, "args", self.args);
+        push_json(&mut text, "verdict", self.verdict);
         text.push('}');
         Written(text)
     }

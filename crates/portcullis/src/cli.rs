@@ -53,10 +53,12 @@ pub(crate) enum Command {
     /// Policy files
     #[command(subcommand)]
     Policy(PolicyCommand),
-    /// What is running
+    /// What is running, and its end
     Runs {
+        #[command(subcommand)]
+        command: Option<RunsCommand>,
         /// One JSON object a line
-        #[arg(long)]
+        #[arg(long, global = true)]
         json: bool,
     },
     /// The record
@@ -113,6 +115,9 @@ pub(crate) struct UpArgs {
     /// Allow an address that other machines reach, without TLS
     #[arg(long)]
     pub insecure_listen: bool,
+    /// Hold what is started by this means and no other [default: the best that this machine has]
+    #[arg(long, value_name = "MEANS")]
+    pub containment: Option<ContainmentArg>,
 }
 
 /// Commands on grants.
@@ -157,6 +162,84 @@ pub(crate) enum GrantCommand {
         /// Its name
         name: String,
     },
+}
+
+/// Commands on what runs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsCommand {
+    /// Show them
+    List {
+        /// Also the last ones that are over
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show one
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// End them, and prove it: exit code 0 only where nothing is left
+    Stop(StopArgs),
+}
+
+/// Flags of `runs stop`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(true).args(["ids", "all", "grant", "upstream", "kind"]))]
+pub(crate) struct StopArgs {
+    /// Their ids
+    #[arg(value_name = "ID", conflicts_with_all = ["all", "grant", "upstream", "kind"])]
+    pub ids: Vec<String>,
+    /// All that run
+    #[arg(long)]
+    pub all: bool,
+    /// Those of this grant; `gate` has what serves all
+    #[arg(long, value_name = "NAME")]
+    pub grant: Option<String>,
+    /// Those of this upstream
+    #[arg(long, value_name = "NAME")]
+    pub upstream: Option<String>,
+    /// Those of this kind
+    #[arg(long)]
+    pub kind: Option<RunKind>,
+    /// How long they may take after SIGTERM, such as 5s
+    #[arg(long, value_name = "TIME", default_value = "5s")]
+    pub grace: String,
+}
+
+/// What runs.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum RunKind {
+    /// A call in flight
+    Call,
+    /// The process of an upstream on stdio
+    Upstream,
+}
+
+impl RunKind {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
+/// How runs are held together.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ContainmentArg {
+    Cgroup,
+    Subreaper,
+    Group,
+}
+
+impl From<ContainmentArg> for portcullis_runs::Containment {
+    fn from(arg: ContainmentArg) -> Self {
+        match arg {
+            ContainmentArg::Cgroup => Self::Cgroup,
+            ContainmentArg::Subreaper => Self::Subreaper,
+            ContainmentArg::Group => Self::Group,
+        }
+    }
 }
 
 /// Commands on policies.

@@ -6,6 +6,7 @@ mod grant;
 mod import;
 mod ledger;
 mod policy;
+mod runs;
 mod schema;
 mod start;
 mod status;
@@ -32,7 +33,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Status { json }) => status::run(place, json),
         Some(Command::Grant(command)) => grant::run(place, command),
         Some(Command::Policy(command)) => policy::run(place, command),
-        Some(Command::Runs { json }) => status::runs(place, json),
+        Some(Command::Runs { command, json }) => runs::run(place, command, json),
         Some(Command::Ledger(command)) => ledger::run(place, command),
         Some(Command::Reload) => {
             let said = Client::of(place)?.ask(Method::POST, "reload", &Value::Null)?;

@@ -2,6 +2,7 @@
 
 mod api;
 mod client;
+mod runs;
 
 pub(crate) use client::Client;
 
@@ -60,7 +61,7 @@ pub(crate) async fn serve(running: Arc<Running>, listener: UnixListener, stop: C
 
 async fn connection(running: Arc<Running>, stream: UnixStream) {
     let objection = match stream.peer_cred() {
-        Ok(peer) => peer::objection(peer.pid(), peer.uid(), &running.started()),
+        Ok(peer) => peer::objection(peer.pid(), peer.uid()),
         Err(error) => Some(format!("the peer cannot be told: {error}")),
     };
     if let Some(why) = &objection {

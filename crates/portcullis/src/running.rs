@@ -11,7 +11,8 @@ use portcullis_document::Colours;
 use portcullis_gate::{Gate, Grants, Upstreams};
 use portcullis_ledger::{Draft, Grant, Kind, Ledger};
 use portcullis_policy::Policy;
-use portcullis_upstreams::{HttpClient, Reaper, Upstream};
+use portcullis_runs::{Containment, Keepers, Program};
+use portcullis_upstreams::{HttpClient, Upstream};
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,6 +31,8 @@ pub(crate) struct Own {
     pub listen: Option<String>,
     /// `--data`, from the root.
     pub data: Option<PathBuf>,
+    /// `--containment`.
+    pub containment: Option<Containment>,
 }
 
 impl Own {
@@ -53,7 +56,7 @@ pub(crate) struct Running {
     pub gate: Arc<Gate>,
     pub config: Mutex<Config>,
     pub own: Own,
-    reaper: Reaper,
+    pub keepers: Keepers,
     client: HttpClient,
     /// What is wrong with policies or the configuration at present, by name.
     troubles: std::sync::Mutex<BTreeMap<String, String>>,
@@ -74,12 +77,15 @@ impl Running {
         let (rules, troubles) = load_rules(&config, None);
         let admit = Admit::new(ledger, rules)?;
         let grants = load_grants(admit.ledger(), &config)?;
+        let program = Program::new(KEEPER, &config.data);
+        let cover = portcullis_admit::covered_line;
+        let keepers = Keepers::new(program, admit.ledger().clone(), own.containment, cover);
         let gate = Gate::new(admit, config.options.clone(), grants);
         let running = Arc::new(Self {
             gate,
             config: Mutex::new(config),
             own,
-            reaper: Reaper::default(),
+            keepers,
             client: HttpClient::default(),
             troubles: std::sync::Mutex::new(troubles),
             waiting: std::sync::Mutex::default(),
@@ -122,8 +128,8 @@ impl Running {
                 _ => {
                     let kept = kept.get_or_init(|| Kept::read(self.gate.ledger()));
                     let before = kept.of(self.gate.ledger(), spec);
-                    let (client, reaper) = (self.client.clone(), self.reaper.clone());
-                    let new = Upstream::start(spec.clone(), client, reaper, before.clone());
+                    let (client, keepers) = (self.client.clone(), self.keepers.clone());
+                    let new = Upstream::start(spec.clone(), client, keepers, before.clone());
                     remember::follow(self.gate.ledger(), &new, before);
                     new
                 }
@@ -208,19 +214,17 @@ impl Running {
         self.taken.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
-    /// Pids of everything that was started for upstreams.
-    pub(crate) fn started(&self) -> HashSet<i32> {
-        self.reaper.pids().into_iter().filter_map(|pid| i32::try_from(pid).ok()).collect()
-    }
-
     /// Ends everything in order: calls, sessions, servers, the record.
     pub(crate) async fn stop(&self) {
         self.gate.shut_down().await;
-        self.reaper.stop_all().await;
+        self.keepers.stop_all().await;
         self.note("the gate stopped").await;
         self.gate.ledger().close().await;
     }
 }
+
+/// The keeper as it was built with this program.
+const KEEPER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/portcullis-keeper"));
 
 fn files_of(config: &Config) -> impl Iterator<Item = PathBuf> {
     [&config.file].into_iter().chain(config.policies.values()).cloned().filter_map(whole)

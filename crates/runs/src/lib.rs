@@ -4,6 +4,8 @@
 //! which upstream. Cancellation, the list of runs and (later) the drop are reads of this table. A run is in
 //! it from before it can block until the [`OpenRun`] is dropped.
 //!
+//! [`Keepers`] starts what is a process, each held by a keeper of its own (the crate `keeper`), and knows what is held.
+//!
 //! ```
 //! use portcullis_runs::{Caller, NewRun, Runs};
 //! use portcullis_wire::Id;
@@ -18,8 +20,13 @@
 //! assert!(runs.list().is_empty());
 //! ```
 
+mod held;
 mod id;
+mod program;
 mod table;
 
+pub use held::{About, Held, Hold, Keepers, MARK, Over, Piped};
 pub use id::RunId;
+pub use portcullis_keeper::{Containment, Exit, Process, Started, Stopped, Verdict};
+pub use program::Program;
 pub use table::{Caller, InUse, NewRun, OpenRun, Run, Runs};

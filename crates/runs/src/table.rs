@@ -4,6 +4,7 @@ use crate::RunId;
 use parking_lot::Mutex;
 use portcullis_wire::Id;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,7 @@ pub struct Run {
     pub started: Instant,
     stop: CancellationToken,
     reason: OnceLock<String>,
+    by_operator: AtomicBool,
 }
 
 /// The table. Clones share it.
@@ -75,7 +77,8 @@ impl Runs {
         // Without random bytes nothing else works either; the id then is the same for all and only a label.
         let id = RunId::fresh().unwrap_or_else(|_| RunId::none());
         let (stop, reason) = (CancellationToken::new(), OnceLock::new());
-        let run = Arc::new(Run { id, call, started: Instant::now(), stop, reason });
+        let by_operator = AtomicBool::new(false);
+        let run = Arc::new(Run { id, call, started: Instant::now(), stop, reason, by_operator });
         let mut table = self.0.lock();
         if table.by_request.contains_key(&key) {
             return Err(InUse(key.1));
@@ -133,6 +136,12 @@ impl Runs {
 }
 
 impl Run {
+    /// Asks it to stop on behalf of the operator: its caller did not ask for it, and is told.
+    pub fn stop_by_operator(&self, reason: &str) {
+        self.by_operator.store(true, Ordering::Relaxed);
+        self.stop(reason);
+    }
+
     /// Asks it to stop. The first reason stands.
     pub fn stop(&self, reason: &str) {
         let _ = self.reason.set(reason.to_owned());
@@ -169,6 +178,12 @@ impl OpenRun {
     #[must_use]
     pub fn cancelled(&self) -> &CancellationToken {
         &self.run.stop
+    }
+
+    /// Whether it was not its caller that asked it to stop.
+    #[must_use]
+    pub fn by_operator(&self) -> bool {
+        self.run.by_operator.load(Ordering::Relaxed)
     }
 
     /// Why it was asked to stop.

@@ -30,7 +30,6 @@ pub use client::HttpClient;
 pub use inbox::{Inbox, Quiet};
 pub use link::{Link, SendFailed};
 pub use lists::{Before, ListFailed};
-pub use process::Reaper;
 pub use reply::{Broken, Heard, Reply};
 pub use spec::{CommandSpec, How, Limits, Per, Roots, Spec, Transport, UrlSpec};
 pub use upstream::{Change, Need, State, Status, Unavailable, Upstream};

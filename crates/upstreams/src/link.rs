@@ -8,6 +8,7 @@ use crate::stdio::Pipe;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use portcullis_admit::{Message, Permit};
+use portcullis_runs::Held;
 use portcullis_wire::{
     Envelope, Era, METHOD_NOT_FOUND, encode_value, error_response, member, notification, text,
 };
@@ -165,10 +166,10 @@ impl Link {
         self.streams.load(Ordering::Relaxed)
     }
 
-    /// The pid of the server, where we started it.
+    /// The server's process, where we started it.
     #[must_use]
-    pub fn pid(&self) -> Option<u32> {
-        self.line.pipe().map(|pipe| pipe.pid)
+    pub fn run(&self) -> Option<&Arc<Held>> {
+        self.line.pipe().map(|pipe| &pipe.held)
     }
 
     /// Why it is closed, where it is.

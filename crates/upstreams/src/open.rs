@@ -3,9 +3,10 @@
 use crate::http_line::HttpLine;
 use crate::link::{Hello, Line, Link, SendFailed};
 use crate::old_sse::OldSse;
-use crate::process::Reaper;
+use crate::process::start;
 use crate::{How, HttpClient, Inbox, Spec, Transport, UrlSpec, stdio};
 use portcullis_admit::{Housekeeping, Permit};
+use portcullis_runs::Keepers;
 use portcullis_wire::{Envelope, Era, LATEST_OLD, MODERN, member, meta, notification, text};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -26,21 +27,21 @@ pub(crate) struct Wish {
     pub version: Box<str>,
     /// Whether more than one principal will use it.
     pub shared: bool,
-    /// Marks the process that is started, where one is.
-    pub mark: Box<str>,
+    /// Whose the process is that is started, where one is.
+    pub owner: Arc<str>,
     /// Who hears what belongs to no call.
     pub inbox: Arc<dyn Inbox>,
 }
 
 impl Wish {
     /// A link for the gate itself.
-    pub(crate) fn own(inbox: Arc<dyn Inbox>, upstream: &str) -> Self {
+    pub(crate) fn own(inbox: Arc<dyn Inbox>) -> Self {
         Self {
             offered: "{}".into(),
             client: json!({"name": "portcullis", "version": env!("CARGO_PKG_VERSION")}).to_string().into(),
             version: LATEST_OLD.into(),
             shared: true,
-            mark: format!("upstream:{upstream}").into(),
+            owner: "gate".into(),
             inbox,
         }
     }
@@ -49,7 +50,7 @@ impl Wish {
 pub(crate) struct Opener<'a> {
     pub spec: &'a Spec,
     pub client: &'a HttpClient,
-    pub reaper: &'a Reaper,
+    pub keepers: &'a Keepers,
 }
 
 impl Opener<'_> {
@@ -57,7 +58,7 @@ impl Opener<'_> {
     pub(crate) async fn old(&self, wish: &Wish) -> Result<Arc<Link>, SendFailed> {
         match &self.spec.how {
             How::Command(_) => {
-                let link = self.start(Era::Old, wish)?;
+                let link = self.start(Era::Old, wish).await?;
                 initialize(&link, wish).await?;
                 Ok(link)
             }
@@ -81,7 +82,7 @@ impl Opener<'_> {
     pub(crate) async fn new_era(&self, wish: &Wish) -> Result<Arc<Link>, SendFailed> {
         match &self.spec.how {
             How::Command(_) => {
-                let link = self.start(Era::New, wish)?;
+                let link = self.start(Era::New, wish).await?;
                 discover(&link, wish).await?;
                 Ok(link)
             }
@@ -104,7 +105,7 @@ impl Opener<'_> {
             },
             How::Command(_) => {
                 // One process serves the probe and, where it is of the old era, the session after it.
-                let probe = self.start(Era::New, wish)?;
+                let probe = self.start(Era::New, wish).await?;
                 match tokio::time::timeout(SILENT, discover(&probe, wish)).await {
                     Ok(Ok(())) => Ok(probe),
                     // Some old servers end at a request before `initialize`: they get a process of their own.
@@ -118,12 +119,14 @@ impl Opener<'_> {
         }
     }
 
-    fn start(&self, era: Era, wish: &Wish) -> Result<Arc<Link>, SendFailed> {
+    async fn start(&self, era: Era, wish: &Wish) -> Result<Arc<Link>, SendFailed> {
         let How::Command(command) = &self.spec.how else {
             return Err(SendFailed::NotReached("it is not a program".into()));
         };
-        let (pipe, readers) = stdio::open(command, &wish.mark, self.spec.limits.message, self.reaper)
+        let piped = start(command, &self.spec.name, &wish.owner, self.keepers)
+            .await
             .map_err(SendFailed::NotReached)?;
+        let (pipe, readers) = stdio::open(piped, self.spec.limits.message);
         let link = Link::new(era, &wish.offered, wish.shared, Line::Pipe(pipe));
         readers.run(&link, wish.inbox.clone());
         Ok(link)

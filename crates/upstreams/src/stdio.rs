@@ -1,36 +1,27 @@
 //! A server on stdin and stdout of a child.
 
+use crate::Inbox;
 use crate::link::{Line, Link};
 use crate::mux::{Mux, Stray, id_at_ends};
-use crate::process::{Reaper, Started, start};
 use crate::reply::Broken;
-use crate::{CommandSpec, Inbox};
 use bytes::{Bytes, BytesMut};
-use parking_lot::Mutex;
+use portcullis_runs::{Exit, Held, Piped};
 use portcullis_wire::{Envelope, LineDecoder};
-use std::collections::VecDeque;
-use std::io::Write;
-use std::path::PathBuf;
 use std::sync::{Arc, Weak};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// Messages that may wait for the child to read them.
 const OUTGOING: usize = 1024;
-/// Lines of stderr kept for messages, and their length in characters.
-const TAIL_LINES: usize = 20;
-const TAIL_WIDTH: usize = 300;
-/// A stderr file is started afresh beyond this size, in bytes; one older file is kept.
-const STDERR_FILE: u64 = 1 << 20;
 
 /// The gate's end of the pipes.
 #[derive(Debug)]
 pub(crate) struct Pipe {
     pub(crate) mux: Arc<Mux>,
     out: mpsc::Sender<Bytes>,
-    pub(crate) pid: u32,
+    pub(crate) held: Arc<Held>,
     stop: CancellationToken,
 }
 
@@ -52,7 +43,7 @@ impl Pipe {
     /// Queues one message, or drops it where the child does not read.
     pub(crate) fn write_now(&self, message: Bytes) {
         if self.out.try_send(message).is_err() {
-            tracing::debug!(pid = self.pid, "a notice to a server that does not read was dropped");
+            tracing::debug!(run = %self.held.about.id, "a notice to a server that does not read was dropped");
         }
     }
 }
@@ -63,29 +54,21 @@ impl Drop for Pipe {
     }
 }
 
-/// Starts the child of a link. Its reader runs until the child or the link is gone.
-pub(crate) fn open(
-    spec: &CommandSpec,
-    mark: &str,
-    limit: usize,
-    reaper: &Reaper,
-) -> Result<(Pipe, Readers), String> {
-    let Started { stdin, stdout, stderr, pid, stop, ended } = start(spec, mark, reaper)?;
+/// Takes the pipes of a program that was started. Its reader runs until the program or the link is gone.
+pub(crate) fn open(piped: Piped, limit: usize) -> (Pipe, Readers) {
+    let Piped { stdin, stdout, held, stop, exited } = piped;
     let mux = Mux::new(limit.saturating_mul(2));
     let (out, queue) = mpsc::channel(OUTGOING);
     tokio::spawn(write_lines(stdin, queue, stop.clone()));
-    let tail = Arc::new(Mutex::new(VecDeque::new()));
-    tokio::spawn(keep_stderr(stderr, tail.clone(), spec.stderr.clone()));
-    let pipe = Pipe { mux: mux.clone(), out, pid, stop };
-    Ok((pipe, Readers { stdout, mux, ended, tail, limit }))
+    let pipe = Pipe { mux: mux.clone(), out, held, stop };
+    (pipe, Readers { stdout, mux, exited, limit })
 }
 
 /// What still has to be set going once the link exists.
 pub(crate) struct Readers {
     stdout: ChildStdout,
     mux: Arc<Mux>,
-    ended: tokio::sync::oneshot::Receiver<String>,
-    tail: Arc<Mutex<VecDeque<String>>>,
+    exited: tokio::sync::oneshot::Receiver<Exit>,
     limit: usize,
 }
 
@@ -93,17 +76,15 @@ impl Readers {
     pub(crate) fn run(self, link: &Arc<Link>, inbox: Arc<dyn Inbox>) {
         let link = Arc::downgrade(link);
         tokio::spawn(async move {
-            let Self { stdout, mux, ended, tail, limit } = self;
+            let Self { stdout, mux, exited, limit } = self;
             let mut reading = tokio::spawn(read_lines(stdout, mux.clone(), link, inbox, limit));
             // The end of the process is what counts: a child of its own may hold stdout open for ever.
-            let how = ended.await.unwrap_or_else(|_| "ended".into());
+            let how = exited.await.unwrap_or_default();
             let _ = tokio::time::timeout(std::time::Duration::from_millis(20), &mut reading).await;
             reading.abort();
-            let tail: Vec<String> = tail.lock().iter().cloned().collect();
-            let last = if tail.is_empty() {
-                String::new()
-            } else {
-                format!("; last on stderr: {}", tail.join(" | "))
+            let last = match how.last.is_empty() {
+                true => String::new(),
+                false => format!("; last on stderr: {}", how.last.join(" | ")),
             };
             mux.close(&format!("the server process {how}{last}"));
         });
@@ -180,44 +161,6 @@ pub(crate) fn receive(mux: &Mux, link: &Weak<Link>, inbox: &dyn Inbox, text: Byt
             Stray::Request(request) => inbox.request(&link, request),
         }
     }
-}
-
-/// Keeps what the child writes on stderr: its last lines for messages, all of it in a file of bounded size.
-async fn keep_stderr(stderr: ChildStderr, tail: Arc<Mutex<VecDeque<String>>>, path: Option<PathBuf>) {
-    let mut reader = BufReader::new(stderr);
-    let mut file = path.as_ref().and_then(open_log);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        // A line without an end is cut at the buffer's size, so no child can fill our memory.
-        let read = (&mut reader).take(64 * 1024).read_until(b'\n', &mut line).await;
-        if !matches!(read, Ok(n) if n > 0) {
-            return;
-        }
-        if let (Some((open, size)), Some(path)) = (&mut file, &path) {
-            let _ = open.write_all(&line);
-            *size += line.len() as u64;
-            if *size > STDERR_FILE {
-                let _ = std::fs::rename(path, path.with_extension("log.1"));
-                file = open_log(path);
-            }
-        }
-        let text: String = String::from_utf8_lossy(&line).trim_end().chars().take(TAIL_WIDTH).collect();
-        if !text.is_empty() {
-            let mut tail = tail.lock();
-            if tail.len() == TAIL_LINES {
-                tail.pop_front();
-            }
-            tail.push_back(text);
-        }
-    }
-}
-
-fn open_log(path: &PathBuf) -> Option<(std::fs::File, u64)> {
-    let _ = std::fs::create_dir_all(path.parent()?);
-    let file = std::fs::OpenOptions::new().create(true).append(true).open(path).ok()?;
-    let size = file.metadata().ok()?.len();
-    Some((file, size))
 }
 
 impl Line {

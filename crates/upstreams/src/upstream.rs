@@ -5,10 +5,10 @@ mod connection;
 use crate::link::{Link, SendFailed};
 use crate::lists::{Before, ListFailed, Lists};
 use crate::open::{Opener, Wish, is_notice};
-use crate::process::Reaper;
 use crate::{How, HttpClient, Inbox, Per, Spec};
 use parking_lot::Mutex;
 use portcullis_catalogue::{List, ListKind};
+use portcullis_runs::{Held, Keepers};
 use portcullis_wire::{Envelope, Era};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -43,8 +43,8 @@ pub struct Status {
     pub state: State,
     /// How many tools it lists, where that is known.
     pub tools: Option<usize>,
-    /// Its pid, where we started it.
-    pub pid: Option<u32>,
+    /// Its process, where we started it.
+    pub run: Option<Arc<Held>>,
     /// How it speaks, where that is known.
     pub era: Option<Era>,
 }
@@ -66,7 +66,7 @@ pub struct Unavailable {
 pub struct Upstream {
     spec: Spec,
     client: HttpClient,
-    reaper: Reaper,
+    keepers: Keepers,
     state: watch::Sender<State>,
     known: Mutex<Known>,
     opening: tokio::sync::Mutex<()>,
@@ -106,11 +106,11 @@ pub struct Need<'a> {
 impl Upstream {
     /// Starts to connect and to stay connected. `before` is what it listed when it was up last.
     #[must_use]
-    pub fn start(spec: Spec, client: HttpClient, reaper: Reaper, before: Before) -> Arc<Self> {
+    pub fn start(spec: Spec, client: HttpClient, keepers: Keepers, before: Before) -> Arc<Self> {
         let upstream = Arc::new(Self {
             spec,
             client,
-            reaper,
+            keepers,
             state: watch::Sender::new(State::Starting),
             known: Mutex::default(),
             opening: tokio::sync::Mutex::new(()),
@@ -164,7 +164,7 @@ impl Upstream {
         Status {
             state: self.state.borrow().clone(),
             tools: tools.map(|list| list.items().len()),
-            pid: first.as_ref().and_then(|link| link.pid()),
+            run: first.as_ref().and_then(|link| link.run()).cloned(),
             era: first.as_ref().map(|link| link.era()),
         }
     }
@@ -240,13 +240,13 @@ impl Upstream {
             How::Command(_) => self.spec.per,
             How::Url(_) => Per::Session,
         };
-        let opener = Opener { spec: &self.spec, client: &self.client, reaper: &self.reaper };
+        let opener = Opener { spec: &self.spec, client: &self.client, keepers: &self.keepers };
         let wish = |shared: bool| Wish {
             offered: if shared { "{}".into() } else { need.offered.into() },
             client: need.client.into(),
             version: need.version.into(),
             shared,
-            mark: format!("upstream:{}", self.spec.name).into(),
+            owner: if shared { "gate".into() } else { need.grant.into() },
             inbox: need.inbox.clone(),
         };
         match own {

@@ -24,3 +24,5 @@ pub const NOT_RECORDED: i32 = -31507;
 pub const UPSTREAM_FAILED: i32 = -31502;
 /// The call did not end within its time.
 pub const TIMED_OUT: i32 = -31504;
+/// The operator stopped the call.
+pub const STOPPED: i32 = -31410;

@@ -5,7 +5,8 @@ use crate::outlet::carrying;
 use http::StatusCode;
 use portcullis_admit::{Answer as Answered, Denied, End};
 use portcullis_wire::{
-    DENIED, Era, INVALID_PARAMS, NOT_RECORDED, TIMED_OUT, UPSTREAM_FAILED, error_response, result_response,
+    DENIED, Era, INVALID_PARAMS, NOT_RECORDED, STOPPED, TIMED_OUT, UPSTREAM_FAILED, error_response,
+    result_response,
 };
 use serde_json::{Value, json};
 
@@ -71,10 +72,19 @@ impl Call {
         End::NotReached(why.to_owned())
     }
 
-    /// The client cancelled the call: the server hears of it, and the client gets no answer any more.
-    pub(super) fn cancelled(&mut self, id: u64) -> End {
+    /// The call was cancelled: the server hears of it. A client that asked for it gets no answer any more, and one that did
+    /// not is told.
+    pub(super) async fn cancelled(&mut self, id: u64) -> End {
+        self.chosen.link.cancel(id, self.open.reason());
+        self.cancelled_before().await
+    }
+
+    /// The call was cancelled before its server can have heard of it.
+    pub(super) async fn cancelled_before(&mut self) -> End {
         let why = self.open.reason().to_owned();
-        self.chosen.link.cancel(id, &why);
+        if self.open.by_operator() {
+            self.fail(StatusCode::OK, STOPPED, &why).await;
+        }
         self.outlet = None;
         End::Cancelled(why)
     }

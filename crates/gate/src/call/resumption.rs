@@ -48,7 +48,7 @@ impl Call {
                 }
                 Err(error) => Some(self.broken(&error.to_string()).await),
             },
-            () = self.open.cancelled().cancelled() => Some(self.cancelled(reply.id)),
+            () = self.open.cancelled().cancelled() => Some(self.cancelled(reply.id).await),
             () = gone => Some(self.left(reply.id)),
             () = tokio::time::sleep_until(deadline) => Some(self.timed_out(reply.id).await),
         }
@@ -75,7 +75,7 @@ impl Call {
         self.outlet = None;
         tokio::select! {
             end = elsewhere => end.unwrap_or_else(|_| End::Broken("the session ended".into())),
-            () = self.open.cancelled().cancelled() => self.cancelled(reply.id),
+            () = self.open.cancelled().cancelled() => self.cancelled(reply.id).await,
             () = tokio::time::sleep_until(deadline) => {
                 self.chosen.link.cancel(reply.id, TOO_LONG);
                 End::Broken("the client did not come back for the answer in time".into())

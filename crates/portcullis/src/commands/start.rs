@@ -1,6 +1,6 @@
 //! What a gate needs before it starts, for `up` and for a `stdio` that finds none to attach to.
 
-use crate::cli::PlaceArgs;
+use crate::cli::{PlaceArgs, UpArgs};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::first_run;
@@ -34,7 +34,7 @@ pub(super) fn runtime(builder: &mut tokio::runtime::Builder) -> Result<Runtime, 
 }
 
 /// Reads the configuration, or makes one where there is none, and takes the data folder.
-pub(super) fn prepare(place: &PlaceArgs, listen: Option<&str>) -> Result<Prepared, Failure> {
+pub(super) fn prepare(place: &PlaceArgs, args: &UpArgs) -> Result<Prepared, Failure> {
     let found = config_file(place)?;
     let fresh = found.is_none();
     let file = match found {
@@ -44,7 +44,8 @@ pub(super) fn prepare(place: &PlaceArgs, listen: Option<&str>) -> Result<Prepare
     let mut config = read_config(&file)?;
     let own = Own {
         address: None,
-        listen: listen.map(str::to_owned),
+        listen: args.listen.clone(),
+        containment: args.containment.map(Into::into),
         data: place.data.as_deref().map(place::absolute).transpose()?,
     };
     own.apply(&mut config);

@@ -1,4 +1,4 @@
-//! `portcullis status` and `portcullis runs`.
+//! `portcullis status`.
 
 use super::table::{cell, print};
 use crate::cli::PlaceArgs;
@@ -84,21 +84,4 @@ fn short(text: &str) -> String {
     } else {
         line.to_owned()
     }
-}
-
-/// Shows what is in flight.
-pub(crate) fn runs(place: &PlaceArgs, json: bool) -> Result<ExitCode, Failure> {
-    let runs = Client::of(place)?.ask(Method::GET, "runs", &Value::Null)?;
-    let runs = runs.as_array().cloned().unwrap_or_default();
-    if json {
-        runs.iter().for_each(|run| say!("{run}"));
-    } else if runs.is_empty() {
-        say!("nothing is running");
-    } else {
-        let columns = ["id", "kind", "owner", "upstream", "what", "state", "started"];
-        let rows: Vec<Vec<String>> =
-            runs.iter().map(|run| columns.iter().map(|column| cell(run, column)).collect()).collect();
-        print(&columns, &rows);
-    }
-    Ok(ExitCode::SUCCESS)
 }

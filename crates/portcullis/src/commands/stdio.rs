@@ -5,7 +5,7 @@
 
 use super::first_grant::{self, ME};
 use super::start::{self, Prepared};
-use crate::cli::PlaceArgs;
+use crate::cli::{PlaceArgs, UpArgs};
 use crate::control::{self, Client, GRANT};
 use crate::failure::Failure;
 use crate::out::aside;
@@ -51,7 +51,7 @@ pub(crate) fn run(place: &PlaceArgs, grant: &str, upstream: Option<&str>) -> Res
         check_grant(grant, &names)?;
         runtime.block_on(speak(Way::Socket(socket), path, grant.to_owned()))
     } else {
-        let Prepared { config, own, lock, fresh } = start::prepare(place, None)?;
+        let Prepared { config, own, lock, fresh } = start::prepare(place, &UpArgs::default())?;
         let done = runtime.block_on(async {
             let running = Running::start(config, own).await?;
             let done = match be_ready(&running, grant, fresh).await {

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 /// Starts the gate and runs it until it is told to stop.
 pub(crate) fn run(place: &PlaceArgs, args: &UpArgs) -> Result<ExitCode, Failure> {
     let runtime = start::runtime(&mut tokio::runtime::Builder::new_multi_thread())?;
-    let prepared = start::prepare(place, args.listen.as_deref())?;
+    let prepared = start::prepare(place, args)?;
     let result = runtime.block_on(serve(prepared, args));
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     result

@@ -1,6 +1,6 @@
 //! `/api/v1`.
 
-use super::said;
+use super::{runs, said};
 use crate::running::Running;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
@@ -22,7 +22,7 @@ const BODY: usize = 1 << 20;
 pub(super) struct No(StatusCode, u8, pub(super) String);
 
 impl No {
-    fn usage(text: impl Into<String>) -> Self {
+    pub(super) fn usage(text: impl Into<String>) -> Self {
         Self(StatusCode::BAD_REQUEST, 2, text.into())
     }
 }
@@ -43,7 +43,11 @@ pub(super) async fn answer(running: &Arc<Running>, request: Request<Incoming>) -
     let parts: Vec<&str> = path.split('/').collect();
     let result = match (&head.method, &parts[..]) {
         (&Method::GET, ["status"]) => Ok(status(running)),
-        (&Method::GET, ["runs"]) => Ok(runs(running)),
+        (&Method::GET, ["runs"]) => Ok(runs::list(running)),
+        (&Method::POST, ["runs", "stop"]) => match Limited::new(body, BODY).collect().await {
+            Ok(body) => runs::stop(running, &body.to_bytes()).await,
+            Err(error) => Err(No::usage(error.to_string())),
+        },
         (&Method::GET, ["grants"]) => Ok(grants(running)),
         (&Method::POST, ["grants"]) => match Limited::new(body, BODY).collect().await {
             Ok(body) => add_grant(running, &body.to_bytes()).await,
@@ -80,13 +84,15 @@ fn status(running: &Running) -> Value {
                 State::Ready => ("ready", None),
                 State::Down(why) => ("down", Some(why)),
             };
-            let (kind, containment) = match upstream.spec().how {
-                How::Command(_) => ("stdio", Some("session")),
-                How::Url(_) => ("http", None),
+            let kind = match upstream.spec().how {
+                How::Command(_) => "stdio",
+                How::Url(_) => "http",
             };
+            let run = status.run.as_deref();
             json!({
                 "name": &**upstream.name(), "kind": kind, "state": state, "reason": reason, "tools": status.tools,
-                "pid": status.pid, "containment": containment,
+                "pid": run.map(|run| run.started.process.pid), "containment": run.map(|run| run.started.containment),
+                "run": run.map(|run| run.about.id.as_str()),
                 "era": status.era.map(|era| match era {
                     portcullis_wire::Era::Old => "old",
                     portcullis_wire::Era::New => "new",
@@ -129,21 +135,6 @@ fn status(running: &Running) -> Value {
         "expired_tokens": gate.expired_tokens(),
         "waiting": waiting,
     })
-}
-
-fn runs(running: &Running) -> Value {
-    let now = jiff::Timestamp::now().as_millisecond();
-    let runs = running.gate.runs().list();
-    let shown = runs.iter().map(|run| {
-        let ago = i64::try_from(run.started.elapsed().as_millis()).unwrap_or(0);
-        json!({
-            "id": run.id.as_str(), "kind": "call", "owner": &*run.call.owner, "upstream": &*run.call.upstream,
-            "tool": &*run.call.name, "what": format!("{} {}", run.call.method, run.call.name), "state": "running",
-            "started": portcullis_ledger::time_text(now - ago), "ended": null, "deadline": null,
-            "containment": null, "host": null, "verdict": null,
-        })
-    });
-    shown.collect()
 }
 
 fn shown_grant(grant: &Grant) -> Value {

@@ -76,7 +76,7 @@ async fn every_command_that_the_pages_show_exists() {
     for command in shown {
         let mut words: Vec<&str> = command.split(' ').filter(|word| !word.is_empty()).collect();
         // A second word may be an argument, such as a shell's or a grant's name.
-        if !matches!(words.first(), Some(&("grant" | "policy" | "ledger"))) {
+        if !matches!(words.first(), Some(&("grant" | "policy" | "ledger" | "runs"))) {
             words.truncate(1);
         }
         let (code, out, err) = house.run(&[&words[..], &["--help"]].concat());
@@ -137,7 +137,9 @@ fn no_block_of_a_page_goes_untried() {
             // Entries for clients that are not ours: they are read, and their addresses and commands compared.
             ("quick-start.md", "json" | "toml") => true,
             // `every_command_that_the_pages_show_exists`, and the walks through both pages.
-            ("quick-start.md" | "operating.md", "console") => true,
+            ("quick-start.md" | "operating.md" | "stopping.md", "console") => true,
+            // `the_page_on_stopping_shows_what_comes` too.
+            ("stopping.md", "json") => true,
             // The suite installs hundreds of packages and runs for minutes; the release check runs it.
             ("protocol.md" | "conformance.md", "console") => text.contains("ci/through-gate"),
             // It builds the gate from its sources and measures for minutes; `./check long` runs it.

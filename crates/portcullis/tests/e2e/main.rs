@@ -21,6 +21,7 @@ mod documents;
 mod durability;
 mod eras;
 mod expiry;
+mod held;
 mod house;
 mod in_flight;
 mod kill;

@@ -167,7 +167,32 @@ fn the_first_page_ends_where_it_says() {
         "they build the gate, which runs this test"
     );
     // Numbers of rows depend on what was done before.
-    terminal.types(&calls.replace("\"ledger\":5", "\"ledger\":…").replace("\n5  …", "\n…"), &[]);
+    terminal.types(&calls.replace("\"ledger\":6", "\"ledger\":…").replace("\n6  …", "\n…"), &[]);
+}
+
+#[test]
+fn the_page_on_stopping_shows_what_comes() {
+    let (house, path, _) = first_gate();
+    let terminal = Terminal { house: &house, path, here: here(&house) };
+    let [shown, stopped] = &of("stopping.md", "console")[..] else {
+        panic!("other blocks than this test knows")
+    };
+    terminal.types(shown, &[]);
+    let keys = |value: &serde_json::Value| -> Vec<String> {
+        let members =
+            |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        [members(value), members(&value["proof"]), members(&value["before"][0])].concat()
+    };
+    let [page] = &of("stopping.md", "json")[..] else { panic!("other blocks than this test knows") };
+    let (_, said, _) = house.run(&["runs", "stop", "--upstream", "files", "--json"]);
+    let said: serde_json::Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
+    assert_eq!(keys(&serde_json::from_str(page).unwrap()), keys(&said));
+    // It comes back by itself.
+    let until = std::time::Instant::now() + crate::house::PATIENCE;
+    while !house.run(&["runs"]).1.contains("files") {
+        assert!(std::time::Instant::now() < until, "{}", house.run(&["status"]).1);
+    }
+    terminal.types(stopped, &[]);
 }
 
 #[test]

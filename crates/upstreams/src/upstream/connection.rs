@@ -65,8 +65,8 @@ pub(super) async fn stay_connected(upstream: Weak<Upstream>) {
 }
 
 async fn connect(this: &Arc<Upstream>) -> Result<Arc<Link>, String> {
-    let opener = Opener { spec: &this.spec, client: &this.client, reaper: &this.reaper };
-    let wish = Wish::own(this.own_inbox(), &this.spec.name);
+    let opener = Opener { spec: &this.spec, client: &this.client, keepers: &this.keepers };
+    let wish = Wish::own(this.own_inbox());
     let link = tokio::time::timeout(ATTEMPT, opener.first(&wish))
         .await
         .map_err(|_| format!("it did not answer within {} s", ATTEMPT.as_secs()))?

@@ -1,0 +1,167 @@
+//! Who belongs to a run.
+
+use crate::{Cgroup, Containment, Process, Started, processes};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+/// Who looks for a run's processes.
+#[derive(Debug, Clone, Copy)]
+pub enum Watcher<'a> {
+    /// Its keeper: the parent of the command, and of what lost its own.
+    Keeper,
+    /// The gate whose keeper was killed, which became the parent of what lost its own. The program at this path is that of
+    /// other keepers, which are its children too.
+    Gate(&'a Path),
+}
+
+/// A run's processes, looked for in many ways.
+#[derive(Debug)]
+pub struct Members<'a> {
+    pub(crate) started: &'a Started,
+    mark: &'a (String, String),
+    watcher: Watcher<'a>,
+    /// Who was found before, by pid and start time. Whoever was a member once is one until it ends, also where it has
+    /// left everything by which it was found.
+    known: RefCell<HashSet<(i32, u64)>>,
+}
+
+impl<'a> Members<'a> {
+    /// Those of a command and whatever it started: that has `mark`, a variable and its value, in its environment.
+    #[must_use]
+    pub fn of(started: &'a Started, mark: &'a (String, String), watcher: Watcher<'a>) -> Self {
+        Self { started, mark, watcher, known: RefCell::default() }
+    }
+
+    /// All that live: the container's, the session's and the group's, those with the mark, those that were found before,
+    /// and whoever descends from one of them or from the keeper. Never a process with a pid of 1 or less, nor this one, nor one that it descends from.
+    #[must_use]
+    pub fn living(&self) -> Vec<Process> {
+        let all = processes();
+        let by_pid: HashMap<i32, &Process> = all.iter().map(|process| (process.pid, process)).collect();
+        let me = rustix::process::getpid().as_raw_nonzero().get();
+        let untouchable = with_ancestors(me, &by_pid);
+        let contained: HashSet<i32> =
+            self.started.cgroup.iter().flat_map(|folder| Cgroup::at(folder).pids()).collect();
+        let own_session = by_pid.get(&me).map_or(0, |process| process.kin.session);
+        let pinned = matches!(self.watcher, Watcher::Keeper) || self.started.process.lives();
+        let mut members: HashSet<i32> = all
+            .iter()
+            .filter(|process| {
+                contained.contains(&process.pid)
+                    || (pinned && self.is_in_session(process))
+                    || (process.kin.parent == me && self.is_orphan(process, own_session))
+                    || self.known.borrow().contains(&(process.pid, process.start_time))
+                    || process.has_in_environment(self.mark)
+            })
+            .map(|process| process.pid)
+            .filter(|pid| *pid > 1 && !untouchable.contains(pid))
+            .collect();
+        // A child of a member is one, and so on.
+        loop {
+            let more: Vec<i32> = all
+                .iter()
+                .filter(|process| members.contains(&process.kin.parent) && !members.contains(&process.pid))
+                .map(|process| process.pid)
+                .filter(|pid| *pid > 1 && !untouchable.contains(pid))
+                .collect();
+            if more.is_empty() {
+                break;
+            }
+            members.extend(more);
+        }
+        let living: Vec<Process> = all
+            .iter()
+            .filter(|process| members.contains(&process.pid) && !matches!(process.kin.state, 'Z' | 'X'))
+            // What ended since then is no member any more.
+            .filter_map(|process| Process::of(process.pid).filter(|now| now.same_as(process)))
+            .collect();
+        self.known.borrow_mut().extend(living.iter().map(|process| (process.pid, process.start_time)));
+        living
+    }
+
+    /// The session and the group have the command's pid as their number. Nobody else can get it as long as the command
+    /// lives, or its keeper does not fetch its exit status.
+    fn is_in_session(&self, process: &Process) -> bool {
+        let leader = self.started.process.pid;
+        process.kin.session == leader || process.kin.group == leader
+    }
+
+    /// Whether a child of this process came to it because it lost its parent.
+    fn is_orphan(&self, child: &Process, own_session: i32) -> bool {
+        match self.watcher {
+            // A keeper starts the command and nothing else.
+            Watcher::Keeper => true,
+            // A keeper leaves the gate's session at its start.
+            Watcher::Gate(keepers) => {
+                let program = std::fs::read_link(format!("/proc/{}/exe", child.pid));
+                child.kin.session != own_session && program.is_ok_and(|program| program != keepers)
+            }
+        }
+    }
+
+    /// Looks after them while they run: who is there is known from now on, and whoever ended and came to the keeper has its
+    /// exit status fetched, but not the command, which so keeps its pid.
+    pub fn look_after(&self) {
+        if self.started.containment == Containment::Group {
+            let _ = self.living();
+        }
+        self.reap();
+    }
+
+    /// Fetches the exit status of all that ended and came to the keeper, but not the command's: that keeps its pid.
+    pub(crate) fn reap(&self) {
+        let me = rustix::process::getpid().as_raw_nonzero().get();
+        let known = self.known.borrow();
+        for ended in processes().iter().filter(|process| process.kin.parent == me && process.kin.state == 'Z')
+        {
+            let own = match self.watcher {
+                Watcher::Keeper => ended.pid != self.started.process.pid,
+                // Other children of a gate are waited for elsewhere.
+                Watcher::Gate(_) => known.contains(&(ended.pid, ended.start_time)),
+            };
+            if let Some(pid) = Pid::from_raw(ended.pid).filter(|_| own) {
+                let _ = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG);
+            }
+        }
+    }
+
+    /// Whether the kernel says that the keeper has no child left, living or dead. Where all that lose their parent
+    /// become its children, it has no descendant then either. Gives up the command's pid.
+    pub(crate) fn no_child_left(&self) -> bool {
+        if !matches!(self.watcher, Watcher::Keeper) {
+            return false;
+        }
+        loop {
+            match rustix::process::wait(WaitOptions::NOHANG) {
+                Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+                Ok(None) => return false,
+                Err(error) => {
+                    return error == rustix::io::Errno::CHILD
+                        && self.started.containment != Containment::Group;
+                }
+            }
+        }
+    }
+}
+
+/// Sends a signal to one process and to no other that got its pid.
+pub(crate) fn signal(process: &Process, signal: Signal) -> rustix::io::Result<()> {
+    let pid = Pid::from_raw(process.pid).filter(|_| process.pid > 1).ok_or(rustix::io::Errno::SRCH)?;
+    let handle = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
+    // The handle stands for whoever had the pid when it was opened: looked at after that, it is the right one.
+    if !process.lives() {
+        return Ok(());
+    }
+    rustix::process::pidfd_send_signal(&handle, signal)
+}
+
+fn with_ancestors(me: i32, by_pid: &HashMap<i32, &Process>) -> HashSet<i32> {
+    let mut found = HashSet::new();
+    let mut at = me;
+    while at > 0 && found.insert(at) {
+        at = by_pid.get(&at).map_or(0, |process| process.kin.parent);
+    }
+    found
+}

@@ -1,0 +1,243 @@
+//! The messages between the gate and a keeper.
+
+use crate::Process;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::PathBuf;
+
+/// All that a keeper needs to hold a run. The command gets the keeper's own stdin and stdout.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Start {
+    /// The id of the run.
+    pub run: String,
+    /// A variable and its value that mark everything the run starts. It is put into the environment.
+    pub mark: (String, String),
+    /// The program, looked for in the `PATH` of `env`.
+    pub program: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Its whole environment, but for the mark.
+    pub env: Vec<(String, String)>,
+    /// Where it runs; the keeper's own folder where absent.
+    pub cwd: Option<PathBuf>,
+    /// The file that its stderr is appended to; begun afresh beyond a size, one older file is kept.
+    pub log: Option<PathBuf>,
+    /// How to contain it; the best means that this machine has where absent.
+    pub containment: Option<Containment>,
+    /// How to stop it once the gate is gone.
+    pub on_loss: Stop,
+}
+
+/// What holds a run together, the strongest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Containment {
+    /// A control group (version 2): the kernel ends all of it at once.
+    Cgroup,
+    /// The keeper is the parent of whatever loses its own, so that all stay its descendants.
+    Subreaper,
+    /// The session and the process group alone: what leaves both is found by its mark, if it kept that.
+    Group,
+}
+
+impl Containment {
+    /// Its name in messages and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cgroup => "cgroup",
+            Self::Subreaper => "subreaper",
+            Self::Group => "group",
+        }
+    }
+}
+
+/// What the gate asks of a keeper that holds a run.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Stop the run.
+    Stop(Stop),
+}
+
+/// How a run is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// How long it may take to end by itself, in ms: its stdin is closed by then.
+    pub wait_ms: u64,
+    /// How long it may take after SIGTERM, in ms. What lives then is killed.
+    pub grace_ms: u64,
+}
+
+/// What a keeper says.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Report {
+    /// The command runs.
+    Started(Started),
+    /// The command could not be started, and nothing runs.
+    Failed(String),
+    /// The command ended. What it started may still live, and is being stopped.
+    Exited(Exit),
+    /// All is over, or as far as it can be brought. It is the last word.
+    Over(Stopped),
+}
+
+/// A command that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// Its process.
+    pub process: Process,
+    /// What holds it.
+    pub containment: Containment,
+    /// The folder of its control group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<PathBuf>,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// Its exit code, where it exited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// Its last lines on stderr.
+    #[serde(default)]
+    pub last: Vec<String>,
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.code, self.signal) {
+            (Some(code), _) => write!(f, "exited with code {code}"),
+            (None, Some(signal)) => write!(f, "ended by signal {signal}"),
+            (None, None) => f.write_str("ended"),
+        }
+    }
+}
+
+/// What stopping a run came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// In one word.
+    pub verdict: Verdict,
+    /// How long it took, in ms.
+    pub took_ms: u64,
+    /// What lived of it when the stop began.
+    pub before: Vec<Process>,
+    /// What lives of it still.
+    pub survivors: Vec<Survivor>,
+    /// Why it is to be believed.
+    pub proof: Proof,
+}
+
+impl Stopped {
+    /// A verdict on what is no process, or could not be looked for.
+    #[must_use]
+    pub fn without_proof(verdict: Verdict, took_ms: u64) -> Self {
+        let (scope, killed_by) = ("none: it is no process of this machine".into(), "nothing".into());
+        let proof = Proof { scope, killed_by, looked_by: Vec::new(), passes: 0 };
+        Self { verdict, took_ms, before: Vec::new(), survivors: Vec::new(), proof }
+    }
+
+    /// In one line, for a person.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let of = match self.before.len() {
+            1 => "1 process".to_owned(),
+            many => format!("{many} processes"),
+        };
+        match self.verdict {
+            Verdict::Stopped => format!("stopped: {of}, nothing of it lives"),
+            Verdict::AlreadyEnded => "already ended: nothing of it lived".to_owned(),
+            Verdict::Acknowledged => "acknowledged: the server says that it ended".to_owned(),
+            Verdict::Unconfirmed => {
+                "unconfirmed: the server was asked to stop it, and need not answer".to_owned()
+            }
+            Verdict::Unreachable => "unreachable: the server cannot be asked now".to_owned(),
+            Verdict::Partial => {
+                let who = |survivor: &Survivor| {
+                    let Survivor { process: Process { pid, command, .. }, why } = survivor;
+                    format!("{pid} {command}: {why}")
+                };
+                let who: Vec<_> = self.survivors.iter().map(who).collect();
+                format!("partial: of {of} these live: {}", who.join("; "))
+            }
+        }
+    }
+}
+
+/// The answer to a stop, never "signalled". A keeper gives one of three; the others are for what runs elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Proved: nothing of it lives.
+    Stopped,
+    /// It runs in someone else's server, which reported a final state: its word, not our proof.
+    Acknowledged,
+    /// Asked, and no final answer within the deadline.
+    Unconfirmed,
+    /// Some of it lives, and which is said.
+    Partial,
+    /// Its host or server cannot be reached now.
+    Unreachable,
+    /// Nothing of it lived when the stop began.
+    AlreadyEnded,
+}
+
+impl Verdict {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Stopped,
+        Self::Acknowledged,
+        Self::Unconfirmed,
+        Self::Partial,
+        Self::Unreachable,
+        Self::AlreadyEnded,
+    ];
+
+    /// As tables and scripts spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Acknowledged => "acknowledged",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Partial => "partial",
+            Self::Unreachable => "unreachable",
+            Self::AlreadyEnded => "already_ended",
+        }
+    }
+
+    /// Whether there is nothing left to do.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Stopped | Self::Acknowledged | Self::AlreadyEnded)
+    }
+}
+
+/// A process that lives although it was to be stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Survivor {
+    /// Which.
+    #[serde(flatten)]
+    pub process: Process,
+    /// Why it lives.
+    pub why: String,
+}
+
+/// How it was made sure that nothing lives: not by what ended it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// What it holds for, and what is outside.
+    pub scope: String,
+    /// What ended the last of it.
+    pub killed_by: String,
+    /// How was looked for what lives.
+    pub looked_by: Vec<String>,
+    /// How many times in a row nothing was found.
+    pub passes: u32,
+}

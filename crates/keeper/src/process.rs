@@ -1,0 +1,140 @@
+//! What `/proc` says of processes.
+
+use serde::{Deserialize, Serialize};
+use std::fs;
+
+/// Characters of a command line that are kept.
+const SHOWN: usize = 160;
+
+/// A process, told from any other that has or had its pid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its pid.
+    pub pid: i32,
+    /// When it was started, in clock ticks since the machine was.
+    pub start_time: u64,
+    /// The name of its user, or the number where it has none.
+    pub user: String,
+    /// Its command line, cut to a readable length.
+    pub command: String,
+    /// Its parent, session, group and state; they change, so they are not part of a message.
+    #[serde(skip)]
+    pub kin: Kin,
+}
+
+/// What may change while a process lives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kin {
+    /// The parent's pid.
+    pub parent: i32,
+    /// The process group.
+    pub group: i32,
+    /// The session.
+    pub session: i32,
+    /// The state's letter (`man 5 proc`).
+    pub state: char,
+}
+
+impl Process {
+    /// Looks a process up. `None` where there is none of that pid, or it ended meanwhile.
+    #[must_use]
+    pub fn of(pid: i32) -> Option<Self> {
+        let (start_time, kin) = stat(pid)?;
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let uid =
+            status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().nth(1)?.to_owned();
+        let user = name_of(&uid).unwrap_or(uid);
+        Some(Self { pid, start_time, user, command: command(pid), kin })
+    }
+
+    /// Whether both are one process, and not two that had one pid after the other.
+    #[must_use]
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.pid == other.pid && self.start_time == other.start_time
+    }
+
+    /// Whether it is there, and not only its exit status.
+    #[must_use]
+    pub fn lives(&self) -> bool {
+        stat(self.pid).is_some_and(|(start, kin)| start == self.start_time && !matches!(kin.state, 'Z' | 'X'))
+    }
+
+    /// Whether its environment has a variable with that value. `false` where it may not be read.
+    #[must_use]
+    pub fn has_in_environment(&self, (name, value): &(String, String)) -> bool {
+        let wanted = format!("{name}={value}");
+        fs::read(format!("/proc/{}/environ", self.pid))
+            .is_ok_and(|text| text.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes()))
+    }
+}
+
+/// All processes that `/proc` shows, without those that end while it is read. Command and user are left empty, since
+/// most of them are nobody's business: [`Process::of`] has them.
+#[must_use]
+pub fn processes() -> Vec<Process> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .filter_map(|entry| {
+            let pid = entry.ok()?.file_name().to_str()?.parse().ok()?;
+            let (start_time, kin) = stat(pid)?;
+            Some(Process { pid, start_time, user: String::new(), command: String::new(), kin })
+        })
+        .collect()
+}
+
+/// Start time and kin.
+fn stat(pid: i32) -> Option<(u64, Kin)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name is in parentheses and may hold anything; what follows the last one is plain.
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    let state = fields.next()?.chars().next()?;
+    let mut number = || fields.next()?.parse().ok();
+    let kin = Kin { parent: number()?, group: number()?, session: number()?, state };
+    // Of the fields counted from 1, the session is the 6th and the start time the 22nd.
+    Some((fields.nth(15)?.parse().ok()?, kin))
+}
+
+fn command(pid: i32) -> String {
+    let argv = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let line = String::from_utf8_lossy(&argv).trim_end_matches('\0').replace(['\0', '\n'], " ");
+    if line.is_empty() {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        return format!("[{}]", name.trim_end());
+    }
+    line.chars().take(SHOWN).collect()
+}
+
+fn name_of(uid: &str) -> Option<String> {
+    let users = fs::read_to_string("/etc/passwd").ok()?;
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid).then(|| name.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a child of the test itself")]
+    fn a_process_is_found_with_its_kin_and_told_from_another_of_its_pid() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let me = Process::of(own).unwrap();
+        assert!(me.lives() && me.command.contains("keeper"), "{me:?}");
+        assert_eq!(Some(me.kin.parent), rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get()));
+        assert!(!Process { start_time: me.start_time + 1, ..me.clone() }.lives());
+        let mut child = std::process::Command::new("sleep").arg("100").env("MARKED", "so").spawn().unwrap();
+        let sleeper = Process::of(i32::try_from(child.id()).unwrap()).unwrap();
+        assert_eq!(sleeper.kin.parent, own);
+        child.kill().unwrap();
+        while sleeper.lives() {
+            std::thread::yield_now();
+        }
+        // Its exit status is still to be fetched, so its pid is still taken.
+        assert!(processes().iter().any(|process| process.same_as(&sleeper) && process.kin.state == 'Z'));
+        child.wait().unwrap();
+        assert!(Process::of(sleeper.pid).is_none());
+    }
+}

@@ -1,0 +1,150 @@
+//! Stopping a run, and proving it.
+
+use crate::members::signal;
+use crate::{Cgroup, Containment, Members, Process, Proof, Stop, Stopped, Survivor, Verdict};
+use rustix::process::Signal;
+use std::time::{Duration, Instant};
+
+/// How often is looked while something may end by itself.
+const LOOK: Duration = Duration::from_millis(10);
+/// Rounds of killing at most, and looks in each: what was killed takes a moment to be gone.
+const ROUNDS: u32 = 10;
+const LOOKS: u32 = 40;
+/// Between two looks of a round.
+const MOMENT: Duration = Duration::from_millis(5);
+/// Looks in a row that have to find nothing, and what lies between them.
+const PASSES: u32 = 2;
+const BETWEEN: Duration = Duration::from_millis(200);
+
+/// Stops all of a run, and says what came of it. Blocks for at most the times of `how` and some seconds of killing.
+#[must_use]
+pub fn stop(members: &Members<'_>, how: Stop) -> Stopped {
+    let began = Instant::now();
+    let before = members.living();
+    let mut killed_by = "nothing: it ended by itself";
+    let mut left = wait(members, how.wait_ms);
+    if !left.is_empty() {
+        killed_by = "SIGTERM";
+        for process in &left {
+            let _ = signal(process, Signal::TERM);
+            // Whoever is stopped cannot end before it goes on.
+            let _ = signal(process, Signal::CONT);
+        }
+        left = wait(members, how.grace_ms);
+    }
+    let mut rounds = 0;
+    let passes = loop {
+        if left.is_empty() {
+            let passes = look_again(members, &mut left);
+            if left.is_empty() {
+                break passes;
+            }
+        }
+        if rounds == ROUNDS {
+            break 0;
+        }
+        rounds += 1;
+        killed_by = kill(members);
+        left = members.living();
+    };
+    let looked_by = looked_by(members, left.is_empty());
+    if let Some(folder) = members.started.cgroup.as_ref().filter(|_| left.is_empty()) {
+        Cgroup::at(folder).remove();
+    }
+    let verdict = match (left.is_empty(), before.is_empty()) {
+        (false, _) => Verdict::Partial,
+        (true, true) => Verdict::AlreadyEnded,
+        (true, false) => Verdict::Stopped,
+    };
+    Stopped {
+        verdict,
+        took_ms: began.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
+        before,
+        survivors: left.into_iter().map(survivor).collect(),
+        proof: Proof { scope: scope(members).into(), killed_by: killed_by.into(), looked_by, passes },
+    }
+}
+
+/// Waits until nothing lives, at most so long, and gives what does.
+fn wait(members: &Members<'_>, at_most_ms: u64) -> Vec<Process> {
+    let until = Instant::now() + Duration::from_millis(at_most_ms);
+    loop {
+        let look = Instant::now();
+        members.reap();
+        let left = members.living();
+        if left.is_empty() || Instant::now() >= until {
+            return left;
+        }
+        // A machine with thousands of processes is not kept busy by being looked at.
+        pause(LOOK.max(3 * look.elapsed()));
+    }
+}
+
+/// Kills until nothing is found, and says by what means.
+fn kill(members: &Members<'_>) -> &'static str {
+    let at_once = members.started.cgroup.as_ref().is_some_and(|folder| Cgroup::at(folder).kill());
+    for _ in 0..LOOKS {
+        members.reap();
+        let left = members.living();
+        if left.is_empty() {
+            break;
+        }
+        for process in &left {
+            let _ = signal(process, Signal::KILL);
+        }
+        pause(MOMENT);
+    }
+    if at_once { "cgroup.kill and SIGKILL" } else { "SIGKILL" }
+}
+
+/// Nothing was found: looks again until that was so often enough, or something is found after all.
+fn look_again(members: &Members<'_>, left: &mut Vec<Process>) -> u32 {
+    for _ in 1..PASSES {
+        pause(BETWEEN);
+        members.reap();
+        *left = members.living();
+        if !left.is_empty() {
+            return 0;
+        }
+    }
+    PASSES
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "/proc tells nobody when it changes: it can only be looked at again"
+)]
+fn pause(how_long: Duration) {
+    std::thread::sleep(how_long);
+}
+
+fn scope(members: &Members<'_>) -> &'static str {
+    match members.started.containment {
+        Containment::Cgroup | Containment::Subreaper => {
+            "all that it started itself; what it had a service of the machine start for it (systemd, cron, docker) is outside"
+        }
+        Containment::Group => {
+            "its session, its process group, and all that kept its mark or was seen before; what left all of these is not seen"
+        }
+    }
+}
+
+fn looked_by(members: &Members<'_>, nothing_lives: bool) -> Vec<String> {
+    let mut ways = vec!["mark in /proc", "session and group in /proc", "descendants in /proc"];
+    if members.started.containment == Containment::Cgroup {
+        ways.push("processes of the control group");
+    }
+    if nothing_lives && members.no_child_left() {
+        ways.push("the kernel: the keeper has no child left");
+    }
+    ways.into_iter().map(str::to_owned).collect()
+}
+
+fn survivor(process: Process) -> Survivor {
+    let why = match (process.kin.state, signal(&process, Signal::KILL)) {
+        ('D', _) => "it waits for a device and cannot be interrupted",
+        (_, Err(rustix::io::Errno::PERM)) => "not permitted: it belongs to another user",
+        _ => "it was killed again and again and is still there",
+    };
+    Survivor { process, why: why.into() }
+}

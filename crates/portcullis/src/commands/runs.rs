@@ -1,0 +1,127 @@
+//! `portcullis runs …`.
+
+use super::table::{cell, print};
+use crate::cli::{PlaceArgs, RunsCommand, StopArgs};
+use crate::config::duration;
+use crate::control::Client;
+use crate::failure::Failure;
+use crate::out::{counted, say};
+use http::Method;
+use portcullis_runs::Verdict;
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+/// Runs one command on what runs, through the running gate.
+pub(crate) fn run(
+    place: &PlaceArgs,
+    command: Option<RunsCommand>,
+    as_json: bool,
+) -> Result<ExitCode, Failure> {
+    let client = Client::of(place)?;
+    match command.unwrap_or(RunsCommand::List { all: false }) {
+        RunsCommand::List { all } => {
+            let mut runs = listed(&client)?;
+            runs.retain(|run| all || cell(run, "state") != "ended");
+            list(&runs, as_json);
+            Ok(ExitCode::SUCCESS)
+        }
+        RunsCommand::Show { id } => {
+            let runs = listed(&client)?;
+            let run = runs.iter().find(|run| cell(run, "id") == id).ok_or_else(|| no_run(&id))?;
+            if as_json {
+                say!("{run}");
+            } else {
+                run.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()).for_each(
+                    |(name, _)| {
+                        say!("{name:<12} {}", cell(run, name));
+                    },
+                );
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        RunsCommand::Stop(args) => stop(&client, &args, as_json),
+    }
+}
+
+fn no_run(id: &str) -> Failure {
+    Failure::usage(format!(
+        "no run has the id `{id}`; `portcullis runs list --all` lists them, the record has older ones"
+    ))
+}
+
+fn listed(client: &Client) -> Result<Vec<Value>, Failure> {
+    Ok(client.ask(Method::GET, "runs", &Value::Null)?.as_array().cloned().unwrap_or_default())
+}
+
+fn list(runs: &[Value], as_json: bool) {
+    if as_json {
+        runs.iter().for_each(|run| say!("{run}"));
+    } else if runs.is_empty() {
+        say!("nothing is running");
+    } else {
+        let columns =
+            ["id", "kind", "owner", "upstream", "state", "started", "pid", "containment", "verdict", "what"];
+        let rows: Vec<Vec<String>> =
+            runs.iter().map(|run| columns.iter().map(|column| cell(run, column)).collect()).collect();
+        print(&columns, &rows);
+    }
+}
+
+fn stop(client: &Client, args: &StopArgs, as_json: bool) -> Result<ExitCode, Failure> {
+    let grace = duration(&args.grace).ok_or_else(|| {
+        Failure::usage(format!("--grace: expected a time such as 5s, found `{}`", args.grace))
+    })?;
+    let body = json!({
+        "ids": args.ids, "grant": args.grant, "upstream": args.upstream, "kind": args.kind.map(|kind| kind.as_str()),
+        "grace_ms": grace.as_millis().try_into().unwrap_or(u64::MAX),
+    });
+    let answer = client.ask(Method::POST, "runs/stop", &body)?;
+    let results = answer.get("results").and_then(Value::as_array).cloned().unwrap_or_default();
+    let counts = answer.get("counts").cloned().unwrap_or_default();
+    if as_json {
+        results.iter().for_each(|result| say!("{result}"));
+        say!("{counts}");
+    } else {
+        results.iter().for_each(tell);
+        let verdicts =
+            Verdict::ALL.map(Verdict::as_str).into_iter().filter(|verdict| cell(&counts, verdict) != "0");
+        let sum: Vec<String> =
+            verdicts.map(|verdict| format!("{} {verdict}", cell(&counts, verdict))).collect();
+        match results.len() {
+            0 => say!("nothing to stop"),
+            count => say!("{}: {}", counted(count, "run", "runs"), sum.join(", ")),
+        }
+    }
+    let done = Verdict::ALL
+        .into_iter()
+        .filter(|verdict| verdict.is_final())
+        .map(Verdict::as_str)
+        .collect::<Vec<_>>();
+    Ok(match results.iter().all(|result| done.contains(&cell(result, "verdict").as_str())) {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+/// One verdict, and whom it leaves.
+fn tell(result: &Value) {
+    let members = |name: &str| result.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    let proof = result.get("proof").cloned().unwrap_or_default();
+    let how = match cell(result, "verdict").as_str() {
+        "unconfirmed" => "the server was told; it need not answer a call that is cancelled".to_owned(),
+        "already_ended" => "it had ended before".to_owned(),
+        _ => {
+            let processes = counted(members("before").len(), "process", "processes");
+            format!(
+                "{processes} before, ended by {}; looked {} times",
+                cell(&proof, "killed_by"),
+                cell(&proof, "passes")
+            )
+        }
+    };
+    say!("{}  {}  {} ms  {how}", cell(result, "id"), cell(result, "verdict"), cell(result, "took_ms"));
+    for survivor in members("survivors") {
+        let of = |name: &str| cell(&survivor, name);
+        say!("  lives: pid {} of {}, {}: {}", of("pid"), of("user"), of("command"), of("why"));
+    }
+}

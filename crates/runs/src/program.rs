@@ -1,0 +1,58 @@
+//! The keeper's program, which the gate has in itself.
+
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The keeper as a file: written to a folder under its hash at first need.
+#[derive(Debug, Clone)]
+pub struct Program {
+    bytes: &'static [u8],
+    file: PathBuf,
+}
+
+impl Program {
+    /// These bytes, to be kept in that folder.
+    #[must_use]
+    pub fn new(bytes: &'static [u8], folder: &Path) -> Self {
+        let hash = data_encoding::HEXLOWER.encode(&Sha256::digest(bytes));
+        Self { bytes, file: folder.join(format!("keeper-{}", hash.get(..16).unwrap_or(&hash))) }
+    }
+
+    /// Where it is. It is compared before every start, and written anew where somebody changed it.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub(crate) fn path(&self) -> Result<PathBuf, String> {
+        if fs::read(&self.file).is_ok_and(|found| found == self.bytes) {
+            return Ok(self.file.clone());
+        }
+        self.write()
+            .map(|()| self.file.clone())
+            .map_err(|error| format!("the keeper cannot be written to {}: {error}", self.file.display()))
+    }
+
+    /// Where it is, or will be.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    fn write(&self) -> io::Result<()> {
+        let folder = self.file.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        // Under another name first, so that nobody ever starts half of it.
+        let random = crate::RunId::fresh().map_err(|error| io::Error::other(error.to_string()))?;
+        let new = folder.join(format!("keeper-{random}.new"));
+        let mut file = fs::File::options().write(true).create_new(true).mode(0o700).open(&new)?;
+        let written = file
+            .write_all(self.bytes)
+            .and_then(|()| file.set_permissions(fs::Permissions::from_mode(0o700)))
+            .and_then(|()| fs::rename(&new, &self.file));
+        if written.is_err() {
+            let _ = fs::remove_file(&new);
+        }
+        written
+    }
+}
