@@ -8,6 +8,7 @@ use crate::ticket::Ticket;
 use arc_swap::ArcSwap;
 use portcullis_ledger::{Draft, Failure, Kind, Ledger, Outcome};
 use portcullis_policy::{Call, Judgement};
+use portcullis_runs::Drops;
 use portcullis_wire::Id;
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ struct Inner {
     ledger: Ledger,
     counters: Counters,
     rules: ArcSwap<Rules>,
+    drops: Drops,
 }
 
 /// A request to be judged.
@@ -74,6 +76,8 @@ pub enum Answer {
     Denied,
     /// Byte for byte as if the tool did not exist.
     UnknownTool,
+    /// The operator dropped it.
+    Dropped,
     /// The gate cannot record, so nothing passes.
     NotRecorded,
 }
@@ -98,19 +102,25 @@ struct Judged<'r> {
 }
 
 impl Admit {
-    /// A judge over a ledger. Counters go on where they were kept.
+    /// A judge over a ledger. Counters go on where they were kept. What `drops` holds is denied whatever the policy says.
     ///
     /// # Errors
     /// Where the counters cannot be read.
-    pub fn new(ledger: Ledger, rules: Rules) -> Result<Self, Failure> {
+    pub fn new(ledger: Ledger, rules: Rules, drops: Drops) -> Result<Self, Failure> {
         let counters = Counters::new(ledger.counters()?).map_err(Failure::Read)?;
-        Ok(Self(Arc::new(Inner { ledger, counters, rules: ArcSwap::from_pointee(rules) })))
+        Ok(Self(Arc::new(Inner { ledger, counters, rules: ArcSwap::from_pointee(rules), drops })))
     }
 
     /// The record.
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.0.ledger
+    }
+
+    /// What is dropped at present.
+    #[must_use]
+    pub fn drops(&self) -> &Drops {
+        &self.0.drops
     }
 
     /// The rules in force.
@@ -155,7 +165,10 @@ impl Admit {
         let rules = self.0.rules.load_full();
         let message = ask.message.clone();
         let arguments = message.envelope.peek().arguments.unwrap_or("{}");
-        let judged = judge(&rules, &ask, arguments, now_ms);
+        let mut judged = judge(&rules, &ask, arguments, now_ms);
+        if let Some(why) = self.0.drops.holds(ask.who.name(), ask.upstream) {
+            judged.outcome = Err(No::new(Answer::Dropped, "(dropped)", why));
+        }
         let digest = self.0.ledger.arguments_digest(arguments);
         let kept = rules.values.keep(arguments);
         let request = ask.request.to_json();
@@ -280,13 +293,32 @@ impl Admit {
         self.record(who, Some(request), message, draft).await;
     }
 
+    /// Records a request that is dropped before its upstream was even looked for. Gives the number of the row.
+    pub async fn dropped(
+        &self,
+        who: &Principal,
+        upstream: &str,
+        name: &str,
+        request: &Id,
+        message: &str,
+    ) -> Option<u64> {
+        let draft = unjudged(upstream, name, Outcome::Denied, "(dropped)");
+        self.record(who, Some(request), message, draft).await
+    }
+
     /// Records a request that was cancelled before it was judged.
     pub async fn cancelled(&self, who: &Principal, upstream: &str, name: &str, request: &Id, message: &str) {
         let draft = unjudged(upstream, name, Outcome::Cancelled, "(cancelled)");
         self.record(who, Some(request), message, draft).await;
     }
 
-    async fn record(&self, who: &Principal, request: Option<&Id>, message: &str, draft: Draft<'_>) {
+    async fn record(
+        &self,
+        who: &Principal,
+        request: Option<&Id>,
+        message: &str,
+        draft: Draft<'_>,
+    ) -> Option<u64> {
         let request = request.map(Id::to_json);
         let draft = Draft {
             grant: Some(who.name()),
@@ -296,7 +328,7 @@ impl Admit {
             ..draft
         };
         // Where it cannot be written nothing passes anyway, and the writer has said so.
-        let _ = self.0.ledger.append(draft.write(), Vec::new(), portcullis_ledger::Keep::Process).await;
+        self.0.ledger.append(draft.write(), Vec::new(), portcullis_ledger::Keep::Process).await.ok()
     }
 
     /// Gives reservations back. The counters' rows travel with the row that the caller writes.

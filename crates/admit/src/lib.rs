@@ -9,12 +9,13 @@
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! use portcullis_admit::{Admit, Ask, Loaded, Message, Principal, Rules, Subject};
-//! # use portcullis_ledger::{Grant, Ledger}; use portcullis_policy::Policy; use portcullis_wire::{Envelope, Id};
+//! # use portcullis_ledger::{Grant, Ledger}; use portcullis_policy::Policy; use portcullis_runs::Drops;
+//! # use portcullis_wire::{Envelope, Id};
 //! # let folder = tempfile::tempdir().unwrap();
 //! let ledger = Ledger::open(folder.path()).unwrap();
 //! let policy = Policy::parse("p.yaml", "version: \"1\"\ndefault: deny\ntools: { echo: {} }\n").unwrap();
 //! let policies = [("careful".to_owned(), Loaded::Good(policy.into()))].into();
-//! let admit = Admit::new(ledger, Rules { policies, ..Rules::default() }).unwrap();
+//! let admit = Admit::new(ledger, Rules { policies, ..Rules::default() }, Drops::of(folder.path())).unwrap();
 //! # let grant = Grant { name: "me".into(), upstreams: [("*".to_owned(), "careful".to_owned())].into(),
 //! #     labels: Default::default(), expires: None, created: 0, approver: false };
 //! let who = Principal { grant: grant.into(), client: "".into() };

@@ -4,6 +4,8 @@ mod questions;
 mod refusals;
 mod resumption;
 
+pub(crate) use refusals::denial;
+
 use crate::asker::Asker;
 use crate::gate::Gate;
 use crate::links::{self, Chosen};

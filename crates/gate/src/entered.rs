@@ -4,14 +4,14 @@
 //! whatever ends it here is recorded.
 
 use crate::asker::Asker;
-use crate::call::{About, Call};
+use crate::call::{About, Call, denial};
 use crate::gate::Gate;
 use crate::headers;
 use crate::links::{self, Chosen};
 use crate::outlet::{Outlet, carrying};
 use crate::rewrite::{Known, with_meta, without_modern_meta};
 use http::StatusCode;
-use portcullis_admit::Message;
+use portcullis_admit::{Answer, Denied, Message};
 use portcullis_catalogue::{List, ListKind};
 use portcullis_runs::OpenRun;
 use portcullis_upstreams::Upstream;
@@ -37,6 +37,7 @@ pub(crate) struct Entered {
 
 /// Why a call came no further than here.
 enum Stopped {
+    Dropped(String),
     Unreached(String),
     Cancelled(String),
 }
@@ -100,6 +101,10 @@ impl Entered {
         let Self { gate, asker, upstream, open, outlet, .. } = self;
         let limits = &upstream.spec().limits;
         let patience = limits.first_connect + limits.call;
+        // Its server may be stopped, and is not waited for.
+        if let Some(why) = gate.admit.drops().holds(asker.principal.name(), upstream.name()) {
+            return Err(Stopped::Dropped(why));
+        }
         let reached = async {
             let chosen = links::choose(gate, asker, upstream).await;
             let chosen = chosen.map_err(|unavailable| Stopped::Unreached(unavailable.to_string()))?;
@@ -130,6 +135,14 @@ impl Entered {
     async fn stopped(self, stopped: Stopped) {
         let (who, id, upstream) = (&self.asker.principal, &self.known.id, self.upstream.name());
         match stopped {
+            Stopped::Dropped(message) => {
+                let row = self.gate.admit.dropped(who, upstream, &self.name, id, &message).await;
+                let (answer, rule) = (Answer::Dropped, "(dropped)".into());
+                let denied = Denied { answer, rule, message, row, retry_after_ms: None };
+                let text = denial(id, self.asker.era, self.calls_a_tool, &denied);
+                self.open.over();
+                self.outlet.finish(StatusCode::OK, carrying(text)).await;
+            }
             Stopped::Cancelled(why) => {
                 self.gate.admit.cancelled(who, upstream, &self.name, id, &why).await;
                 // A client that asked for it gets no answer any more.

@@ -3,6 +3,7 @@
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use portcullis_ledger::Outcome;
+use portcullis_runs::Scope;
 use std::path::PathBuf;
 
 /// The gate between AI agents and everything they can run: every tool call is judged by a written policy,
@@ -59,6 +60,16 @@ pub(crate) enum Command {
         command: Option<RunsCommand>,
         /// One JSON object a line
         #[arg(long, global = true)]
+        json: bool,
+    },
+    /// The emergency stop: from now on nothing passes, what runs is ended, until `raise`
+    Drop(DropArgs),
+    /// The end of a drop: of all of them, or of the one with this scope
+    Raise {
+        #[command(flatten)]
+        scope: ScopeArgs,
+        /// One JSON object a line
+        #[arg(long)]
         json: bool,
     },
     /// The record
@@ -192,18 +203,47 @@ pub(crate) struct StopArgs {
     /// All that run
     #[arg(long)]
     pub all: bool,
-    /// Those of this grant; `gate` has what serves all
-    #[arg(long, value_name = "NAME")]
-    pub grant: Option<String>,
-    /// Those of this upstream
-    #[arg(long, value_name = "NAME")]
-    pub upstream: Option<String>,
+    #[command(flatten)]
+    pub scope: ScopeArgs,
     /// Those of this kind
     #[arg(long)]
     pub kind: Option<RunKind>,
     /// How long they may take after SIGTERM, such as 5s
     #[arg(long, value_name = "TIME", default_value = "5s")]
     pub grace: String,
+}
+
+/// How far a stop, a drop or a raise reaches.
+#[derive(Debug, Args)]
+pub(crate) struct ScopeArgs {
+    /// Of this grant alone; the owner `gate` has what serves all
+    #[arg(long, value_name = "NAME")]
+    grant: Option<String>,
+    /// Of this upstream alone
+    #[arg(long, value_name = "NAME")]
+    upstream: Option<String>,
+}
+
+impl ScopeArgs {
+    pub(crate) fn scope(&self) -> Scope {
+        Scope { grant: self.grant.clone(), upstream: self.upstream.clone() }
+    }
+}
+
+/// Flags of `drop`.
+#[derive(Debug, Args)]
+pub(crate) struct DropArgs {
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    /// Why, for whoever meets it
+    #[arg(long, value_name = "TEXT", default_value = "no reason was given")]
+    pub reason: String,
+    /// How long what runs may take after SIGTERM, such as 5s
+    #[arg(long, value_name = "TIME", default_value = "5s")]
+    pub grace: String,
+    /// One JSON object for each run, and one for the sum
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What runs.

@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod doctor;
+mod drop;
 mod first_grant;
 mod grant;
 mod import;
@@ -34,6 +35,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Grant(command)) => grant::run(place, command),
         Some(Command::Policy(command)) => policy::run(place, command),
         Some(Command::Runs { command, json }) => runs::run(place, command, json),
+        Some(Command::Drop(args)) => drop::drop(place, &args),
+        Some(Command::Raise { scope, json }) => drop::raise(place, &scope.scope(), json),
         Some(Command::Ledger(command)) => ledger::run(place, command),
         Some(Command::Reload) => {
             let said = Client::of(place)?.ask(Method::POST, "reload", &Value::Null)?;

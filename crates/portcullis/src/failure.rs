@@ -36,6 +36,11 @@ impl Failure {
         Self { code: 70, text: text.into() }
     }
 
+    /// Whether the gate could not be reached.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        self.code == 3
+    }
+
     /// Its exit code.
     pub(crate) fn code(&self) -> ExitCode {
         ExitCode::from(self.code)

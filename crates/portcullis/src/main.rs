@@ -13,6 +13,7 @@ mod peer;
 mod place;
 mod remember;
 mod running;
+mod stopping;
 mod watch;
 
 use clap::Parser;

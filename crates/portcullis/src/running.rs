@@ -5,19 +5,21 @@ use crate::failure::Failure;
 use crate::out::{aside, counted};
 use crate::place::read_config;
 use crate::remember::{self, Kept};
+use crate::stopping;
 use crate::watch::{Contents, contents};
 use portcullis_admit::{Admit, Loaded, Rules};
 use portcullis_document::Colours;
 use portcullis_gate::{Gate, Grants, Upstreams};
 use portcullis_ledger::{Draft, Grant, Kind, Ledger};
 use portcullis_policy::Policy;
-use portcullis_runs::{Containment, Keepers, Program};
+use portcullis_runs::{Containment, Drops, Keepers, Program};
 use portcullis_upstreams::{HttpClient, Upstream};
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{Mutex, Notify};
+use tokio_util::sync::CancellationToken;
 
 /// The name of the base policy.
 const EVERYONE: &str = "everyone";
@@ -58,6 +60,8 @@ pub(crate) struct Running {
     pub own: Own,
     pub keepers: Keepers,
     client: HttpClient,
+    /// Ends what looks at files.
+    ending: CancellationToken,
     /// What is wrong with policies or the configuration at present, by name.
     troubles: std::sync::Mutex<BTreeMap<String, String>>,
     /// A changed file that waits for `portcullis reload`.
@@ -72,14 +76,16 @@ impl Running {
     /// Opens the ledger, loads policies and starts the upstreams.
     pub(crate) async fn start(mut config: Config, own: Own) -> Result<Arc<Self>, Failure> {
         own.apply(&mut config);
+        // Before anything else can be done: what is dropped stays so.
+        let drops = Drops::of(&config.data);
         let ledger = Ledger::open(&config.data)?;
         let taken = contents(files_of(&config));
         let (rules, troubles) = load_rules(&config, None);
-        let admit = Admit::new(ledger, rules)?;
+        let admit = Admit::new(ledger, rules, drops.clone())?;
         let grants = load_grants(admit.ledger(), &config)?;
         let program = Program::new(KEEPER, &config.data);
         let cover = portcullis_admit::covered_line;
-        let keepers = Keepers::new(program, admit.ledger().clone(), own.containment, cover);
+        let keepers = Keepers::new(program, admit.ledger().clone(), own.containment, drops, cover);
         let gate = Gate::new(admit, config.options.clone(), grants);
         let running = Arc::new(Self {
             gate,
@@ -87,6 +93,7 @@ impl Running {
             own,
             keepers,
             client: HttpClient::default(),
+            ending: CancellationToken::new(),
             troubles: std::sync::Mutex::new(troubles),
             waiting: std::sync::Mutex::default(),
             reloaded: Notify::new(),
@@ -104,6 +111,7 @@ impl Running {
         running.note("the gate started").await;
         tokio::spawn(running.gate.clone().sweep_for_ever());
         tokio::spawn(keep_pruned(running.clone()));
+        tokio::spawn(stopping::watch(running.clone(), running.ending.clone()));
         Ok(running)
     }
 
@@ -216,6 +224,7 @@ impl Running {
 
     /// Ends everything in order: calls, sessions, servers, the record.
     pub(crate) async fn stop(&self) {
+        self.ending.cancel();
         self.gate.shut_down().await;
         self.keepers.stop_all().await;
         self.note("the gate stopped").await;

@@ -1,6 +1,6 @@
 //! Runs that are processes: each is held by a keeper of its own.
 
-use crate::{Program, RunId};
+use crate::{Drops, Program, RunId};
 use parking_lot::Mutex;
 use portcullis_keeper::{
     Containment, Exit, Members, Order, Process, Report, Start, Started, Stop, Stopped, Verdict, Watcher,
@@ -62,6 +62,7 @@ struct Inner {
     program: Program,
     ledger: Ledger,
     containment: Option<Containment>,
+    drops: Drops,
     cover: fn(&str) -> String,
     held: Mutex<BTreeMap<RunId, Arc<Held>>>,
     ended: Mutex<VecDeque<Arc<Held>>>,
@@ -130,13 +131,14 @@ pub struct Piped {
 }
 
 impl Keepers {
-    /// Runs are recorded in `ledger`; `containment` asks for one means and no other; `cover` takes the secrets out of a
-    /// command line before anybody sees it.
+    /// Runs are recorded in `ledger`; `containment` asks for one means and no other; what `drops` holds is not started;
+    /// `cover` takes the secrets out of a command line before anybody sees it.
     #[must_use]
     pub fn new(
         program: Program,
         ledger: Ledger,
         containment: Option<Containment>,
+        drops: Drops,
         cover: fn(&str) -> String,
     ) -> Self {
         // What a killed keeper leaves then comes to this process, and not to the machine's first one. Where the system has
@@ -146,6 +148,7 @@ impl Keepers {
             program,
             ledger,
             containment,
+            drops,
             cover,
             held: Mutex::default(),
             ended: Mutex::default(),
@@ -186,11 +189,21 @@ impl Keepers {
             upstream: what.upstream.clone(),
             line: (self.0.cover)(&what.line()),
         };
+        if let Some(why) = self.dropped(&about) {
+            return Err(why);
+        }
         self.record(&about, &format!("starting: {}", about.line), None)
             .await
             .map_err(|failure| format!("it is not started, because it cannot be recorded: {failure}"))?;
         match self.start(&about.id, what).await {
-            Ok(keeper) => Ok(self.follow(about, keeper)),
+            Ok(keeper) => {
+                let piped = self.follow(about, keeper);
+                // Dropped after it was looked at above and before it was listed, where the drop would have found it.
+                if self.dropped(&piped.held.about).is_some() {
+                    piped.stop.cancel();
+                }
+                Ok(piped)
+            }
             Err(why) => {
                 let _ = self.record(&about, &format!("not started: {why}"), None).await;
                 Err(why)
@@ -272,6 +285,10 @@ impl Keepers {
             ended.push_back(run);
         });
         Piped { stdin, stdout, held, stop, exited }
+    }
+
+    fn dropped(&self, about: &About) -> Option<String> {
+        self.0.drops.holds(&about.owner, &about.upstream)
     }
 
     fn cover(&self, process: &mut Process) {

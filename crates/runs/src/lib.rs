@@ -1,10 +1,11 @@
 //! Everything that is running, whose it is, how to stop it.
 //!
 //! [`Runs`] is the one table of calls in flight: it alone knows which request of which client is which run at
-//! which upstream. Cancellation, the list of runs and (later) the drop are reads of this table. A run is in
+//! which upstream. Cancellation, the list of runs and the drop are reads of this table. A run is in
 //! it from before it can block until the [`OpenRun`] is dropped.
 //!
 //! [`Keepers`] starts what is a process, each held by a keeper of its own (the crate `keeper`), and knows what is held.
+//! [`Drops`] is the emergency stop: what it holds passes no more, and is not started.
 //!
 //! ```
 //! use portcullis_runs::{Caller, NewRun, Runs};
@@ -20,13 +21,15 @@
 //! assert!(runs.list().is_empty());
 //! ```
 
+mod drops;
 mod held;
 mod id;
 mod program;
 mod table;
 
+pub use drops::{DROPPED, Dropped, Drops, Scope};
 pub use held::{About, Held, Hold, Keepers, MARK, Over, Piped};
 pub use id::RunId;
 pub use portcullis_keeper::{Containment, Exit, Process, Started, Stopped, Verdict};
-pub use program::Program;
+pub use program::{Program, end_keepers_of, keepers_of};
 pub use table::{Caller, InUse, NewRun, OpenRun, Run, Runs};

@@ -1,10 +1,43 @@
 //! The keeper's program, which the gate has in itself.
 
+use rustix::process::{Pid, PidfdFlags, Signal};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+/// Pids of the keepers that were started from a data folder.
+#[must_use]
+pub fn keepers_of(folder: &Path) -> Vec<i32> {
+    let own = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned()).join(PREFIX);
+    let pids = portcullis_keeper::processes().into_iter().map(|process| process.pid);
+    pids.filter(|pid| runs_from(*pid, &own)).collect()
+}
+
+/// Has the keepers that were started from a data folder stop what they hold, where their gate cannot.
+pub fn end_keepers_of(folder: &Path) {
+    let own = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned()).join(PREFIX);
+    for pid in keepers_of(folder).into_iter().filter_map(Pid::from_raw) {
+        // The handle stands for whoever had the pid when it was opened: looked at after that, it is the right one.
+        if let Ok(handle) = rustix::process::pidfd_open(pid, PidfdFlags::empty())
+            && runs_from(pid.as_raw_nonzero().get(), &own)
+        {
+            let _ = rustix::process::pidfd_send_signal(&handle, Signal::TERM);
+        }
+    }
+}
+
+/// Whether the program of a process is a file whose path begins so.
+fn runs_from(pid: i32, beginning: &Path) -> bool {
+    let program = fs::read_link(format!("/proc/{pid}/exe"));
+    program.is_ok_and(|it| {
+        it.as_os_str().as_encoded_bytes().starts_with(beginning.as_os_str().as_encoded_bytes())
+    })
+}
+
+/// How the names of the files begin.
+const PREFIX: &str = "keeper-";
 
 /// The keeper as a file: written to a folder under its hash at first need.
 #[derive(Debug, Clone)]
@@ -18,7 +51,7 @@ impl Program {
     #[must_use]
     pub fn new(bytes: &'static [u8], folder: &Path) -> Self {
         let hash = data_encoding::HEXLOWER.encode(&Sha256::digest(bytes));
-        Self { bytes, file: folder.join(format!("keeper-{}", hash.get(..16).unwrap_or(&hash))) }
+        Self { bytes, file: folder.join(format!("{PREFIX}{}", hash.get(..16).unwrap_or(&hash))) }
     }
 
     /// Where it is. It is compared before every start, and written anew where somebody changed it.
@@ -44,7 +77,7 @@ impl Program {
         fs::create_dir_all(folder)?;
         // Under another name first, so that nobody ever starts half of it.
         let random = crate::RunId::fresh().map_err(|error| io::Error::other(error.to_string()))?;
-        let new = folder.join(format!("keeper-{random}.new"));
+        let new = folder.join(format!("{PREFIX}{random}.new"));
         let mut file = fs::File::options().write(true).create_new(true).mode(0o700).open(&new)?;
         let written = file
             .write_all(self.bytes)

@@ -24,5 +24,7 @@ pub const NOT_RECORDED: i32 = -31507;
 pub const UPSTREAM_FAILED: i32 = -31502;
 /// The call did not end within its time.
 pub const TIMED_OUT: i32 = -31504;
+/// Everything in the scope of the call is dropped.
+pub const DROPPED: i32 = -31503;
 /// The operator stopped the call.
 pub const STOPPED: i32 = -31410;

@@ -2,16 +2,39 @@
 
 use super::{About, Call};
 use crate::outlet::carrying;
+use bytes::Bytes;
 use http::StatusCode;
 use portcullis_admit::{Answer as Answered, Denied, End};
 use portcullis_wire::{
-    DENIED, Era, INVALID_PARAMS, NOT_RECORDED, STOPPED, TIMED_OUT, UPSTREAM_FAILED, error_response,
-    result_response,
+    DENIED, DROPPED, Era, INVALID_PARAMS, Id, NOT_RECORDED, STOPPED, TIMED_OUT, UPSTREAM_FAILED,
+    error_response, result_response,
 };
 use serde_json::{Value, json};
 
 /// What a server hears of a call whose time is up.
 pub(super) const TOO_LONG: &str = "the call took too long";
+
+/// What a denied agent reads: a result where it called a tool, so that its model sees the reason, else an error.
+pub(crate) fn denial(id: &Id, era: Era, is_tool: bool, denied: &Denied) -> Bytes {
+    let mut decision = json!({ "outcome": "denied", "rule": denied.rule, "ledger": denied.row });
+    if let (Some(retry), Some(members)) = (denied.retry_after_ms, decision.as_object_mut()) {
+        members.insert("retryAfterMs".into(), retry.into());
+    }
+    let message = format!("[POLICY DENIED] {}", denied.message);
+    if !is_tool {
+        let code = if denied.answer == Answered::Dropped { DROPPED } else { DENIED };
+        return error_response(Some(id), code, &message, &json!({ "portcullis/decision": decision }));
+    }
+    let mut result = json!({
+        "content": [{ "type": "text", "text": message }],
+        "isError": true,
+        "_meta": { "portcullis/decision": decision },
+    });
+    if let (Era::New, Some(members)) = (era, result.as_object_mut()) {
+        members.insert("resultType".into(), "complete".into());
+    }
+    result_response(id, &result.to_string())
+}
 
 impl Call {
     pub(super) async fn deny(&mut self, denied: &Denied) {
@@ -25,26 +48,7 @@ impl Call {
             Answered::NotRecorded => {
                 error_response(Some(&id), NOT_RECORDED, &denied.message, &json!({ "rule": denied.rule }))
             }
-            Answered::Denied => {
-                let mut decision = json!({ "outcome": "denied", "rule": denied.rule, "ledger": denied.row });
-                if let (Some(retry), Some(members)) = (denied.retry_after_ms, decision.as_object_mut()) {
-                    members.insert("retryAfterMs".into(), retry.into());
-                }
-                if is_tool {
-                    let mut result = json!({
-                        "content": [{ "type": "text", "text": format!("[POLICY DENIED] {}", denied.message) }],
-                        "isError": true,
-                        "_meta": { "portcullis/decision": decision },
-                    });
-                    if let (Era::New, Some(members)) = (self.asker.era, result.as_object_mut()) {
-                        members.insert("resultType".into(), "complete".into());
-                    }
-                    result_response(&id, &result.to_string())
-                } else {
-                    let message = format!("[POLICY DENIED] {}", denied.message);
-                    error_response(Some(&id), DENIED, &message, &json!({ "portcullis/decision": decision }))
-                }
-            }
+            Answered::Denied | Answered::Dropped => denial(&id, self.asker.era, is_tool, denied),
         };
         if let Some(outlet) = self.outlet.take() {
             self.open.over();

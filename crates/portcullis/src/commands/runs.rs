@@ -10,6 +10,7 @@ use http::Method;
 use portcullis_runs::Verdict;
 use serde_json::{Value, json};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Runs one command on what runs, through the running gate.
 pub(crate) fn run(
@@ -68,14 +69,26 @@ fn list(runs: &[Value], as_json: bool) {
 }
 
 fn stop(client: &Client, args: &StopArgs, as_json: bool) -> Result<ExitCode, Failure> {
-    let grace = duration(&args.grace).ok_or_else(|| {
-        Failure::usage(format!("--grace: expected a time such as 5s, found `{}`", args.grace))
-    })?;
     let body = json!({
-        "ids": args.ids, "grant": args.grant, "upstream": args.upstream, "kind": args.kind.map(|kind| kind.as_str()),
-        "grace_ms": grace.as_millis().try_into().unwrap_or(u64::MAX),
+        "ids": args.ids, "scope": args.scope.scope(), "kind": args.kind.map(|kind| kind.as_str()),
+        "grace_ms": millis(grace(&args.grace)?),
     });
     let answer = client.ask(Method::POST, "runs/stop", &body)?;
+    Ok(verdicts(&answer, as_json))
+}
+
+/// How long runs may take after SIGTERM.
+pub(super) fn grace(text: &str) -> Result<Duration, Failure> {
+    duration(text)
+        .ok_or_else(|| Failure::usage(format!("--grace: expected a time such as 5s, found `{text}`")))
+}
+
+pub(super) fn millis(time: Duration) -> u64 {
+    time.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+/// Says what came of each run, and the sum. The exit code tells whether something is left.
+pub(super) fn verdicts(answer: &Value, as_json: bool) -> ExitCode {
     let results = answer.get("results").and_then(Value::as_array).cloned().unwrap_or_default();
     let counts = answer.get("counts").cloned().unwrap_or_default();
     if as_json {
@@ -83,24 +96,19 @@ fn stop(client: &Client, args: &StopArgs, as_json: bool) -> Result<ExitCode, Fai
         say!("{counts}");
     } else {
         results.iter().for_each(tell);
-        let verdicts =
+        let given =
             Verdict::ALL.map(Verdict::as_str).into_iter().filter(|verdict| cell(&counts, verdict) != "0");
-        let sum: Vec<String> =
-            verdicts.map(|verdict| format!("{} {verdict}", cell(&counts, verdict))).collect();
+        let sum: Vec<String> = given.map(|verdict| format!("{} {verdict}", cell(&counts, verdict))).collect();
         match results.len() {
             0 => say!("nothing to stop"),
             count => say!("{}: {}", counted(count, "run", "runs"), sum.join(", ")),
         }
     }
-    let done = Verdict::ALL
-        .into_iter()
-        .filter(|verdict| verdict.is_final())
-        .map(Verdict::as_str)
-        .collect::<Vec<_>>();
-    Ok(match results.iter().all(|result| done.contains(&cell(result, "verdict").as_str())) {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    })
+    let is_final = |result: &Value| {
+        let verdict = cell(result, "verdict");
+        Verdict::ALL.into_iter().any(|known| known.is_final() && known.as_str() == verdict)
+    };
+    if results.iter().all(is_final) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// One verdict, and whom it leaves.

@@ -26,6 +26,11 @@ pub(crate) fn run(place: &PlaceArgs, json: bool) -> Result<ExitCode, Failure> {
         cell(&status, "runs"),
     );
     say!("");
+    for drop in status.get("drops").and_then(Value::as_array).into_iter().flatten() {
+        let (scope, by, since, reason) =
+            (cell(drop, "scope"), cell(drop, "by"), cell(drop, "since"), cell(drop, "reason"));
+        say!("DROPPED `{scope}` by {by} since {since}: {reason}");
+    }
     section(&status, "upstreams", &["name", "kind", "state", "tools", "pid", "reason"]);
     section(&status, "policies", &["name", "loaded", "digest"]);
     troubles(&status);

@@ -19,7 +19,7 @@ use std::sync::Arc;
 const BODY: usize = 1 << 20;
 
 /// A failed request: status, exit code and text.
-pub(super) struct No(StatusCode, u8, pub(super) String);
+pub(super) struct No(pub(super) StatusCode, pub(super) u8, pub(super) String);
 
 impl No {
     pub(super) fn usage(text: impl Into<String>) -> Self {
@@ -46,6 +46,14 @@ pub(super) async fn answer(running: &Arc<Running>, request: Request<Incoming>) -
         (&Method::GET, ["runs"]) => Ok(runs::list(running)),
         (&Method::POST, ["runs", "stop"]) => match Limited::new(body, BODY).collect().await {
             Ok(body) => runs::stop(running, &body.to_bytes()).await,
+            Err(error) => Err(No::usage(error.to_string())),
+        },
+        (&Method::POST, ["drop"]) => match Limited::new(body, BODY).collect().await {
+            Ok(body) => runs::drop(running, &body.to_bytes()).await,
+            Err(error) => Err(No::usage(error.to_string())),
+        },
+        (&Method::POST, ["raise"]) => match Limited::new(body, BODY).collect().await {
+            Ok(body) => runs::raise(running, &body.to_bytes()),
             Err(error) => Err(No::usage(error.to_string())),
         },
         (&Method::GET, ["grants"]) => Ok(grants(running)),
@@ -124,7 +132,7 @@ fn status(running: &Running) -> Value {
         "upstreams": upstreams,
         "grants": grants(running),
         "policies": policies,
-        "drops": [],
+        "drops": gate.admit().drops().list().iter().map(portcullis_runs::Dropped::shown).collect::<Value>(),
         "ledger": {
             "rows": head.rows, "head": head.head, "trouble": gate.ledger().trouble(),
             "signature": head.signature, "key": head.key, "time": head.time,

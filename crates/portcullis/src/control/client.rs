@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tokio::net::UnixStream;
 
 /// Bytes of an answer.
@@ -46,6 +47,17 @@ impl Client {
 
     /// Asks; a gate that does not run is an error.
     pub(crate) fn ask(&self, method: Method, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.ask_within(method, path, body, None)
+    }
+
+    /// Asks; a gate that takes longer than that does not answer.
+    pub(crate) fn ask_within(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+        limit: Option<Duration>,
+    ) -> Result<Value, Failure> {
         let data = self.data.display();
         let Some(holder) = &self.holder else {
             return Err(Failure::unreachable(format!("no gate runs on {data}; `portcullis up` starts it")));
@@ -62,7 +74,7 @@ impl Client {
             .build()
             .map_err(|error| Failure::bug(error.to_string()))?;
         let text = if body.is_null() { String::new() } else { body.to_string() };
-        runtime.block_on(async {
+        let answer = async {
             let mut request = Request::new(Full::new(Bytes::from(text)));
             *request.method_mut() = method;
             *request.uri_mut() = format!("/api/v1/{path}")
@@ -88,6 +100,14 @@ impl Client {
                 Some(70) => Failure::bug(text),
                 _ => Failure::untrue(text),
             })
+        };
+        runtime.block_on(async {
+            match limit {
+                None => answer.await,
+                Some(limit) => tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| {
+                    Err(Failure::unreachable(format!("the gate did not answer within {} s", limit.as_secs())))
+                }),
+            }
         })
     }
 }

@@ -22,6 +22,8 @@ fn every_command_says_what_it_does() {
         "runs list",
         "runs show",
         "runs stop",
+        "drop",
+        "raise",
         "ledger",
         "ledger tail",
         "ledger query",

@@ -240,6 +240,6 @@ async fn a_call_that_is_stopped_is_cancelled_at_its_server_and_the_verdict_does_
     };
     let ((answer, _), ()) = tokio::join!(session.ask(7, "tools/call", long), stop);
     assert_eq!(answer["error"]["code"], -31410, "{answer}");
-    assert_eq!(answer["error"]["message"], "the operator stopped this call");
+    assert_eq!(answer["error"]["message"], "The operator stopped this call.");
     drop(fixture);
 }

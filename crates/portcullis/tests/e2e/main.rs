@@ -18,6 +18,7 @@ mod catalogue;
 mod connections;
 mod denied;
 mod documents;
+mod dropped;
 mod durability;
 mod eras;
 mod expiry;

@@ -14,7 +14,7 @@ attempts() {
   while "$gate" status --data "$data" >/dev/null 2>&1; [ $? = 3 ]; do sleep 0.05; done
   for disguise in "" "env -i" "setsid" "env -i setsid" "setsid nohup"; do
     for words in "status" "runs" "reload" "grant list" "grant add evil --upstream *=p" "grant rotate good" "grant revoke good" \
-      "stdio --grant t"; do
+      "stdio --grant t" "runs stop --all" "drop" "raise"; do
       set -f
       why=$($disguise "$gate" $words --data "$data" 2>&1 >/dev/null </dev/null)
       echo "$? $disguise $words: $why" | tr '\n' ' ' >>"$said/$$.part"
@@ -61,7 +61,7 @@ async fn held_against(command: &str, first_arguments: &str, per: &str, servers: 
     let session = house.session("/mcp/fix").await;
     assert_eq!(text(&session.call(1, "echo", json!({"message": "served"})).await), "served");
     let attempts = attempts(said.path(), servers);
-    assert_eq!(attempts.len() % 40, 0, "{attempts:#?}");
+    assert_eq!(attempts.len() % 55, 0, "{attempts:#?}");
     for attempt in &attempts {
         assert!(attempt.starts_with("4 ") && attempt.contains("started through"), "{attempt}");
     }

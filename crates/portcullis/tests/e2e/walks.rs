@@ -174,9 +174,11 @@ fn the_first_page_ends_where_it_says() {
 fn the_page_on_stopping_shows_what_comes() {
     let (house, path, _) = first_gate();
     let terminal = Terminal { house: &house, path, here: here(&house) };
-    let [shown, stopped] = &of("stopping.md", "console")[..] else {
+    let [dropped, shown, stopped] = &of("stopping.md", "console")[..] else {
         panic!("other blocks than this test knows")
     };
+    terminal.types(dropped, &[]);
+    comes_back(&house);
     terminal.types(shown, &[]);
     let keys = |value: &serde_json::Value| -> Vec<String> {
         let members =
@@ -187,12 +189,16 @@ fn the_page_on_stopping_shows_what_comes() {
     let (_, said, _) = house.run(&["runs", "stop", "--upstream", "files", "--json"]);
     let said: serde_json::Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
     assert_eq!(keys(&serde_json::from_str(page).unwrap()), keys(&said));
-    // It comes back by itself.
+    comes_back(&house);
+    terminal.types(stopped, &[]);
+}
+
+/// Waits until the server that was stopped is started again, which comes by itself.
+fn comes_back(house: &House) {
     let until = std::time::Instant::now() + crate::house::PATIENCE;
     while !house.run(&["runs"]).1.contains("files") {
         assert!(std::time::Instant::now() < until, "{}", house.run(&["status"]).1);
     }
-    terminal.types(stopped, &[]);
 }
 
 #[test]

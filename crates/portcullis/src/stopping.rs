@@ -1,0 +1,207 @@
+//! All that runs, and its end: one run, those that match, or all in the scope of a drop.
+
+use crate::running::Running;
+use portcullis_ledger::{Draft, Kind, time_text};
+use portcullis_runs::{Dropped, Held, Run, Runs, Scope, Stopped, Verdict};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How long a call may take to leave the table after it was stopped, and how often is looked.
+const CALL_ENDS: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(10);
+/// How long what is dropped by the file alone may take after SIGTERM.
+const GRACE: Duration = Duration::from_secs(5);
+/// How often the file is looked at.
+const LOOK_AT_FILE: Duration = Duration::from_millis(500);
+
+/// Something that runs.
+pub(crate) enum Any {
+    Call(Arc<Run>),
+    Process(Arc<Held>),
+}
+
+/// What runs now.
+pub(crate) fn current(running: &Running) -> Vec<Any> {
+    let processes = running.keepers.list().into_iter().map(Any::Process);
+    processes.chain(running.gate.runs().list().into_iter().map(Any::Call)).collect()
+}
+
+/// Stops runs side by side and gives a verdict for each.
+pub(crate) async fn stop(running: &Running, chosen: Vec<Any>, why: &str, grace: Duration) -> Vec<Value> {
+    let mut stops = JoinSet::new();
+    for run in chosen {
+        let (calls, why) = (running.gate.runs().clone(), why.to_owned());
+        stops.spawn(async move {
+            let stopped = match &run {
+                Any::Process(held) => match held.stop(grace).await {
+                    Some(stopped) => Stopped::clone(&stopped),
+                    None => Stopped::without_proof(Verdict::Unconfirmed, 0),
+                },
+                Any::Call(call) => end_call(call, &calls, &why).await,
+            };
+            (run, stopped)
+        });
+    }
+    let mut ended = stops.join_all().await;
+    // A call in a server that is a process of ours, and of which nothing lives, has ended with it.
+    let mut left: BTreeMap<Arc<str>, Vec<Verdict>> = BTreeMap::new();
+    for (run, stopped) in &ended {
+        if let Any::Process(held) = run {
+            left.entry(held.about.upstream.clone()).or_default().push(stopped.verdict);
+        }
+    }
+    for (run, stopped) in &mut ended {
+        let Any::Call(call) = run else { continue };
+        let proved =
+            left.get(&call.call.upstream).is_some_and(|all| all.iter().all(|verdict| verdict.is_final()));
+        let others = running.keepers.list().iter().any(|held| *held.about.upstream == *call.call.upstream);
+        if proved && !others {
+            stopped.verdict = Verdict::Stopped;
+            stopped.proof.scope =
+                "its server, which is a process of this machine and was stopped with it".into();
+            stopped.proof.killed_by = "the end of its server".into();
+        }
+    }
+    ended.iter().map(|(run, stopped)| result(run.id(), stopped)).collect()
+}
+
+/// Drops from this instant on, and stops what runs in that scope. Gives the verdicts, and why the drop will not hold over
+/// a restart, where it will not.
+pub(crate) async fn drop(
+    running: &Running,
+    dropped: Dropped,
+    grace: Duration,
+) -> (Vec<Value>, Option<String>) {
+    let kept = running.gate.admit().drops().put(dropped.clone());
+    record(running, &format!("dropped {}: {}", dropped.scope, dropped.reason));
+    let results = end_all(running, &dropped, grace).await;
+    (results, kept.err().map(|error| error.to_string()))
+}
+
+/// Lets through again what was dropped with that scope, or everything.
+pub(crate) fn raise(running: &Running, scope: Option<&Scope>) -> std::io::Result<Vec<Dropped>> {
+    let raised = running.gate.admit().drops().raise(scope)?;
+    for dropped in &raised {
+        record(running, &format!("raised {}, dropped since {}", dropped.scope, dropped.since));
+    }
+    // Servers that were kept from starting are tried at once.
+    running.gate.upstreams().values().for_each(|upstream| upstream.suspect());
+    Ok(raised)
+}
+
+/// Takes what somebody writes into the file who cannot reach the gate.
+pub(crate) async fn watch(running: Arc<Running>, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(LOOK_AT_FILE);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        for dropped in running.gate.admit().drops().look() {
+            tracing::warn!(scope = %dropped.scope, reason = %dropped.reason, "dropped, by the file");
+            record(&running, &format!("dropped {}, by the file: {}", dropped.scope, dropped.reason));
+            let _ = end_all(&running, &dropped, GRACE).await;
+        }
+    }
+}
+
+async fn end_all(running: &Running, dropped: &Dropped, grace: Duration) -> Vec<Value> {
+    let within = |run: &Any| {
+        let (_, owner, upstream) = run.of();
+        dropped.scope.has(owner, upstream)
+    };
+    let chosen = current(running).into_iter().filter(within).collect();
+    stop(running, chosen, &dropped.said(), grace).await
+}
+
+/// Records an act of the operator without waiting: a store that is slow never delays a stop.
+fn record(running: &Running, message: &str) {
+    let row = Draft { message: Some(message), ..Draft::of(Kind::Admin) }.write();
+    if let Err(failure) = running.gate.ledger().append_later(row, Vec::new()) {
+        tracing::error!(%failure, "an act of the operator could not be recorded: {message}");
+    }
+}
+
+/// Stops a call. Its server is told, and by the specification does not answer: that it ended there cannot be known.
+async fn end_call(call: &Arc<Run>, calls: &Runs, why: &str) -> Stopped {
+    let began = Instant::now();
+    call.stop_by_operator(why);
+    while began.elapsed() < CALL_ENDS && calls.list().iter().any(|run| Arc::ptr_eq(run, call)) {
+        tokio::time::sleep(LOOK).await;
+    }
+    Stopped::without_proof(Verdict::Unconfirmed, began.elapsed().as_millis().try_into().unwrap_or(u64::MAX))
+}
+
+pub(crate) fn result(id: &str, stopped: &Stopped) -> Value {
+    let mut result = json!({ "id": id });
+    if let (Some(result), Ok(Value::Object(stopped))) =
+        (result.as_object_mut(), serde_json::to_value(stopped))
+    {
+        result.extend(stopped);
+    }
+    result
+}
+
+pub(crate) fn counts(results: &[Value]) -> Value {
+    let mut counts = Map::new();
+    counts.insert("runs".into(), results.len().into());
+    for verdict in Verdict::ALL.map(Verdict::as_str) {
+        let count =
+            results.iter().filter(|result| result.get("verdict").is_some_and(|it| it == verdict)).count();
+        counts.insert(verdict.into(), count.into());
+    }
+    Value::Object(counts)
+}
+
+impl Any {
+    /// Its kind, its owner and its upstream.
+    pub(crate) fn of(&self) -> (&'static str, &str, &str) {
+        match self {
+            Self::Call(call) => ("call", &call.call.owner, &call.call.upstream),
+            Self::Process(held) => ("upstream", &held.about.owner, &held.about.upstream),
+        }
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        match self {
+            Self::Call(call) => call.id.as_str(),
+            Self::Process(held) => held.about.id.as_str(),
+        }
+    }
+
+    pub(crate) fn shown(&self) -> Value {
+        match self {
+            Self::Call(run) => {
+                let ago = i64::try_from(run.started.elapsed().as_millis()).unwrap_or(0);
+                let started = jiff::Timestamp::now().as_millisecond() - ago;
+                json!({
+                    "id": run.id.as_str(), "kind": "call", "owner": &*run.call.owner, "upstream": &*run.call.upstream,
+                    "tool": &*run.call.name, "what": format!("{} {}", run.call.method, run.call.name),
+                    "state": "running", "started": time_text(started), "ended": null, "deadline": null,
+                    "containment": null, "host": null, "verdict": null, "pid": null,
+                })
+            }
+            Self::Process(held) => shown_process(held),
+        }
+    }
+}
+
+pub(crate) fn shown_process(held: &Held) -> Value {
+    let over = held.over();
+    json!({
+        "id": held.about.id.as_str(), "kind": "upstream", "owner": &*held.about.owner, "upstream": &*held.about.upstream,
+        "tool": null, "what": held.about.line, "state": if over.is_some() { "ended" } else { "running" },
+        "started": time_text(millis(held.began)), "ended": over.as_ref().map(|over| time_text(millis(over.at))),
+        "deadline": null, "containment": held.started.containment, "host": null,
+        "verdict": over.map(|over| over.stopped.verdict), "pid": held.started.process.pid,
+    })
+}
+
+fn millis(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    since.as_millis().try_into().unwrap_or(i64::MAX)
+}
