@@ -32,6 +32,8 @@ pub(crate) fn current(running: &Running) -> Vec<Any> {
 
 /// Stops runs side by side and gives a verdict for each.
 pub(crate) async fn stop(running: &Running, chosen: Vec<Any>, why: &str, grace: Duration) -> Vec<Value> {
+    let is_chosen = |held: &Held| chosen.iter().any(|run| run.id() == held.about.id.as_str());
+    let spared: Vec<Arc<Held>> = running.keepers.list().into_iter().filter(|held| !is_chosen(held)).collect();
     let mut stops = JoinSet::new();
     for run in chosen {
         let (calls, why) = (running.gate.runs().clone(), why.to_owned());
@@ -58,8 +60,7 @@ pub(crate) async fn stop(running: &Running, chosen: Vec<Any>, why: &str, grace: 
         let Any::Call(call) = run else { continue };
         let proved =
             left.get(&call.call.upstream).is_some_and(|all| all.iter().all(|verdict| verdict.is_final()));
-        let others = running.keepers.list().iter().any(|held| *held.about.upstream == *call.call.upstream);
-        if proved && !others {
+        if proved && !spared.iter().any(|held| held.about.upstream == call.call.upstream) {
             stopped.verdict = Verdict::Stopped;
             stopped.proof.scope =
                 "its server, which is a process of this machine and was stopped with it".into();

@@ -39,28 +39,20 @@ impl From<portcullis_ledger::Failure> for No {
 
 pub(super) async fn answer(running: &Arc<Running>, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
+    let body = match Limited::new(body, BODY).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => return said(StatusCode::BAD_REQUEST, 2, &error.to_string()),
+    };
     let path = head.uri.path().strip_prefix("/api/v1/").unwrap_or_default().to_owned();
     let parts: Vec<&str> = path.split('/').collect();
     let result = match (&head.method, &parts[..]) {
         (&Method::GET, ["status"]) => Ok(status(running)),
         (&Method::GET, ["runs"]) => Ok(runs::list(running)),
-        (&Method::POST, ["runs", "stop"]) => match Limited::new(body, BODY).collect().await {
-            Ok(body) => runs::stop(running, &body.to_bytes()).await,
-            Err(error) => Err(No::usage(error.to_string())),
-        },
-        (&Method::POST, ["drop"]) => match Limited::new(body, BODY).collect().await {
-            Ok(body) => runs::drop(running, &body.to_bytes()).await,
-            Err(error) => Err(No::usage(error.to_string())),
-        },
-        (&Method::POST, ["raise"]) => match Limited::new(body, BODY).collect().await {
-            Ok(body) => runs::raise(running, &body.to_bytes()),
-            Err(error) => Err(No::usage(error.to_string())),
-        },
+        (&Method::POST, ["runs", "stop"]) => runs::stop(running, &body).await,
+        (&Method::POST, ["drop"]) => runs::drop(running, &body).await,
+        (&Method::POST, ["raise"]) => runs::raise(running, &body),
         (&Method::GET, ["grants"]) => Ok(grants(running)),
-        (&Method::POST, ["grants"]) => match Limited::new(body, BODY).collect().await {
-            Ok(body) => add_grant(running, &body.to_bytes()).await,
-            Err(error) => Err(No::usage(error.to_string())),
-        },
+        (&Method::POST, ["grants"]) => add_grant(running, &body).await,
         (&Method::POST, ["grants", name, "rotate"]) => rotate_grant(running, name).await,
         (&Method::DELETE, ["grants", name]) => revoke_grant(running, name).await,
         (&Method::POST, ["reload"]) => match running.reload().await {
