@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 /// How long a call may take to leave the table after it was stopped, and how often is looked.
 const CALL_ENDS: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(10);
+/// How long a drop waits for the disk when all else is done.
+const KEPT: Duration = Duration::from_secs(2);
 /// How long what is dropped by the file alone may take after SIGTERM.
 const GRACE: Duration = Duration::from_secs(5);
 /// How often the file is looked at.
@@ -77,15 +79,24 @@ pub(crate) async fn drop(
     dropped: Dropped,
     grace: Duration,
 ) -> (Vec<Value>, Option<String>) {
-    let kept = running.gate.admit().drops().put(dropped.clone());
+    let drops = running.gate.admit().drops().clone();
+    drops.put(dropped.clone());
+    // A disk that is slow or full delays nothing.
+    let keeping = tokio::task::spawn_blocking(move || drops.keep());
     record(running, &format!("dropped {}: {}", dropped.scope, dropped.reason));
     let results = end_all(running, &dropped, grace).await;
-    (results, kept.err().map(|error| error.to_string()))
+    let not_kept = match tokio::time::timeout(KEPT, keeping).await {
+        Ok(Ok(kept)) => kept.err().map(|error| error.to_string()),
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(_) => Some(format!("the disk did not take it within {} s after all had ended", KEPT.as_secs())),
+    };
+    (results, not_kept)
 }
 
 /// Lets through again what was dropped with that scope, or everything.
-pub(crate) fn raise(running: &Running, scope: Option<&Scope>) -> std::io::Result<Vec<Dropped>> {
-    let raised = running.gate.admit().drops().raise(scope)?;
+pub(crate) async fn raise(running: &Running, scope: Option<Scope>) -> std::io::Result<Vec<Dropped>> {
+    let drops = running.gate.admit().drops().clone();
+    let raised = tokio::task::spawn_blocking(move || drops.raise(scope.as_ref())).await??;
     for dropped in &raised {
         record(running, &format!("raised {}, dropped since {}", dropped.scope, dropped.since));
     }
@@ -102,7 +113,8 @@ pub(crate) async fn watch(running: Arc<Running>, stop: CancellationToken) {
             _ = tick.tick() => {}
             () = stop.cancelled() => return,
         }
-        for dropped in running.gate.admit().drops().look() {
+        let drops = running.gate.admit().drops().clone();
+        for dropped in tokio::task::spawn_blocking(move || drops.look()).await.unwrap_or_default() {
             tracing::warn!(scope = %dropped.scope, reason = %dropped.reason, "dropped, by the file");
             record(&running, &format!("dropped {}, by the file: {}", dropped.scope, dropped.reason));
             let _ = end_all(&running, &dropped, GRACE).await;
@@ -131,7 +143,7 @@ fn record(running: &Running, message: &str) {
 async fn end_call(call: &Arc<Run>, calls: &Runs, why: &str) -> Stopped {
     let began = Instant::now();
     call.stop_by_operator(why);
-    while began.elapsed() < CALL_ENDS && calls.list().iter().any(|run| Arc::ptr_eq(run, call)) {
+    while began.elapsed() < CALL_ENDS && calls.has(call) {
         tokio::time::sleep(LOOK).await;
     }
     Stopped::without_proof(Verdict::Unconfirmed, began.elapsed().as_millis().try_into().unwrap_or(u64::MAX))

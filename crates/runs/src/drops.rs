@@ -69,6 +69,8 @@ struct Inner {
     /// Looked at by every call; the list only where it says so.
     any: AtomicBool,
     list: Mutex<Vec<Dropped>>,
+    /// Held while the file is written, which may take as long as the disk does. The list is not.
+    writing: Mutex<()>,
 }
 
 impl Drops {
@@ -77,7 +79,8 @@ impl Drops {
     pub fn of(folder: &Path) -> Self {
         let file = folder.join(DROPPED);
         let list = read(&file);
-        Self(Arc::new(Inner { file, any: AtomicBool::new(!list.is_empty()), list: Mutex::new(list) }))
+        let (any, list) = (AtomicBool::new(!list.is_empty()), Mutex::new(list));
+        Self(Arc::new(Inner { file, any, list, writing: Mutex::default() }))
     }
 
     /// What is said to a call or a start that is dropped; `None` where it is not.
@@ -97,31 +100,40 @@ impl Drops {
         self.0.list.lock().clone()
     }
 
-    /// Drops from this instant on; the file follows. What is dropped already stays as it is.
-    ///
-    /// # Errors
-    /// Where the file cannot be written. It is dropped all the same, but not after a restart.
-    pub fn put(&self, dropped: Dropped) -> io::Result<()> {
+    /// Drops from this instant on. What is dropped already stays as it is. [`Drops::keep`] makes it hold over a restart.
+    pub fn put(&self, dropped: Dropped) {
         let mut list = self.0.list.lock();
         if !list.iter().any(|there| there.scope == dropped.scope) {
             list.push(dropped);
         }
         self.0.any.store(true, Ordering::Release);
+    }
+
+    /// Writes what is dropped into the file. Blocks as long as the disk does.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn keep(&self) -> io::Result<()> {
+        let _one = self.0.writing.lock();
+        let list = self.list();
         write(&self.0.file, &list)
     }
 
-    /// Raises what is dropped with exactly that scope, or everything where none is given. Gives what was raised.
+    /// Raises what is dropped with exactly that scope, or everything where none is given. Gives what was raised. Blocks as
+    /// long as the disk does.
     ///
     /// # Errors
     /// Where the file cannot be written. Then nothing is raised.
     pub fn raise(&self, scope: Option<&Scope>) -> io::Result<Vec<Dropped>> {
-        let mut list = self.0.list.lock();
+        let _one = self.0.writing.lock();
         let (raised, stays): (Vec<_>, Vec<_>) =
-            list.iter().cloned().partition(|dropped| scope.is_none_or(|scope| *scope == dropped.scope));
+            self.list().into_iter().partition(|dropped| scope.is_none_or(|scope| *scope == dropped.scope));
         if !raised.is_empty() {
             write(&self.0.file, &stays)?;
-            self.0.any.store(!stays.is_empty(), Ordering::Release);
-            *list = stays;
+            let mut list = self.0.list.lock();
+            // What was dropped while the file was written stays, and is about to be written itself.
+            list.retain(|dropped| !raised.contains(dropped));
+            self.0.any.store(!list.is_empty(), Ordering::Release);
         }
         Ok(raised)
     }
@@ -130,8 +142,10 @@ impl Drops {
     /// is not raised by that. Gives what is new.
     #[must_use]
     pub fn look(&self) -> Vec<Dropped> {
-        let mut list = self.0.list.lock();
+        // Not between the two steps of a raise: what is being raised is no news.
+        let Some(_one) = self.0.writing.try_lock() else { return Vec::new() };
         let found = read(&self.0.file).into_iter();
+        let mut list = self.0.list.lock();
         let new: Vec<_> =
             found.filter(|found| !list.iter().any(|there| there.scope == found.scope)).collect();
         if !new.is_empty() {
@@ -209,9 +223,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let drops = Drops::of(folder.path());
         assert_eq!(drops.holds("ci", "files"), None);
-        drops.put(dropped(Some("ci"), None)).unwrap();
-        drops.put(dropped(None, Some("db"))).unwrap();
-        drops.put(dropped(None, Some("db"))).unwrap();
+        drops.put(dropped(Some("ci"), None));
+        drops.put(dropped(None, Some("db")));
+        drops.put(dropped(None, Some("db")));
+        drops.keep().unwrap();
         for drops in [&drops, &Drops::of(folder.path())] {
             assert_eq!(drops.list().len(), 2);
             assert!(
@@ -247,7 +262,8 @@ mod tests {
     fn what_cannot_be_written_is_dropped_all_the_same_and_not_raised() {
         let folder = tempfile::tempdir().unwrap();
         let drops = Drops::of(&folder.path().join("none"));
-        assert!(drops.put(dropped(None, None)).is_err());
+        drops.put(dropped(None, None));
+        assert!(drops.keep().is_err());
         assert!(drops.holds("a", "b").is_some());
         assert!(drops.raise(None).is_err());
         assert!(drops.holds("a", "b").is_some());

@@ -120,6 +120,13 @@ impl Runs {
         }
     }
 
+    /// Whether a call is in flight.
+    #[must_use]
+    pub fn has(&self, run: &Arc<Run>) -> bool {
+        let key = (run.call.caller, run.call.request.clone());
+        self.0.lock().by_request.get(&key).is_some_and(|there| Arc::ptr_eq(there, run))
+    }
+
     /// How many calls are in flight.
     #[must_use]
     pub fn count(&self) -> usize {

@@ -42,7 +42,9 @@ pub(crate) fn drop(place: &PlaceArgs, args: &DropArgs) -> Result<ExitCode, Failu
     let since = time_text(jiff::Timestamp::now().as_millisecond());
     let dropped = Dropped { scope: scope.clone(), reason: args.reason.clone(), since, by };
     let file = data.join(DROPPED);
-    Drops::of(&data).put(dropped).map_err(|error| {
+    let drops = Drops::of(&data);
+    drops.put(dropped);
+    drops.keep().map_err(|error| {
         Failure::untrue(format!("{} cannot be written, so nothing is dropped: {error}", file.display()))
     })?;
     let held = Client::at(data.clone()).is_held();

@@ -50,7 +50,7 @@ pub(super) async fn answer(running: &Arc<Running>, request: Request<Incoming>) -
         (&Method::GET, ["runs"]) => Ok(runs::list(running)),
         (&Method::POST, ["runs", "stop"]) => runs::stop(running, &body).await,
         (&Method::POST, ["drop"]) => runs::drop(running, &body).await,
-        (&Method::POST, ["raise"]) => runs::raise(running, &body),
+        (&Method::POST, ["raise"]) => runs::raise(running, &body).await,
         (&Method::GET, ["grants"]) => Ok(grants(running)),
         (&Method::POST, ["grants"]) => add_grant(running, &body).await,
         (&Method::POST, ["grants", name, "rotate"]) => rotate_grant(running, name).await,

@@ -88,10 +88,10 @@ pub(super) async fn drop(running: &Running, body: &[u8]) -> Result<Value, No> {
 }
 
 /// Raises, and gives what was.
-pub(super) fn raise(running: &Running, body: &[u8]) -> Result<Value, No> {
+pub(super) async fn raise(running: &Running, body: &[u8]) -> Result<Value, No> {
     let scope: Scope = read(body)?;
-    let scope = Some(&scope).filter(|scope| **scope != Scope::default());
-    let raised = stopping::raise(running, scope).map_err(|error| {
+    let scope = Some(scope).filter(|scope| *scope != Scope::default());
+    let raised = stopping::raise(running, scope).await.map_err(|error| {
         No(
             StatusCode::INTERNAL_SERVER_ERROR,
             1,

@@ -192,3 +192,74 @@ async fn a_drop_needs_no_gate_and_reaches_one_that_cannot_be_asked() {
     house.up();
     assert!(text(&echoes(&house, "far").await).contains("cannot be read"));
 }
+
+/// A thousand runs at once: calls over HTTP and to a process, and the processes of as many sessions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drop_of_a_thousand_runs_denies_at_once_and_ends_them_all_in_time() {
+    const CALLS: usize = 480;
+    const SESSIONS: usize = 40;
+    let (server, url) = fixture_http(&["--extra", "--era", "old"]);
+    let own =
+        |per: &str| format!("{{ command: {:?}, args: [stdio, --extra, --era, old], per: {per} }}", fixture());
+    let upstreams =
+        format!("  own: {}\n  each: {}\n  far: {{ url: \"{url}\" }}", own("gate"), own("session"));
+    let more = "ledger: { durability: process }\nlimits: { sessions_per_grant: 2000 }";
+    let mut house = House::build(&Plan { upstreams: &upstreams, policy: ALLOW_ALL, more });
+    let mut sessions = Vec::new();
+    for _ in 0..SESSIONS {
+        sessions.push(house.session("/mcp/each").await);
+    }
+    let long = |n: usize| json!({ "name": "delay", "arguments": { "ms": 600_000, "label": n.to_string() } });
+    let calls = futures_util::future::join_all((0..2 * CALLS).map(|n| {
+        let house = &house;
+        async move { ask(house, if n % 2 == 0 { "own" } else { "far" }, "tools/call", long(n)).await }
+    }));
+    let fire = async {
+        let until = Instant::now() + PATIENCE;
+        while runs(&house).len() < 2 * CALLS + SESSIONS {
+            assert!(Instant::now() < until, "only {} runs", runs(&house).len());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let mut command = house.command(&["drop", "--reason", "all of it", "--grace", "2s", "--json"]);
+        let began = Instant::now();
+        let dropping = tokio::task::spawn_blocking(move || (command.output().unwrap(), began.elapsed()));
+        // Calls go on coming all the while: the last that passes began before the drop.
+        let mut passed = jiff::Timestamp::now();
+        let denied = loop {
+            let at = jiff::Timestamp::now();
+            let answer = echoes(&house, "far").await;
+            // One that was in flight at that instant was stopped.
+            if answer["error"]["code"] == -31410 {
+                continue;
+            }
+            if text(&answer) != "passes" {
+                break answer;
+            }
+            passed = at;
+        };
+        let (output, took) = dropping.await.unwrap();
+        (passed, denied, String::from_utf8(output.stdout).unwrap(), took)
+    };
+    let (answers, (passed, denied, said, took)) = tokio::join!(calls, fire);
+
+    assert!(text(&denied).contains("all of it"), "{denied}");
+    let since: jiff::Timestamp = house.status()["drops"][0]["since"].as_str().unwrap().parse().unwrap();
+    let late = passed.as_millisecond() - since.as_millisecond();
+    assert!(late < 50, "a call that began {late} ms after the drop passed");
+    let said = lines(&said);
+    let (sum, results) = said.split_last().unwrap();
+    assert!(sum["runs"].as_u64().unwrap() >= 1000 && took < Duration::from_secs(10), "{took:?} {sum}");
+    // The calls to a server elsewhere are all that nobody can vouch for.
+    let unconfirmed = sum["unconfirmed"].as_u64().unwrap() as usize;
+    assert!((CALLS..=CALLS + 1).contains(&unconfirmed) && sum["partial"] == 0, "{sum}");
+    assert_eq!(results.len() as u64, sum["runs"].as_u64().unwrap());
+    assert!(answers.iter().all(|answer| answer["error"]["code"] == -31410), "{:?}", answers.first());
+    assert_eq!(runs(&house), Vec::<Value>::new());
+    println!("{sum} in {took:?}; the last call that passed began {late} ms after the drop");
+
+    drop(sessions);
+    house.gate.as_mut().unwrap().kill();
+    house.up();
+    assert!(text(&echoes(&house, "far").await).contains("all of it"));
+    drop(server);
+}
