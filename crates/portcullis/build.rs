@@ -1,5 +1,6 @@
 //! Builds the keeper, which the program carries in itself, and asks the linker for packed relocations.
 
+use sha2::{Digest, Sha256};
 use std::env::var;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,6 +21,10 @@ fn keeper() {
     let out = PathBuf::from(var("OUT_DIR").unwrap_or_default());
     let built = ["-Ctarget-feature=+crt-static", ""].iter().any(|flags| build(&house, &out, flags));
     assert!(built, "the keeper could not be built; cargo's own messages above say why");
+    // Here and not in the program: to look at all of it would bring it into memory, where it is seldom needed.
+    let bytes = std::fs::read(out.join("portcullis-keeper")).unwrap_or_default();
+    let hash: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    println!("cargo:rustc-env=KEEPER_SHA256={hash}");
 }
 
 /// How the variables begin that cargo, or whoever called it, sets for one build.

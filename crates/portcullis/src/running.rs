@@ -83,7 +83,7 @@ impl Running {
         let (rules, troubles) = load_rules(&config, None);
         let admit = Admit::new(ledger, rules, drops.clone())?;
         let grants = load_grants(admit.ledger(), &config)?;
-        let program = Program::new(KEEPER, &config.data);
+        let program = Program::new(KEEPER, env!("KEEPER_SHA256"), &config.data);
         let cover = portcullis_admit::covered_line;
         let keepers = Keepers::new(program, admit.ledger().clone(), own.containment, drops, cover);
         let gate = Gate::new(admit, config.options.clone(), grants);

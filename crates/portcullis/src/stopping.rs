@@ -36,16 +36,22 @@ pub(crate) fn current(running: &Running) -> Vec<Any> {
 pub(crate) async fn stop(running: &Running, chosen: Vec<Any>, why: &str, grace: Duration) -> Vec<Value> {
     let is_chosen = |held: &Held| chosen.iter().any(|run| run.id() == held.about.id.as_str());
     let spared: Vec<Arc<Held>> = running.keepers.list().into_iter().filter(|held| !is_chosen(held)).collect();
+    // The calls first: their clients are told why, and not that their server broke.
+    for run in &chosen {
+        if let Any::Call(call) = run {
+            call.stop_by_operator(why);
+        }
+    }
     let mut stops = JoinSet::new();
     for run in chosen {
-        let (calls, why) = (running.gate.runs().clone(), why.to_owned());
+        let calls = running.gate.runs().clone();
         stops.spawn(async move {
             let stopped = match &run {
                 Any::Process(held) => match held.stop(grace).await {
                     Some(stopped) => Stopped::clone(&stopped),
                     None => Stopped::without_proof(Verdict::Unconfirmed, 0),
                 },
-                Any::Call(call) => end_call(call, &calls, &why).await,
+                Any::Call(call) => end_call(call, &calls).await,
             };
             (run, stopped)
         });
@@ -139,10 +145,10 @@ fn record(running: &Running, message: &str) {
     }
 }
 
-/// Stops a call. Its server is told, and by the specification does not answer: that it ended there cannot be known.
-async fn end_call(call: &Arc<Run>, calls: &Runs, why: &str) -> Stopped {
+/// Waits for a call that was stopped. Its server is told, and by the specification does not answer: that it ended there
+/// cannot be known.
+async fn end_call(call: &Arc<Run>, calls: &Runs) -> Stopped {
     let began = Instant::now();
-    call.stop_by_operator(why);
     while began.elapsed() < CALL_ENDS && calls.has(call) {
         tokio::time::sleep(LOOK).await;
     }

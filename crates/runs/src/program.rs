@@ -3,9 +3,20 @@
 use rustix::process::{Pid, PidfdFlags, Signal};
 use sha2::{Digest, Sha256};
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+fn hash_of(file: &Path) -> io::Result<String> {
+    let (mut file, mut hash, mut part) = (fs::File::open(file)?, Sha256::new(), vec![0; 64 * 1024]);
+    loop {
+        let read = file.read(&mut part)?;
+        match part.get(..read) {
+            Some(part) if read > 0 => hash.update(part),
+            _ => return Ok(data_encoding::HEXLOWER.encode(&hash.finalize())),
+        }
+    }
+}
 
 /// Pids of the keepers that were started from a data folder.
 #[must_use]
@@ -43,23 +54,23 @@ const PREFIX: &str = "keeper-";
 #[derive(Debug, Clone)]
 pub struct Program {
     bytes: &'static [u8],
+    hash: &'static str,
     file: PathBuf,
 }
 
 impl Program {
-    /// These bytes, to be kept in that folder.
+    /// These bytes with their SHA-256, hexadecimal, to be kept in that folder.
     #[must_use]
-    pub fn new(bytes: &'static [u8], folder: &Path) -> Self {
-        let hash = data_encoding::HEXLOWER.encode(&Sha256::digest(bytes));
-        Self { bytes, file: folder.join(format!("{PREFIX}{}", hash.get(..16).unwrap_or(&hash))) }
+    pub fn new(bytes: &'static [u8], hash: &'static str, folder: &Path) -> Self {
+        Self { bytes, hash, file: folder.join(format!("{PREFIX}{}", hash.get(..16).unwrap_or(hash))) }
     }
 
-    /// Where it is. It is compared before every start, and written anew where somebody changed it.
+    /// Where it is. Its hash is looked at before every start, and it is written anew where somebody changed it.
     ///
     /// # Errors
     /// Where it cannot be written.
     pub(crate) fn path(&self) -> Result<PathBuf, String> {
-        if fs::read(&self.file).is_ok_and(|found| found == self.bytes) {
+        if hash_of(&self.file).is_ok_and(|found| found == self.hash) {
             return Ok(self.file.clone());
         }
         self.write()

@@ -65,12 +65,19 @@ impl Call {
     }
 
     pub(super) async fn broken(&mut self, why: &str) -> End {
+        // Its server may have been stopped together with it.
+        if self.open.by_operator() {
+            return self.cancelled_before().await;
+        }
         self.fail(StatusCode::OK, UPSTREAM_FAILED, &format!("upstream `{}`: {why}", self.upstream.name()))
             .await;
         End::Broken(why.to_owned())
     }
 
     pub(super) async fn not_reached(&mut self, why: &str) -> End {
+        if self.open.by_operator() {
+            return self.cancelled_before().await;
+        }
         self.fail(StatusCode::OK, UPSTREAM_FAILED, &format!("upstream `{}`: {why}", self.upstream.name()))
             .await;
         End::NotReached(why.to_owned())
