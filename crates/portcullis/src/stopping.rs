@@ -120,6 +120,10 @@ pub(crate) async fn watch(running: Arc<Running>, stop: CancellationToken) {
             () = stop.cancelled() => return,
         }
         let drops = running.gate.admit().drops().clone();
+        // Which is usual, and costs no thread.
+        if !drops.has_file() {
+            continue;
+        }
         for dropped in tokio::task::spawn_blocking(move || drops.look()).await.unwrap_or_default() {
             tracing::warn!(scope = %dropped.scope, reason = %dropped.reason, "dropped, by the file");
             record(&running, &format!("dropped {}, by the file: {}", dropped.scope, dropped.reason));

@@ -138,6 +138,12 @@ impl Drops {
         Ok(raised)
     }
 
+    /// Whether there is a file at all.
+    #[must_use]
+    pub fn has_file(&self) -> bool {
+        self.0.file.exists()
+    }
+
     /// Takes what the file says more than is known: somebody wrote it who could not reach this gate. What it says less
     /// is not raised by that. Gives what is new.
     #[must_use]
