@@ -107,7 +107,7 @@ pub(crate) async fn raise(running: &Running, scope: Option<Scope>) -> std::io::R
         record(running, &format!("raised {}, dropped since {}", dropped.scope, dropped.since));
     }
     // Servers that were kept from starting are tried at once.
-    running.gate.upstreams().values().for_each(|upstream| upstream.suspect());
+    running.gate.upstreams().values().for_each(|upstream| upstream.try_again());
     Ok(raised)
 }
 

@@ -307,6 +307,18 @@ impl Upstream {
         })
     }
 
+    /// What kept it down is over: it starts anew, and whoever wants it waits as for one that does.
+    pub fn try_again(&self) {
+        self.state.send_if_modified(|state| {
+            let down = matches!(state, State::Down(_));
+            if down {
+                *state = State::Starting;
+            }
+            down
+        });
+        self.suspect.notify_one();
+    }
+
     /// Something went wrong on the way to it: look whether it is still there.
     pub fn suspect(&self) {
         self.suspect.notify_one();
