@@ -56,11 +56,7 @@ impl Cgroup {
         fn collect(folder: &Path, pids: &mut Vec<i32>) {
             let list = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
             pids.extend(list.lines().filter_map(|pid| pid.parse::<i32>().ok()));
-            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    collect(&entry.path(), pids);
-                }
-            }
+            below(folder).for_each(|folder| collect(&folder, pids));
         }
         let mut pids = Vec::new();
         collect(&self.folder, &mut pids);
@@ -76,13 +72,15 @@ impl Cgroup {
     pub fn remove(&self) {
         // Groups made below it go first; a group is removed like a folder.
         fn remove(folder: &Path) {
-            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    remove(&entry.path());
-                }
-            }
+            below(folder).for_each(|folder| remove(&folder));
             let _ = fs::remove_dir(folder);
         }
         remove(&self.folder);
     }
+}
+
+/// The groups that were made in one.
+fn below(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
 }

@@ -28,5 +28,5 @@ pub use members::{Members, Watcher};
 pub use message::{
     Containment, Exit, Order, Proof, Report, Start, Started, Stop, Stopped, Survivor, Verdict,
 };
-pub use process::{Process, processes};
+pub use process::{Process, parent_of, processes};
 pub use stop::stop;

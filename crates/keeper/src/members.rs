@@ -36,9 +36,11 @@ impl<'a> Members<'a> {
 
     /// All that live: the container's, the session's and the group's, those with the mark, those that were found before,
     /// and whoever descends from one of them or from the keeper. Never a process with a pid of 1 or less, nor this one, nor one that it descends from.
+    /// What ended and is this process's to fetch is fetched.
     #[must_use]
     pub fn living(&self) -> Vec<Process> {
         let all = processes();
+        self.reap(&all);
         let by_pid: HashMap<i32, &Process> = all.iter().map(|process| (process.pid, process)).collect();
         let me = rustix::process::getpid().as_raw_nonzero().get();
         let untouchable = with_ancestors(me, &by_pid);
@@ -46,7 +48,9 @@ impl<'a> Members<'a> {
             self.started.cgroup.iter().flat_map(|folder| Cgroup::at(folder).pids()).collect();
         let own_session = by_pid.get(&me).map_or(0, |process| process.kin.session);
         let pinned = matches!(self.watcher, Watcher::Keeper) || self.started.process.lives();
-        let mut members: HashSet<i32> = all
+        let others: Vec<&Process> =
+            all.iter().filter(|process| process.pid > 1 && !untouchable.contains(&process.pid)).collect();
+        let mut members: HashSet<i32> = others
             .iter()
             .filter(|process| {
                 contained.contains(&process.pid)
@@ -56,23 +60,21 @@ impl<'a> Members<'a> {
                     || process.has_in_environment(self.mark)
             })
             .map(|process| process.pid)
-            .filter(|pid| *pid > 1 && !untouchable.contains(pid))
             .collect();
         // A child of a member is one, and so on.
         loop {
-            let more: Vec<i32> = all
+            let more: Vec<i32> = others
                 .iter()
                 .filter(|process| members.contains(&process.kin.parent) && !members.contains(&process.pid))
                 .map(|process| process.pid)
-                .filter(|pid| *pid > 1 && !untouchable.contains(pid))
                 .collect();
             if more.is_empty() {
                 break;
             }
             members.extend(more);
         }
-        let living: Vec<Process> = all
-            .iter()
+        let living: Vec<Process> = others
+            .into_iter()
             .filter(|process| members.contains(&process.pid) && !matches!(process.kin.state, 'Z' | 'X'))
             // What ended since then is no member any more.
             .filter_map(|process| Process::of(process.pid).filter(|now| now.same_as(process)))
@@ -104,18 +106,17 @@ impl<'a> Members<'a> {
     /// Looks after them while they run: who is there is known from now on, and whoever ended and came to the keeper has its
     /// exit status fetched, but not the command, which so keeps its pid.
     pub fn look_after(&self) {
-        if self.started.containment == Containment::Group {
-            let _ = self.living();
+        match self.started.containment {
+            Containment::Group => drop(self.living()),
+            Containment::Cgroup | Containment::Subreaper => self.reap(&processes()),
         }
-        self.reap();
     }
 
     /// Fetches the exit status of all that ended and came to the keeper, but not the command's: that keeps its pid.
-    pub(crate) fn reap(&self) {
+    fn reap(&self, all: &[Process]) {
         let me = rustix::process::getpid().as_raw_nonzero().get();
         let known = self.known.borrow();
-        for ended in processes().iter().filter(|process| process.kin.parent == me && process.kin.state == 'Z')
-        {
+        for ended in all.iter().filter(|process| process.kin.parent == me && process.kin.state == 'Z') {
             let own = match self.watcher {
                 Watcher::Keeper => ended.pid != self.started.process.pid,
                 // Other children of a gate are waited for elsewhere.

@@ -82,6 +82,12 @@ pub fn processes() -> Vec<Process> {
         .collect()
 }
 
+/// The parent's pid. `None` where there is no process of that pid.
+#[must_use]
+pub fn parent_of(pid: i32) -> Option<i32> {
+    Some(stat(pid)?.1.parent)
+}
+
 /// Start time and kin.
 fn stat(pid: i32) -> Option<(u64, Kin)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

@@ -70,7 +70,6 @@ fn wait(members: &Members<'_>, at_most_ms: u64) -> Vec<Process> {
     let until = Instant::now() + Duration::from_millis(at_most_ms);
     loop {
         let look = Instant::now();
-        members.reap();
         let left = members.living();
         if left.is_empty() || Instant::now() >= until {
             return left;
@@ -84,7 +83,6 @@ fn wait(members: &Members<'_>, at_most_ms: u64) -> Vec<Process> {
 fn kill(members: &Members<'_>) -> &'static str {
     let at_once = members.started.cgroup.as_ref().is_some_and(|folder| Cgroup::at(folder).kill());
     for _ in 0..LOOKS {
-        members.reap();
         let left = members.living();
         if left.is_empty() {
             break;
@@ -101,7 +99,6 @@ fn kill(members: &Members<'_>) -> &'static str {
 fn look_again(members: &Members<'_>, left: &mut Vec<Process>) -> u32 {
     for _ in 1..PASSES {
         pause(BETWEEN);
-        members.reap();
         *left = members.living();
         if !left.is_empty() {
             return 0;

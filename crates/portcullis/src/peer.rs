@@ -6,7 +6,7 @@
 //! one, or the gate. It can still have a service of the machine start another, so within one uid this is a fence
 //! and not a wall; `portcullis doctor` says so.
 
-use portcullis_runs::MARK;
+use portcullis_runs::{MARK, parent_of};
 use std::fs;
 
 /// Why a peer may not operate the gate; `None` where it may.
@@ -28,7 +28,7 @@ pub(crate) fn objection(pid: Option<i32>, uid: u32) -> Option<String> {
         if pid == me || is_marked(pid) {
             return Some("a process that was started through the gate may not operate it".into());
         }
-        match parent(pid) {
+        match parent_of(pid) {
             Some(parent) => pid = parent,
             None => return None,
         }
@@ -45,10 +45,4 @@ fn is_marked(pid: i32) -> bool {
     let needle = format!("{MARK}=");
     fs::read(format!("/proc/{pid}/environ"))
         .is_ok_and(|text| text.split(|b| *b == 0).any(|variable| variable.starts_with(needle.as_bytes())))
-}
-
-fn parent(pid: i32) -> Option<i32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name is in parentheses and may hold anything; what follows the last one is plain.
-    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }

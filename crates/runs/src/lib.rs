@@ -30,6 +30,6 @@ mod table;
 pub use drops::{DROPPED, Dropped, Drops, Scope};
 pub use held::{About, Held, Hold, Keepers, MARK, Over, Piped};
 pub use id::RunId;
-pub use portcullis_keeper::{Containment, Exit, Process, Started, Stopped, Verdict};
+pub use portcullis_keeper::{Containment, Exit, Process, Started, Stopped, Verdict, parent_of};
 pub use program::{Program, end_keepers_of, keepers_of};
 pub use table::{Caller, InUse, NewRun, OpenRun, Run, Runs};

@@ -253,7 +253,13 @@ async fn a_drop_of_a_thousand_runs_denies_at_once_and_ends_them_all_in_time() {
     let unconfirmed = sum["unconfirmed"].as_u64().unwrap() as usize;
     assert!((CALLS..=CALLS + 1).contains(&unconfirmed) && sum["partial"] == 0, "{sum}");
     assert_eq!(results.len() as u64, sum["runs"].as_u64().unwrap());
-    assert!(answers.iter().all(|answer| answer["error"]["code"] == -31410), "{:?}", answers.first());
+    // Stopped, or denied where the drop found it before it was judged.
+    let ended = |answer: &Value| {
+        answer["error"]["code"] == -31410
+            || answer["result"]["_meta"]["portcullis/decision"]["rule"] == "(dropped)"
+    };
+    let other: Vec<_> = answers.iter().filter(|answer| !ended(answer)).collect();
+    assert!(other.is_empty(), "{} of {}: {:?}", other.len(), answers.len(), other.first());
     assert_eq!(runs(&house), Vec::<Value>::new());
     println!("{sum} in {took:?}; the last call that passed began {late} ms after the drop");
 
