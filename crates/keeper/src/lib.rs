@@ -18,15 +18,19 @@
 //! ```
 
 mod cgroup;
+mod folder;
 mod members;
 mod message;
 mod process;
+pub mod spool;
 mod stop;
 
 pub use cgroup::Cgroup;
-pub use members::{Members, Watcher};
+pub use folder::{Folder, RunFile, boot_id};
+pub use members::{Members, Usage, Watcher};
 pub use message::{
-    Containment, Exit, Order, Proof, Report, Start, Started, Stop, Stopped, Survivor, Verdict,
+    Containment, Ended, Exit, Limits, OnLoss, Order, Output, Proof, Report, Start, Started, Stop, Stopped,
+    Survivor, Verdict,
 };
 pub use process::{Process, parent_of, processes};
-pub use stop::stop;
+pub use stop::{Ask, stop};

@@ -3,7 +3,7 @@
 
 mod control;
 mod hold;
-mod log;
+mod output;
 mod signals;
 mod spawn;
 

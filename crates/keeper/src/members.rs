@@ -14,6 +14,8 @@ pub enum Watcher<'a> {
     /// The gate whose keeper was killed, which became the parent of what lost its own. The program at this path is that of
     /// other keepers, which are its children too.
     Gate(&'a Path),
+    /// Somebody for whom the run is over. Its session's number may mean another by now.
+    Later,
 }
 
 /// A run's processes, looked for in many ways.
@@ -25,13 +27,37 @@ pub struct Members<'a> {
     /// Who was found before, by pid and start time. Whoever was a member once is one until it ends, also where it has
     /// left everything by which it was found.
     known: RefCell<HashSet<(i32, u64)>>,
+    /// What each of them had used when it was seen last.
+    spent: RefCell<HashMap<(i32, u64), (u64, u64)>>,
+}
+
+/// What a run uses at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Processor time that its processes have had so far, in ms.
+    pub cpu_ms: u64,
+    /// Memory that they have now and share with nobody, in bytes.
+    pub memory: u64,
 }
 
 impl<'a> Members<'a> {
     /// Those of a command and whatever it started: that has `mark`, a variable and its value, in its environment.
     #[must_use]
     pub fn of(started: &'a Started, mark: &'a (String, String), watcher: Watcher<'a>) -> Self {
-        Self { started, mark, watcher, known: RefCell::default() }
+        Self { started, mark, watcher, known: RefCell::default(), spent: RefCell::default() }
+    }
+
+    /// What holds them.
+    #[must_use]
+    pub fn started(&self) -> &Started {
+        self.started
+    }
+
+    /// These were seen before.
+    #[must_use]
+    pub fn with(self, known: &[Process]) -> Self {
+        self.known.borrow_mut().extend(known.iter().map(|process| (process.pid, process.start_time)));
+        self
     }
 
     /// All that live: the container's, the session's and the group's, those with the mark, those that were found before,
@@ -98,8 +124,12 @@ impl<'a> Members<'a> {
             // A keeper leaves the gate's session at its start.
             Watcher::Gate(keepers) => {
                 let program = std::fs::read_link(format!("/proc/{}/exe", child.pid));
-                child.kin.session != own_session && program.is_ok_and(|program| program != keepers)
+                child.kin.session != own_session
+                    && program.is_ok_and(|program| program != keepers)
+                    // Two keepers may have been killed: what has another's mark is another's.
+                    && child.environment(&self.mark.0).is_none_or(|value| value == self.mark.1)
             }
+            Watcher::Later => false,
         }
     }
 
@@ -108,7 +138,34 @@ impl<'a> Members<'a> {
     pub fn look_after(&self) {
         match self.started.containment {
             Containment::Group => drop(self.living()),
-            Containment::Cgroup | Containment::Subreaper => self.reap(&processes()),
+            Containment::Cgroup | Containment::Subreaper => self.reap_children(),
+        }
+    }
+
+    /// As [`Self::reap`], without a look at all processes of the machine.
+    fn reap_children(&self) {
+        // The kernel names the command again and again once it has ended; then all are stopped anyway.
+        while let Some(pid) =
+            an_ended_child().filter(|pid| pid.as_raw_nonzero().get() != self.started.process.pid)
+        {
+            let _ = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG);
+        }
+    }
+
+    /// What they use: processor time, in ms, and memory that they share with nobody, in bytes.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let living = self.living();
+        let mut now = self.spent.borrow_mut();
+        for process in &living {
+            let (cpu_ms, memory) = process.usage();
+            now.insert((process.pid, process.start_time), (cpu_ms, memory));
+        }
+        let lives = |id: &(i32, u64)| living.iter().any(|process| (process.pid, process.start_time) == *id);
+        Usage {
+            // What ended has spent what it had when it was seen last.
+            cpu_ms: now.values().map(|(cpu_ms, _)| cpu_ms).sum(),
+            memory: now.iter().filter(|(id, _)| lives(id)).map(|(_, (_, memory))| memory).sum(),
         }
     }
 
@@ -120,7 +177,7 @@ impl<'a> Members<'a> {
             let own = match self.watcher {
                 Watcher::Keeper => ended.pid != self.started.process.pid,
                 // Other children of a gate are waited for elsewhere.
-                Watcher::Gate(_) => known.contains(&(ended.pid, ended.start_time)),
+                Watcher::Gate(_) | Watcher::Later => known.contains(&(ended.pid, ended.start_time)),
             };
             if let Some(pid) = Pid::from_raw(ended.pid).filter(|_| own) {
                 let _ = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG);
@@ -145,6 +202,22 @@ impl<'a> Members<'a> {
             }
         }
     }
+}
+
+/// A child of this process that ended and whose exit status is still to be fetched.
+#[allow(unsafe_code, reason = "the safe interface does not say which child it was")]
+fn an_ended_child() -> Option<Pid> {
+    let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: the pointer is to a variable of this function, and a `siginfo_t` of zeros is a valid one, which
+    // `waitid` leaves as it is where no child has ended (`man 2 waitid`).
+    let pid = unsafe {
+        if libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), options) != 0 {
+            return None;
+        }
+        info.assume_init().si_pid()
+    };
+    Pid::from_raw(pid)
 }
 
 /// Sends a signal to one process and to no other that got its pid.

@@ -20,12 +20,62 @@ pub struct Start {
     pub env: Vec<(String, String)>,
     /// Where it runs; the keeper's own folder where absent.
     pub cwd: Option<PathBuf>,
-    /// The file that its stderr is appended to; begun afresh beyond a size, one older file is kept.
-    pub log: Option<PathBuf>,
+    /// What is kept of its output; nothing where absent.
+    pub output: Option<Output>,
+    /// The signal that asks it to end; SIGTERM where absent.
+    pub signal: Option<i32>,
+    /// A command that asks it to end, in place of the signal: it runs as the run does, and is part of it.
+    pub stop_command: Option<Vec<String>>,
     /// How to contain it; the best means that this machine has where absent.
     pub containment: Option<Containment>,
-    /// How to stop it once the gate is gone.
-    pub on_loss: Stop,
+    /// What it may use.
+    pub limits: Limits,
+    /// What becomes of it once the gate is gone.
+    pub on_loss: OnLoss,
+    /// How to stop it where nobody says how: the gate is gone, a limit is reached, its command ended and left something.
+    pub stop: Stop,
+    /// The folder of the run ([`crate::Folder`]), which exists.
+    pub folder: PathBuf,
+    /// What the gate wants to know of the run when it finds it in the folder. A keeper only keeps it.
+    pub about: serde_json::Value,
+}
+
+/// What is kept of a run's output, and how much.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// The folder of the spool ([`crate::spool`]).
+    pub folder: PathBuf,
+    /// Bytes on the disk at most; the oldest go first.
+    pub bytes: u64,
+    /// Whether its stdout is kept as its stderr is. Else the command gets the keeper's own.
+    pub stdout: bool,
+}
+
+/// What a run may use. Each bound ends all of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// How long it may run, in ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wall_ms: Option<u64>,
+    /// How long it may say nothing, in ms. Only what is kept of its output counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_ms: Option<u64>,
+    /// Processor time of all its processes together, in ms; looked at every second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_ms: Option<u64>,
+    /// Memory of all its processes together that they share with nobody, in bytes; looked at every second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+}
+
+/// What becomes of a run when its gate is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLoss {
+    /// It goes on, and the next gate takes it over.
+    Keep,
+    /// It is stopped after so many ms, unless a gate takes it over before.
+    StopAfter(u64),
 }
 
 /// What holds a run together, the strongest first.
@@ -58,6 +108,8 @@ impl Containment {
 pub enum Order {
     /// Stop the run.
     Stop(Stop),
+    /// Whoever says this is the gate from now on.
+    Adopt,
 }
 
 /// How a run is stopped.
@@ -80,7 +132,7 @@ pub enum Report {
     /// The command ended. What it started may still live, and is being stopped.
     Exited(Exit),
     /// All is over, or as far as it can be brought. It is the last word.
-    Over(Stopped),
+    Over(Ended),
 }
 
 /// A command that runs.
@@ -95,6 +147,21 @@ pub struct Started {
     pub cgroup: Option<PathBuf>,
 }
 
+/// The end of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// When, in ms since 1970.
+    pub at_ms: u64,
+    /// What was found.
+    pub stopped: Stopped,
+    /// How its command ended, where that was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<Exit>,
+    /// Why it was stopped, where nobody asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+}
+
 /// How a command ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {
@@ -104,7 +171,7 @@ pub struct Exit {
     /// The signal that ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
-    /// Its last lines on stderr.
+    /// Its last lines.
     #[serde(default)]
     pub last: Vec<String>,
 }

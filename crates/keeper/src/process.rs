@@ -59,12 +59,40 @@ impl Process {
         stat(self.pid).is_some_and(|(start, kin)| start == self.start_time && !matches!(kin.state, 'Z' | 'X'))
     }
 
+    /// The processor time that it has had, in ms, and the memory that it shares with
+    /// nobody, in bytes. Nothing where it ended.
+    #[must_use]
+    pub fn usage(&self) -> (u64, u64) {
+        let read = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", self.pid)).unwrap_or_default();
+        let stat = read("stat");
+        let fields: Vec<u64> = stat
+            .rsplit_once(") ")
+            .map_or("", |(_, fields)| fields)
+            .split(' ')
+            .map(|field| field.parse().unwrap_or(0))
+            .collect();
+        // Of the fields counted from 1, these are the 14th and the 15th, and the state, which is the first here, the 3rd.
+        let ticks: u64 = fields.iter().skip(11).take(2).sum();
+        let statm = read("statm");
+        let mut pages = statm.split(' ').skip(1).map(|pages| pages.parse::<u64>().unwrap_or(0));
+        let (resident, shared) = (pages.next().unwrap_or(0), pages.next().unwrap_or(0));
+        let own = resident.saturating_sub(shared) * rustix::param::page_size() as u64;
+        (ticks * 1000 / rustix::param::clock_ticks_per_second().max(1), own)
+    }
+
     /// Whether its environment has a variable with that value. `false` where it may not be read.
     #[must_use]
     pub fn has_in_environment(&self, (name, value): &(String, String)) -> bool {
-        let wanted = format!("{name}={value}");
-        fs::read(format!("/proc/{}/environ", self.pid))
-            .is_ok_and(|text| text.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes()))
+        self.environment(name).is_some_and(|found| found == *value)
+    }
+
+    /// A variable of its environment, as it was started with. `None` where it has none, or may not be read.
+    #[must_use]
+    pub fn environment(&self, name: &str) -> Option<String> {
+        let text = fs::read(format!("/proc/{}/environ", self.pid)).ok()?;
+        let mut variables = text.split(|byte| *byte == 0);
+        let value = variables.find_map(|it| it.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+        Some(String::from_utf8_lossy(value).into_owned())
     }
 }
 

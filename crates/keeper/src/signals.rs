@@ -36,7 +36,7 @@ pub(crate) fn turn_into_news(news: Sender<News>) -> io::Result<()> {
         let mut signal = 0;
         // SAFETY: both point to variables of this thread, and the signals of the set are blocked.
         if unsafe { libc::sigwait(&raw const set, &raw mut signal) } == 0 {
-            let _ = news.send(News::GateLost);
+            let _ = news.send(News::Signal);
         }
     })?;
     Ok(())

@@ -6,12 +6,13 @@ use rustix::process::Pid;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{ChildStderr, Command, Stdio};
+use std::process::{ChildStderr, ChildStdout, Command, Stdio};
 
 /// A command that runs, and what holds it.
 pub(crate) struct Spawned {
     pub(crate) started: Started,
     pub(crate) pid: Pid,
+    pub(crate) stdout: Option<ChildStdout>,
     pub(crate) stderr: Option<ChildStderr>,
 }
 
@@ -23,11 +24,10 @@ pub(crate) struct Spawned {
 #[allow(clippy::disallowed_methods, reason = "this is the one place where commands are started")]
 pub(crate) fn spawn(start: &Start) -> Result<Spawned, String> {
     let (containment, cgroup) = contain(start)?;
-    let mut command = Command::new(&start.program);
-    command.args(&start.args).env_clear().envs(start.env.iter().map(|(name, value)| (name, value)));
-    command.env(&start.mark.0, &start.mark.1).stderr(Stdio::piped());
-    if let Some(cwd) = &start.cwd {
-        command.current_dir(cwd);
+    let mut command = command(start, &start.program, &start.args);
+    command.stderr(Stdio::piped());
+    if start.output.as_ref().is_some_and(|output| output.stdout) {
+        command.stdout(Stdio::piped());
     }
     let mut entrance = cgroup.as_ref().and_then(Cgroup::entrance);
     let before = move || {
@@ -53,7 +53,28 @@ pub(crate) fn spawn(start: &Start) -> Result<Spawned, String> {
     leave_stdio()
         .map_err(|error| format!("the keeper cannot close its copy of the command's pipes: {error}"))?;
     let cgroup = cgroup.map(|cgroup| cgroup.folder().to_owned());
-    Ok(Spawned { started: Started { process, containment, cgroup }, pid, stderr: child.stderr.take() })
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    Ok(Spawned { started: Started { process, containment, cgroup }, pid, stdout, stderr })
+}
+
+/// Starts the command that asks the run to end. Like all that carries the mark it is part of the run.
+#[allow(clippy::disallowed_methods, reason = "as above")]
+pub(crate) fn stop_command(start: &Start) {
+    if let Some((program, args)) = start.stop_command.as_deref().and_then(<[String]>::split_first) {
+        let mut command = command(start, program, args);
+        let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    }
+}
+
+/// A command with the environment, the mark and the folder of the run.
+fn command(start: &Start, program: &str, args: &[String]) -> Command {
+    let mut command = Command::new(program);
+    command.args(args).env_clear().envs(start.env.iter().map(|(name, value)| (name, value)));
+    command.env(&start.mark.0, &start.mark.1);
+    if let Some(cwd) = &start.cwd {
+        command.current_dir(cwd);
+    }
+    command
 }
 
 fn contain(start: &Start) -> Result<(Containment, Option<Cgroup>), String> {

@@ -16,20 +16,41 @@ const MOMENT: Duration = Duration::from_millis(5);
 const PASSES: u32 = 2;
 const BETWEEN: Duration = Duration::from_millis(200);
 
+/// How a run is asked to end, before what lives is killed.
+pub enum Ask<'a> {
+    /// With this signal, sent to all of it.
+    Signal(Signal),
+    /// By what this starts.
+    Command(&'a mut dyn FnMut()),
+}
+
+impl Ask<'_> {
+    /// As usual.
+    pub const TERM: Self = Self::Signal(Signal::TERM);
+}
+
 /// Stops all of a run, and says what came of it. Blocks for at most the times of `how` and some seconds of killing.
 #[must_use]
-pub fn stop(members: &Members<'_>, how: Stop) -> Stopped {
+pub fn stop(members: &Members<'_>, how: Stop, ask: Ask<'_>) -> Stopped {
     let began = Instant::now();
     let before = members.living();
     let mut killed_by = "nothing: it ended by itself";
     let mut left = wait(members, how.wait_ms);
     if !left.is_empty() {
-        killed_by = "SIGTERM";
-        for process in &left {
-            let _ = signal(process, Signal::TERM);
-            // Whoever is stopped cannot end before it goes on.
-            let _ = signal(process, Signal::CONT);
-        }
+        killed_by = match ask {
+            Ask::Signal(gently) => {
+                for process in &left {
+                    let _ = signal(process, gently);
+                    // Whoever is stopped cannot end before it goes on.
+                    let _ = signal(process, Signal::CONT);
+                }
+                name_of(gently)
+            }
+            Ask::Command(run) => {
+                run();
+                "its stop command"
+            }
+        };
         left = wait(members, how.grace_ms);
     }
     let mut rounds = 0;
@@ -63,6 +84,18 @@ pub fn stop(members: &Members<'_>, how: Stop) -> Stopped {
         survivors: left.into_iter().map(survivor).collect(),
         proof: Proof { scope: scope(members).into(), killed_by: killed_by.into(), looked_by, passes },
     }
+}
+
+fn name_of(signal: Signal) -> &'static str {
+    const NAMES: [(Signal, &str); 6] = [
+        (Signal::TERM, "SIGTERM"),
+        (Signal::INT, "SIGINT"),
+        (Signal::HUP, "SIGHUP"),
+        (Signal::QUIT, "SIGQUIT"),
+        (Signal::USR1, "SIGUSR1"),
+        (Signal::USR2, "SIGUSR2"),
+    ];
+    NAMES.into_iter().find(|(known, _)| *known == signal).map_or("its own signal", |(_, name)| name)
 }
 
 /// Waits until nothing lives, at most so long, and gives what does.

@@ -189,8 +189,52 @@ pub(crate) enum RunsCommand {
         /// Its id
         id: String,
     },
+    /// Show what one wrote; no gate need run
+    Logs(LogsArgs),
+    /// Wait until one is over; exit code 1 where it is not within the time
+    Wait {
+        /// Its id
+        id: String,
+        /// How long to wait, such as 30s [default: for ever]
+        #[arg(long, value_name = "TIME")]
+        timeout: Option<String>,
+    },
     /// End them, and prove it: exit code 0 only where nothing is left
     Stop(StopArgs),
+}
+
+/// Flags of `runs logs`.
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// Its id
+    pub id: String,
+    /// The last lines
+    #[arg(long, value_name = "LINES", default_value_t = 200, conflicts_with = "cursor")]
+    pub tail: usize,
+    /// On from there: what an earlier page gave as its cursor
+    #[arg(long, value_name = "BYTES")]
+    pub cursor: Option<u64>,
+    /// Only what is not older, such as 10m
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only lines in which this regular expression is found
+    #[arg(long, value_name = "REGEX")]
+    pub grep: Option<String>,
+    /// Only this stream
+    #[arg(long, value_name = "STREAM")]
+    pub stream: Option<StreamArg>,
+    /// Go on until the run is over
+    #[arg(long, short)]
+    pub follow: bool,
+}
+
+/// A stream of a run.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum StreamArg {
+    /// What it writes on stdout; of a server that speaks there nothing is kept
+    Stdout,
+    /// What it writes on stderr
+    Stderr,
 }
 
 /// Flags of `runs stop`.
@@ -253,6 +297,10 @@ pub(crate) enum RunKind {
     Call,
     /// The process of an upstream on stdio
     Upstream,
+    /// A local service
+    Service,
+    /// A command that an agent runs
+    Command,
 }
 
 impl RunKind {
@@ -260,6 +308,8 @@ impl RunKind {
         match self {
             Self::Call => "call",
             Self::Upstream => "upstream",
+            Self::Service => "service",
+            Self::Command => "command",
         }
     }
 }

@@ -6,6 +6,7 @@ mod first_grant;
 mod grant;
 mod import;
 mod ledger;
+mod logs;
 mod policy;
 mod runs;
 mod schema;

@@ -111,6 +111,10 @@ impl Running {
         running.note("the gate started").await;
         tokio::spawn(running.gate.clone().sweep_for_ever());
         tokio::spawn(keep_pruned(running.clone()));
+        tokio::spawn({
+            let keepers = running.keepers.clone();
+            async move { drop(keepers.adopt().await) }
+        });
         tokio::spawn(stopping::watch(running.clone(), running.ending.clone()));
         Ok(running)
     }

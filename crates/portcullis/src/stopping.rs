@@ -6,7 +6,7 @@ use portcullis_runs::{Dropped, Held, Run, Runs, Scope, Stopped, Verdict};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -48,7 +48,7 @@ pub(crate) async fn stop(running: &Running, chosen: Vec<Any>, why: &str, grace: 
         stops.spawn(async move {
             let stopped = match &run {
                 Any::Process(held) => match held.stop(grace).await {
-                    Some(stopped) => Stopped::clone(&stopped),
+                    Some(ended) => ended.stopped.clone(),
                     None => Stopped::without_proof(Verdict::Unconfirmed, 0),
                 },
                 Any::Call(call) => end_call(call, &calls).await,
@@ -185,7 +185,7 @@ impl Any {
     pub(crate) fn of(&self) -> (&'static str, &str, &str) {
         match self {
             Self::Call(call) => ("call", &call.call.owner, &call.call.upstream),
-            Self::Process(held) => ("upstream", &held.about.owner, &held.about.upstream),
+            Self::Process(held) => (held.about.kind.as_str(), &held.about.owner, &held.about.upstream),
         }
     }
 
@@ -216,15 +216,17 @@ impl Any {
 pub(crate) fn shown_process(held: &Held) -> Value {
     let over = held.over();
     json!({
-        "id": held.about.id.as_str(), "kind": "upstream", "owner": &*held.about.owner, "upstream": &*held.about.upstream,
-        "tool": null, "what": held.about.line, "state": if over.is_some() { "ended" } else { "running" },
-        "started": time_text(millis(held.began)), "ended": over.as_ref().map(|over| time_text(millis(over.at))),
-        "deadline": null, "containment": held.started.containment, "host": null,
-        "verdict": over.map(|over| over.stopped.verdict), "pid": held.started.process.pid,
+        "id": held.about.id.as_str(), "kind": held.about.kind.as_str(), "owner": &*held.about.owner,
+        "upstream": &*held.about.upstream, "tool": held.about.name.as_deref(), "what": held.about.line,
+        "state": held.state(), "started": time_text(millis(held.began_ms)),
+        "ended": over.as_ref().map(|over| time_text(millis(over.at_ms))), "deadline": null,
+        "containment": held.started.containment, "host": null,
+        "verdict": over.as_ref().map(|over| over.stopped.verdict), "pid": held.started.process.pid,
+        "exit": over.as_ref().and_then(|over| over.exit.as_ref()).map(ToString::to_string),
+        "cause": over.as_ref().and_then(|over| over.cause.as_deref()),
     })
 }
 
-fn millis(time: SystemTime) -> i64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    since.as_millis().try_into().unwrap_or(i64::MAX)
+fn millis(ms: u64) -> i64 {
+    ms.try_into().unwrap_or(i64::MAX)
 }

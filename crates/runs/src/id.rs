@@ -37,6 +37,14 @@ impl RunId {
         Ok(Self(format!("r_{}", text.get(..20).unwrap_or(&text)).into()))
     }
 
+    /// An id that was given before. `None` where it cannot be one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let random = text.strip_prefix("r_")?;
+        let fits = random.len() == 20 && random.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'));
+        fits.then(|| Self(text.into()))
+    }
+
     /// What stands for an id where none could be made.
     pub(crate) fn none() -> Self {
         Self("r_none".into())

@@ -21,15 +21,28 @@
 //! assert!(runs.list().is_empty());
 //! ```
 
+mod adopt;
 mod drops;
 mod held;
+mod hold;
 mod id;
+mod keepers;
+mod logs;
 mod program;
 mod table;
 
+pub use adopt::Left;
 pub use drops::{DROPPED, Dropped, Drops, Scope};
-pub use held::{About, Held, Hold, Keepers, MARK, Over, Piped};
+pub use held::{About, Held, Piped, What};
+pub use hold::{Ending, GRACE, Hold, Kind, Pipes};
 pub use id::RunId;
-pub use portcullis_keeper::{Containment, Exit, Process, Started, Stopped, Verdict, parent_of};
+pub use keepers::Keepers;
+pub use logs::{Begin, LogLine, Page, Wanted, page};
+pub use portcullis_keeper::{
+    Containment, Ended, Exit, Limits, OnLoss, Process, Started, Stopped, Verdict, parent_of, processes, spool,
+};
 pub use program::{Program, end_keepers_of, keepers_of};
 pub use table::{Caller, InUse, NewRun, OpenRun, Run, Runs};
+
+/// The variable that marks everything a run started. The gate's control socket refuses whoever carries it.
+pub const MARK: &str = "PORTCULLIS_RUN";

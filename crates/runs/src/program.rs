@@ -83,8 +83,13 @@ impl Program {
         &self.file
     }
 
+    /// The folder that it is kept in.
+    pub(crate) fn folder(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new("."))
+    }
+
     fn write(&self) -> io::Result<()> {
-        let folder = self.file.parent().unwrap_or(Path::new("."));
+        let folder = self.folder();
         fs::create_dir_all(folder)?;
         // Under another name first, so that nobody ever starts half of it.
         let random = crate::RunId::fresh().map_err(|error| io::Error::other(error.to_string()))?;

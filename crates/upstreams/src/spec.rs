@@ -43,8 +43,6 @@ pub struct CommandSpec {
     pub env: Vec<(String, String)>,
     /// Where it runs.
     pub cwd: Option<PathBuf>,
-    /// Where its stderr is kept.
-    pub stderr: Option<PathBuf>,
 }
 
 /// An endpoint.

@@ -5,7 +5,7 @@ use crate::link::{Line, Link};
 use crate::mux::{Mux, Stray, id_at_ends};
 use crate::reply::Broken;
 use bytes::{Bytes, BytesMut};
-use portcullis_runs::{Exit, Held, Piped};
+use portcullis_runs::{Held, Piped};
 use portcullis_wire::{Envelope, LineDecoder};
 use std::sync::{Arc, Weak};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -56,19 +56,21 @@ impl Drop for Pipe {
 
 /// Takes the pipes of a program that was started. Its reader runs until the program or the link is gone.
 pub(crate) fn open(piped: Piped, limit: usize) -> (Pipe, Readers) {
-    let Piped { stdin, stdout, held, stop, exited } = piped;
+    let Piped { stdin, stdout, held, stop } = piped;
     let mux = Mux::new(limit.saturating_mul(2));
     let (out, queue) = mpsc::channel(OUTGOING);
-    tokio::spawn(write_lines(stdin, queue, stop.clone()));
-    let pipe = Pipe { mux: mux.clone(), out, held, stop };
-    (pipe, Readers { stdout, mux, exited, limit })
+    if let Some(stdin) = stdin {
+        tokio::spawn(write_lines(stdin, queue, stop.clone()));
+    }
+    let pipe = Pipe { mux: mux.clone(), out, held: held.clone(), stop };
+    (pipe, Readers { stdout, mux, held, limit })
 }
 
 /// What still has to be set going once the link exists.
 pub(crate) struct Readers {
-    stdout: ChildStdout,
+    stdout: Option<ChildStdout>,
     mux: Arc<Mux>,
-    exited: tokio::sync::oneshot::Receiver<Exit>,
+    held: Arc<Held>,
     limit: usize,
 }
 
@@ -76,10 +78,11 @@ impl Readers {
     pub(crate) fn run(self, link: &Arc<Link>, inbox: Arc<dyn Inbox>) {
         let link = Arc::downgrade(link);
         tokio::spawn(async move {
-            let Self { stdout, mux, exited, limit } = self;
+            let Self { stdout, mux, held, limit } = self;
+            let Some(stdout) = stdout else { return };
             let mut reading = tokio::spawn(read_lines(stdout, mux.clone(), link, inbox, limit));
             // The end of the process is what counts: a child of its own may hold stdout open for ever.
-            let how = exited.await.unwrap_or_default();
+            let how = held.exited().await;
             let _ = tokio::time::timeout(std::time::Duration::from_millis(20), &mut reading).await;
             reading.abort();
             let last = match how.last.is_empty() {

@@ -7,10 +7,13 @@ use crate::control::Client;
 use crate::failure::Failure;
 use crate::lock::Lock;
 use crate::out::{aside, say};
+use crate::stopping::{counts, result};
 use crate::{peer, place};
 use http::Method;
 use portcullis_ledger::time_text;
-use portcullis_runs::{DROPPED, Dropped, Drops, Scope, end_keepers_of, keepers_of};
+use portcullis_runs::{
+    DROPPED, Dropped, Drops, Left, RunId, Scope, Stopped, Verdict, end_keepers_of, keepers_of,
+};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::ExitCode;
@@ -61,18 +64,26 @@ pub(crate) fn drop(place: &PlaceArgs, args: &DropArgs) -> Result<ExitCode, Failu
             &format!("dropped `{scope}`; no gate runs, and the next one starts so; {until}"),
         );
     }
+    let mut ended = json!({ "results": [], "counts": { "runs": 0 } });
     if !held || scope == Scope::default() {
         // A keeper does not know whose its run is, so all of them or none.
+        let runs = Left::held(&data);
         end_keepers_of(&data);
         leftovers(&data)?;
+        let stopped = |(id, left): (RunId, Left)| {
+            let stopped = left.ended().map(|ended| ended.stopped);
+            result(id.as_str(), &stopped.unwrap_or(Stopped::without_proof(Verdict::Unconfirmed, 0)))
+        };
+        let results: Vec<Value> = runs.into_iter().map(stopped).collect();
+        ended = json!({ "counts": counts(&results), "results": results });
     }
+    let code = verdicts(&ended, args.json);
     if held {
         return Err(Failure::untrue(
-            "what came of each run is not known here; once the gate goes on, `portcullis runs list --all` tells",
+            "calls in flight are not known here; once the gate goes on, `portcullis runs` tells",
         ));
     }
-    let nothing = json!({ "results": [], "counts": { "runs": 0 } });
-    Ok(if args.json { verdicts(&nothing, true) } else { ExitCode::SUCCESS })
+    Ok(code)
 }
 
 fn say_unless(json: bool, text: &str) {

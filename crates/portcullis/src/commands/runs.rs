@@ -1,5 +1,6 @@
 //! `portcullis runs …`.
 
+use super::logs;
 use super::table::{cell, print};
 use crate::cli::{PlaceArgs, RunsCommand, StopArgs};
 use crate::config::duration;
@@ -10,7 +11,10 @@ use http::Method;
 use portcullis_runs::Verdict;
 use serde_json::{Value, json};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How often the gate is asked whether a run is over.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Runs one command on what runs, through the running gate.
 pub(crate) fn run(
@@ -40,7 +44,40 @@ pub(crate) fn run(
             }
             Ok(ExitCode::SUCCESS)
         }
+        RunsCommand::Wait { id, timeout } => wait(&client, &id, timeout.as_deref(), as_json),
         RunsCommand::Stop(args) => stop(&client, &args, as_json),
+        RunsCommand::Logs(args) => logs::run(place, &args, as_json),
+    }
+}
+
+/// Waits until a run is over. What the gate does not list any more is.
+fn wait(client: &Client, id: &str, timeout: Option<&str>, as_json: bool) -> Result<ExitCode, Failure> {
+    let limit = timeout.map(|text| {
+        duration(text)
+            .ok_or_else(|| Failure::usage(format!("--timeout: expected a time such as 30s, found `{text}`")))
+    });
+    let (limit, began) = (limit.transpose()?, Instant::now());
+    let mut seen = false;
+    loop {
+        let runs = listed(client)?;
+        let run = runs.iter().find(|run| cell(run, "id") == id);
+        match run {
+            None if !seen => return Err(no_run(id)),
+            Some(run) if cell(run, "state") != "ended" => seen = true,
+            ended => {
+                match (ended, as_json) {
+                    (Some(run), true) => say!("{run}"),
+                    (Some(run), false) => say!("{id}  {}  {}", cell(run, "verdict"), cell(run, "exit")),
+                    (None, _) => say!("{id}  over"),
+                }
+                return Ok(ExitCode::SUCCESS);
+            }
+        }
+        if limit.is_some_and(|limit| began.elapsed() >= limit) {
+            return Err(Failure::untrue(format!("{id} still runs")));
+        }
+        #[allow(clippy::disallowed_methods, reason = "the gate is asked again and again")]
+        std::thread::sleep(LOOK);
     }
 }
 

@@ -10,8 +10,6 @@ use std::path::Path;
 pub(crate) struct Around<'a> {
     /// The configuration's folder: paths are relative to it.
     pub folder: &'a Path,
-    /// The data folder, for what servers write on stderr.
-    pub data: &'a Path,
     /// Bounds from the configuration.
     pub limits: &'a Limits,
 }
@@ -86,7 +84,7 @@ pub(crate) fn read(name: &str, value: &Value<'_>, around: &Around<'_>) -> Option
                     value.error(format!("`{name}` goes with `url`, not with `command`"), None);
                 }
             }
-            How::Command(read_command(name, &command, args, env, cwd, around)?)
+            How::Command(read_command(&command, args, env, cwd, around)?)
         }
         (None, Some(url)) if kind != Some("stdio") => {
             for (name, value) in [("args", &args), ("env", &env), ("cwd", &cwd)] {
@@ -153,7 +151,6 @@ fn filled(value: &Value<'_>, folder: &Path) -> Option<String> {
 }
 
 fn read_command(
-    name: &str,
     command: &Value<'_>,
     args: Option<Value<'_>>,
     env: Option<Value<'_>>,
@@ -189,7 +186,6 @@ fn read_command(
         args: args.into_iter().collect::<Option<_>>()?,
         env: variables.into_iter().collect::<Option<_>>()?,
         cwd,
-        stderr: Some(around.data.join("stderr").join(format!("{name}.log"))),
     })
 }
 

@@ -113,7 +113,7 @@ fn read_root(file: &Path, root: &Value<'_>) -> Option<Config> {
         }
     }
     let mut upstreams = Vec::new();
-    let around = Around { folder: &folder, data: &data, limits: &limits };
+    let around = Around { folder: &folder, limits: &limits };
     if let Some(entries) = fields.optional("upstreams").and_then(|value| value.entries()) {
         for (entry, value) in entries {
             upstreams.extend(entry::read(&entry.key, &value, &around));

@@ -72,12 +72,11 @@ fn how(file: &Path, server: &Server) -> Result<How, String> {
     Ok(comparable(spec.how))
 }
 
-/// Two are the same server when they start the same program or call the same address with the same headers. Where
-/// stderr goes depends on the name, and not every client says the transport.
+/// Two are the same server when they start the same program or call the same address with the same headers. Not
+/// every client says the transport.
 fn comparable(mut how: How) -> How {
     match &mut how {
         How::Command(command) => {
-            command.stderr = None;
             command.env.sort();
         }
         How::Url(url) => {

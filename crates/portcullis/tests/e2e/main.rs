@@ -26,6 +26,7 @@ mod held;
 mod house;
 mod in_flight;
 mod kill;
+mod left;
 mod lists;
 mod notices;
 mod operator;
