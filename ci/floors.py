@@ -13,7 +13,7 @@ import tomllib
 FLOORS = [
     ("cellar", ["document"]),
     ("ground floor", ["wire", "policy", "catalogue", "keeper"]),
-    ("first floor", ["ledger"]),
+    ("first floor", ["ledger", "builtin"]),
     ("second floor", ["runs"]),
     ("third floor", ["admit"]),
     ("fourth floor", ["upstreams", "services", "ssh"]),

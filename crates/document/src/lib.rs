@@ -41,6 +41,7 @@ mod problem;
 mod reading;
 mod render;
 mod source;
+mod text;
 mod toml;
 mod yaml;
 
@@ -51,3 +52,4 @@ pub use problem::{Problem, Problems, Severity};
 pub use reading::{Fields, Reading, Value};
 pub use render::Colours;
 pub use source::{Source, Span};
+pub use text::{duration, fill, size};

@@ -40,6 +40,14 @@ pub struct Entry {
 }
 
 impl Node {
+    /// A member of a map; `None` where it has none of that name, or is no map.
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        match &self.kind {
+            Kind::Map(entries) => entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value),
+            _ => None,
+        }
+    }
+
     /// What was found, in the words of an error message.
     pub fn describe(&self) -> String {
         match &self.kind {

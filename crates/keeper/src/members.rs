@@ -14,6 +14,8 @@ pub enum Watcher<'a> {
     /// The gate whose keeper was killed, which became the parent of what lost its own. The program at this path is that of
     /// other keepers, which are its children too.
     Gate(&'a Path),
+    /// Somebody who looks while the keeper, which has this pid, holds the run.
+    Beside(i32),
     /// Somebody for whom the run is over. Its session's number may mean another by now.
     Later,
 }
@@ -72,8 +74,10 @@ impl<'a> Members<'a> {
         let untouchable = with_ancestors(me, &by_pid);
         let contained: HashSet<i32> =
             self.started.cgroup.iter().flat_map(|folder| Cgroup::at(folder).pids()).collect();
+        let parent = if let Watcher::Beside(keeper) = self.watcher { keeper } else { me };
         let own_session = by_pid.get(&me).map_or(0, |process| process.kin.session);
-        let pinned = matches!(self.watcher, Watcher::Keeper) || self.started.process.lives();
+        let pinned =
+            matches!(self.watcher, Watcher::Keeper | Watcher::Beside(_)) || self.started.process.lives();
         let others: Vec<&Process> =
             all.iter().filter(|process| process.pid > 1 && !untouchable.contains(&process.pid)).collect();
         let mut members: HashSet<i32> = others
@@ -81,7 +85,7 @@ impl<'a> Members<'a> {
             .filter(|process| {
                 contained.contains(&process.pid)
                     || (pinned && self.is_in_session(process))
-                    || (process.kin.parent == me && self.is_orphan(process, own_session))
+                    || (process.kin.parent == parent && self.is_orphan(process, own_session))
                     || self.known.borrow().contains(&(process.pid, process.start_time))
                     || process.has_in_environment(self.mark)
             })
@@ -120,7 +124,7 @@ impl<'a> Members<'a> {
     fn is_orphan(&self, child: &Process, own_session: i32) -> bool {
         match self.watcher {
             // A keeper starts the command and nothing else.
-            Watcher::Keeper => true,
+            Watcher::Keeper | Watcher::Beside(_) => true,
             // A keeper leaves the gate's session at its start.
             Watcher::Gate(keepers) => {
                 let program = std::fs::read_link(format!("/proc/{}/exe", child.pid));
@@ -177,6 +181,7 @@ impl<'a> Members<'a> {
             let own = match self.watcher {
                 Watcher::Keeper => ended.pid != self.started.process.pid,
                 // Other children of a gate are waited for elsewhere.
+                Watcher::Beside(_) => false,
                 Watcher::Gate(_) | Watcher::Later => known.contains(&(ended.pid, ended.start_time)),
             };
             if let Some(pid) = Pid::from_raw(ended.pid).filter(|_| own) {

@@ -76,10 +76,8 @@ impl Spool {
         let files = files(folder);
         let size = |start: u64| fs::metadata(file(folder, start)).map_or(0, |it| it.len());
         let old: Vec<_> = files.iter().map(|start| (*start, size(*start))).collect();
-        // Where the last one ended. A record that was cut short is not counted, and nothing follows it in its file.
-        let end = files.last().map_or(0, |start| {
-            Reader::open(folder, *start).last().map_or(*start, |record| record.at + length(&record))
-        });
+        // A record that was cut short is not counted, and nothing follows it in its file.
+        let end = end(folder);
         let part = (bytes / FILES).max(SMALLEST);
         // One that holds nothing whole is written anew, under the same name.
         let old = old.into_iter().filter(|(start, _)| *start < end).collect();
@@ -178,6 +176,13 @@ pub fn files(folder: &Path) -> Vec<u64> {
         .collect();
     starts.sort_unstable();
     starts
+}
+
+/// Where a spool ends now: what is written next begins there.
+#[must_use]
+pub fn end(folder: &Path) -> u64 {
+    let Some(last) = files(folder).pop() else { return 0 };
+    Reader::open(folder, last).last().map_or(last, |record| record.at + length(&record))
 }
 
 impl Pages {

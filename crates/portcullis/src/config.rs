@@ -2,10 +2,9 @@
 
 mod entry;
 mod read;
-mod text;
 
+pub(crate) use portcullis_document::{duration, fill};
 pub(crate) use read::{Config, is_loopback, read, read_data};
-pub(crate) use text::{duration, fill};
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,6 @@
 //! The gate between AI agents and everything they can run.
 
+mod builtins;
 mod cli;
 mod commands;
 mod config;

@@ -1,5 +1,6 @@
 //! The running gate: put together from the configuration, and again when it changes.
 
+use crate::builtins::BuiltinServers;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::out::{aside, counted};
@@ -59,6 +60,7 @@ pub(crate) struct Running {
     pub config: Mutex<Config>,
     pub own: Own,
     pub keepers: Keepers,
+    builtins: Arc<BuiltinServers>,
     client: HttpClient,
     /// Ends what looks at files.
     ending: CancellationToken,
@@ -89,8 +91,9 @@ impl Running {
         let gate = Gate::new(admit, config.options.clone(), grants);
         let running = Arc::new(Self {
             gate,
-            config: Mutex::new(config),
             own,
+            builtins: Arc::new(BuiltinServers::new(keepers.clone(), &config.data)),
+            config: Mutex::new(config),
             keepers,
             client: HttpClient::default(),
             ending: CancellationToken::new(),
@@ -101,6 +104,7 @@ impl Running {
         });
         {
             let config = running.config.lock().await;
+            running.builtins.read(&config.upstreams);
             running.put_upstreams(&config).await;
         }
         if running.gate.ledger().begins_anew() {
@@ -112,8 +116,8 @@ impl Running {
         tokio::spawn(running.gate.clone().sweep_for_ever());
         tokio::spawn(keep_pruned(running.clone()));
         tokio::spawn({
-            let keepers = running.keepers.clone();
-            async move { drop(keepers.adopt().await) }
+            let (keepers, builtins) = (running.keepers.clone(), running.builtins.clone());
+            async move { builtins.adopt(&keepers.adopt().await) }
         });
         tokio::spawn(stopping::watch(running.clone(), running.ending.clone()));
         Ok(running)
@@ -141,7 +145,8 @@ impl Running {
                     let kept = kept.get_or_init(|| Kept::read(self.gate.ledger()));
                     let before = kept.of(self.gate.ledger(), spec);
                     let (client, keepers) = (self.client.clone(), self.keepers.clone());
-                    let new = Upstream::start(spec.clone(), client, keepers, before.clone());
+                    let builtins = self.builtins.clone();
+                    let new = Upstream::start(spec.clone(), client, keepers, builtins, before.clone());
                     remember::follow(self.gate.ledger(), &new, before);
                     new
                 }
@@ -175,6 +180,7 @@ impl Running {
         self.gate.set_options(new.options.clone());
         self.gate.set_rules(rules);
         self.gate.set_grants(grants).await;
+        self.builtins.read(&new.upstreams);
         self.put_upstreams(&new).await;
         let mut said = format!(
             "{}, {}",

@@ -1,7 +1,10 @@
 //! A run that a keeper holds.
 
+use crate::keepers::mark;
 use crate::{GRACE, Kind, RunId};
-use portcullis_keeper::{Ended, Exit, Folder, OnLoss, Order, Report, Started, Stop};
+use portcullis_keeper::{
+    Ended, Exit, Folder, Members, OnLoss, Order, Process, Report, Started, Stop, Watcher, parent_of,
+};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,6 +39,9 @@ pub struct What {
     /// The service or the tool that it belongs to, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Arc<str>>,
+    /// The port that it listens on, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
     /// The command line, without secrets.
     pub line: String,
     /// Where its output is kept, unless in its own folder.
@@ -103,6 +109,19 @@ impl Held {
         exit.unwrap_or_default()
     }
 
+    /// What lives of it now. Blocks for as long as it takes to look at all processes of the machine.
+    #[must_use]
+    pub fn processes(&self) -> Vec<Process> {
+        let mark = mark(&self.about.id);
+        // The command is the keeper's child, also when it has ended: the keeper fetches its exit status last.
+        match parent_of(self.started.process.pid) {
+            Some(keeper) if self.over().is_none() => {
+                Members::of(&self.started, &mark, Watcher::Beside(keeper)).living()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// How its command ended, once it did.
     #[must_use]
     pub fn exit(&self) -> Option<Exit> {
@@ -113,6 +132,12 @@ impl Held {
     #[must_use]
     pub fn over(&self) -> Option<Arc<Ended>> {
         self.over.borrow().clone()
+    }
+
+    /// Whether somebody asked for its end.
+    #[must_use]
+    pub fn is_asked_to_stop(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 
     /// `running`, `stopping` or `ended`.

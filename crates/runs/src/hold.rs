@@ -43,6 +43,8 @@ pub struct Hold {
     pub upstream: Arc<str>,
     /// The service or the tool that it belongs to, where there is one.
     pub name: Option<Arc<str>>,
+    /// The port that it listens on, where that is known.
+    pub port: Option<u16>,
     /// The program.
     pub program: String,
     /// Its arguments.
@@ -99,4 +101,27 @@ impl Hold {
         let words = std::iter::once(&self.program).chain(&self.args).map(String::as_str);
         words.collect::<Vec<_>>().join(" ").chars().take(160).collect()
     }
+}
+
+/// Variables of the gate's own environment that a command sees; everything else only where its entry says so.
+const ALLOWED: [&str; 14] = [
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LOGNAME",
+    "NODE_EXTRA_CA_CERTS",
+    "PATH",
+    "SHELL",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TERM",
+    "TMPDIR",
+    "TZ",
+    "USER",
+];
+
+/// What a command sees of the gate's own environment.
+pub fn allowed_environment() -> impl Iterator<Item = (String, String)> {
+    ALLOWED.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
 }

@@ -127,6 +127,7 @@ impl Keepers {
                 owner: what.owner.clone(),
                 upstream: what.upstream.clone(),
                 name: what.name.clone(),
+                port: what.port,
                 line: (self.0.cover)(&what.line()),
                 spool: what.spool.clone(),
             },

@@ -9,6 +9,7 @@
 //! Era types end here on this side: nothing above learns how a server speaks except through
 //! [`Link::era`].
 
+mod builtins;
 mod client;
 mod given_up;
 mod http_line;
@@ -26,10 +27,11 @@ mod spec;
 mod stdio;
 mod upstream;
 
+pub use builtins::Builtins;
 pub use client::HttpClient;
 pub use inbox::{Inbox, Quiet};
 pub use link::{Link, SendFailed};
 pub use lists::{Before, ListFailed};
 pub use reply::{Broken, Heard, Reply};
-pub use spec::{CommandSpec, How, Limits, Per, Roots, Spec, Transport, UrlSpec};
+pub use spec::{Builtin, BuiltinSpec, CommandSpec, How, Limits, Per, Roots, Spec, Transport, UrlSpec};
 pub use upstream::{Change, Need, State, Status, Unavailable, Upstream};

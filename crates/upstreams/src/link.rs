@@ -169,7 +169,7 @@ impl Link {
     /// The server's process, where we started it.
     #[must_use]
     pub fn run(&self) -> Option<&Arc<Held>> {
-        self.line.pipe().map(|pipe| &pipe.held)
+        self.line.pipe().and_then(|pipe| pipe.held.as_ref())
     }
 
     /// Why it is closed, where it is.

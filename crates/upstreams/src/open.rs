@@ -4,7 +4,7 @@ use crate::http_line::HttpLine;
 use crate::link::{Hello, Line, Link, SendFailed};
 use crate::old_sse::OldSse;
 use crate::process::start;
-use crate::{How, HttpClient, Inbox, Spec, Transport, UrlSpec, stdio};
+use crate::{Builtins, How, HttpClient, Inbox, Spec, Transport, UrlSpec, stdio};
 use portcullis_admit::{Housekeeping, Permit};
 use portcullis_runs::Keepers;
 use portcullis_wire::{Envelope, Era, LATEST_OLD, MODERN, member, meta, notification, text};
@@ -51,13 +51,14 @@ pub(crate) struct Opener<'a> {
     pub spec: &'a Spec,
     pub client: &'a HttpClient,
     pub keepers: &'a Keepers,
+    pub builtins: &'a dyn Builtins,
 }
 
 impl Opener<'_> {
     /// Opens a link of the old era.
     pub(crate) async fn old(&self, wish: &Wish) -> Result<Arc<Link>, SendFailed> {
         match &self.spec.how {
-            How::Command(_) => {
+            How::Command(_) | How::Builtin(_) => {
                 let link = self.start(Era::Old, wish).await?;
                 initialize(&link, wish).await?;
                 Ok(link)
@@ -81,7 +82,7 @@ impl Opener<'_> {
     /// Opens a link of the new era; fails with `Refused` where the server does not speak it.
     pub(crate) async fn new_era(&self, wish: &Wish) -> Result<Arc<Link>, SendFailed> {
         match &self.spec.how {
-            How::Command(_) => {
+            How::Command(_) | How::Builtin(_) => {
                 let link = self.start(Era::New, wish).await?;
                 discover(&link, wish).await?;
                 Ok(link)
@@ -103,7 +104,7 @@ impl Opener<'_> {
                 Err(error @ SendFailed::NotReached(_)) => Err(error),
                 Err(_) => self.old(wish).await,
             },
-            How::Command(_) => {
+            How::Command(_) | How::Builtin(_) => {
                 // One process serves the probe and, where it is of the old era, the session after it.
                 let probe = self.start(Era::New, wish).await?;
                 match tokio::time::timeout(SILENT, discover(&probe, wish)).await {
@@ -120,13 +121,17 @@ impl Opener<'_> {
     }
 
     async fn start(&self, era: Era, wish: &Wish) -> Result<Arc<Link>, SendFailed> {
-        let How::Command(command) = &self.spec.how else {
-            return Err(SendFailed::NotReached("it is not a program".into()));
+        let (pipe, readers) = match &self.spec.how {
+            How::Command(command) => {
+                let piped = start(command, &self.spec.name, &wish.owner, self.keepers).await;
+                stdio::open(piped.map_err(SendFailed::NotReached)?, self.spec.limits.message)
+            }
+            How::Builtin(_) => {
+                let stream = self.builtins.connect(&self.spec.name, &wish.owner);
+                stdio::open_builtin(stream.map_err(SendFailed::NotReached)?, self.spec.limits.message)
+            }
+            How::Url(_) => return Err(SendFailed::NotReached("it is not a program".into())),
         };
-        let piped = start(command, &self.spec.name, &wish.owner, self.keepers)
-            .await
-            .map_err(SendFailed::NotReached)?;
-        let (pipe, readers) = stdio::open(piped, self.spec.limits.message);
         let link = Link::new(era, &wish.offered, wish.shared, Line::Pipe(pipe));
         readers.run(&link, wish.inbox.clone());
         Ok(link)

@@ -1,26 +1,8 @@
-//! What a program that is an upstream gets: its environment, and a keeper that holds it.
+//! A program that is an upstream, and the keeper that holds it.
 
 use crate::CommandSpec;
-use portcullis_runs::{Ending, Hold, Keepers, Kind, Limits, OnLoss, Piped, Pipes};
+use portcullis_runs::{Ending, Hold, Keepers, Kind, Limits, OnLoss, Piped, Pipes, allowed_environment};
 use std::sync::Arc;
-
-/// Variables of the gate's own environment that a child sees; everything else only where its entry says so.
-const ALLOWED: [&str; 14] = [
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "LOGNAME",
-    "NODE_EXTRA_CA_CERTS",
-    "PATH",
-    "SHELL",
-    "SSL_CERT_DIR",
-    "SSL_CERT_FILE",
-    "TERM",
-    "TMPDIR",
-    "TZ",
-    "USER",
-];
 
 /// Bytes of its stderr that are kept.
 const STDERR: u64 = 1 << 20;
@@ -32,15 +14,15 @@ pub(crate) async fn start(
     owner: &Arc<str>,
     keepers: &Keepers,
 ) -> Result<Piped, String> {
-    let own = ALLOWED.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
     let hold = Hold {
         kind: Kind::Upstream,
         owner: owner.clone(),
         upstream: upstream.clone(),
         name: None,
+        port: None,
         program: spec.program.clone(),
         args: spec.args.clone(),
-        env: own.chain(spec.env.iter().cloned()).collect(),
+        env: allowed_environment().chain(spec.env.iter().cloned()).collect(),
         cwd: spec.cwd.clone(),
         pipes: Pipes::Both,
         spool: None,

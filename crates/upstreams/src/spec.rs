@@ -30,6 +30,24 @@ pub enum How {
     Command(CommandSpec),
     /// An HTTP endpoint.
     Url(UrlSpec),
+    /// A server that the program has in itself.
+    Builtin(BuiltinSpec),
+}
+
+/// A built-in server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuiltinSpec {
+    /// Which.
+    pub kind: Builtin,
+    /// Its own configuration.
+    pub config: PathBuf,
+}
+
+/// The built-in servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Builtin {
+    /// Local services and commands.
+    Services,
 }
 
 /// A program to start.

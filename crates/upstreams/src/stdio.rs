@@ -8,8 +8,7 @@ use bytes::{Bytes, BytesMut};
 use portcullis_runs::{Held, Piped};
 use portcullis_wire::{Envelope, LineDecoder};
 use std::sync::{Arc, Weak};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{ChildStdin, ChildStdout};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +20,7 @@ const OUTGOING: usize = 1024;
 pub(crate) struct Pipe {
     pub(crate) mux: Arc<Mux>,
     out: mpsc::Sender<Bytes>,
-    pub(crate) held: Arc<Held>,
+    pub(crate) held: Option<Arc<Held>>,
     stop: CancellationToken,
 }
 
@@ -43,7 +42,7 @@ impl Pipe {
     /// Queues one message, or drops it where the child does not read.
     pub(crate) fn write_now(&self, message: Bytes) {
         if self.out.try_send(message).is_err() {
-            tracing::debug!(run = %self.held.about.id, "a notice to a server that does not read was dropped");
+            tracing::debug!("a notice to a server that does not read was dropped");
         }
     }
 }
@@ -62,15 +61,29 @@ pub(crate) fn open(piped: Piped, limit: usize) -> (Pipe, Readers) {
     if let Some(stdin) = stdin {
         tokio::spawn(write_lines(stdin, queue, stop.clone()));
     }
-    let pipe = Pipe { mux: mux.clone(), out, held: held.clone(), stop };
-    (pipe, Readers { stdout, mux, held, limit })
+    let pipe = Pipe { mux: mux.clone(), out, held: Some(held.clone()), stop };
+    let stdout = stdout.map(|stdout| Box::new(stdout) as Stdout);
+    (pipe, Readers { stdout, mux, held: Some(held), limit })
 }
+
+/// Takes a connection to a built-in server.
+pub(crate) fn open_builtin(stream: DuplexStream, limit: usize) -> (Pipe, Readers) {
+    let mux = Mux::new(limit.saturating_mul(2));
+    let (out, queue) = mpsc::channel(OUTGOING);
+    let (reading, writing) = tokio::io::split(stream);
+    let stop = CancellationToken::new();
+    tokio::spawn(write_lines(writing, queue, stop.clone()));
+    let pipe = Pipe { mux: mux.clone(), out, held: None, stop };
+    (pipe, Readers { stdout: Some(Box::new(reading)), mux, held: None, limit })
+}
+
+type Stdout = Box<dyn AsyncRead + Send + Unpin>;
 
 /// What still has to be set going once the link exists.
 pub(crate) struct Readers {
-    stdout: Option<ChildStdout>,
+    stdout: Option<Stdout>,
     mux: Arc<Mux>,
-    held: Arc<Held>,
+    held: Option<Arc<Held>>,
     limit: usize,
 }
 
@@ -81,6 +94,11 @@ impl Readers {
             let Self { stdout, mux, held, limit } = self;
             let Some(stdout) = stdout else { return };
             let mut reading = tokio::spawn(read_lines(stdout, mux.clone(), link, inbox, limit));
+            let Some(held) = held else {
+                let _ = reading.await;
+                mux.close("the built-in server ended the connection");
+                return;
+            };
             // The end of the process is what counts: a child of its own may hold stdout open for ever.
             let how = held.exited().await;
             let _ = tokio::time::timeout(std::time::Duration::from_millis(20), &mut reading).await;
@@ -94,7 +112,11 @@ impl Readers {
     }
 }
 
-async fn write_lines(mut stdin: ChildStdin, mut queue: mpsc::Receiver<Bytes>, stop: CancellationToken) {
+async fn write_lines(
+    mut stdin: impl AsyncWrite + Unpin,
+    mut queue: mpsc::Receiver<Bytes>,
+    stop: CancellationToken,
+) {
     let mut batch = BytesMut::new();
     loop {
         let message = tokio::select! {
@@ -120,7 +142,7 @@ async fn write_lines(mut stdin: ChildStdin, mut queue: mpsc::Receiver<Bytes>, st
 }
 
 async fn read_lines(
-    mut stdout: ChildStdout,
+    mut stdout: Stdout,
     mux: Arc<Mux>,
     link: Weak<Link>,
     inbox: Arc<dyn Inbox>,

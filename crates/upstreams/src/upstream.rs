@@ -5,7 +5,7 @@ mod connection;
 use crate::link::{Link, SendFailed};
 use crate::lists::{Before, ListFailed, Lists};
 use crate::open::{Opener, Wish, is_notice};
-use crate::{How, HttpClient, Inbox, Per, Spec};
+use crate::{Builtins, How, HttpClient, Inbox, Per, Spec};
 use parking_lot::Mutex;
 use portcullis_catalogue::{List, ListKind};
 use portcullis_runs::{Held, Keepers};
@@ -67,6 +67,7 @@ pub struct Upstream {
     spec: Spec,
     client: HttpClient,
     keepers: Keepers,
+    builtins: Arc<dyn Builtins>,
     state: watch::Sender<State>,
     known: Mutex<Known>,
     opening: tokio::sync::Mutex<()>,
@@ -106,11 +107,18 @@ pub struct Need<'a> {
 impl Upstream {
     /// Starts to connect and to stay connected. `before` is what it listed when it was up last.
     #[must_use]
-    pub fn start(spec: Spec, client: HttpClient, keepers: Keepers, before: Before) -> Arc<Self> {
+    pub fn start(
+        spec: Spec,
+        client: HttpClient,
+        keepers: Keepers,
+        builtins: Arc<dyn Builtins>,
+        before: Before,
+    ) -> Arc<Self> {
         let upstream = Arc::new(Self {
             spec,
             client,
             keepers,
+            builtins,
             state: watch::Sender::new(State::Starting),
             known: Mutex::default(),
             opening: tokio::sync::Mutex::new(()),
@@ -239,8 +247,15 @@ impl Upstream {
         let own = match &self.spec.how {
             How::Command(_) => self.spec.per,
             How::Url(_) => Per::Session,
+            // It tells grants apart by their connections.
+            How::Builtin(_) => Per::Grant,
         };
-        let opener = Opener { spec: &self.spec, client: &self.client, keepers: &self.keepers };
+        let opener = Opener {
+            spec: &self.spec,
+            client: &self.client,
+            keepers: &self.keepers,
+            builtins: &*self.builtins,
+        };
         let wish = |shared: bool| Wish {
             offered: if shared { "{}".into() } else { need.offered.into() },
             client: need.client.into(),

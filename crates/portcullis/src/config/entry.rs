@@ -1,9 +1,10 @@
 //! One upstream entry, in the shape that MCP clients use.
 
-use super::text::{duration, fill};
 use http::{HeaderName, HeaderValue, Uri};
-use portcullis_document::{Fields, Value};
-use portcullis_upstreams::{CommandSpec, How, Limits, Per, Roots, Spec, Transport, UrlSpec};
+use portcullis_document::{Fields, Value, duration, fill};
+use portcullis_upstreams::{
+    Builtin, BuiltinSpec, CommandSpec, How, Limits, Per, Roots, Spec, Transport, UrlSpec,
+};
 use std::path::Path;
 
 /// Surroundings of an entry.
@@ -52,16 +53,14 @@ pub(crate) fn read(name: &str, value: &Value<'_>, around: &Around<'_>) -> Option
         Some("put the value into `headers` with ${env:…} or ${file:…}"),
     );
     let builtin = fields.optional("builtin");
-    if let Some(builtin) = &builtin {
-        builtin.error("built-in servers are not part of this version", None);
-    }
+    let config = fields.optional("config");
     let per = fields.optional("per").and_then(|value| {
         value.word(&[("gate", Per::Gate), ("grant", Per::Grant), ("session", Per::Session)])
     });
     let roots = fields.optional("roots").map_or(Some(Roots::None), |value| read_roots(&value, around.folder));
     let forward_headers = read_forwarded(&mut fields);
     let timeout = fields.optional("timeout").and_then(|value| read_duration(&value));
-    for later in ["pins", "new_tools", "sandbox", "tools_prefix", "config"] {
+    for later in ["pins", "new_tools", "sandbox", "tools_prefix"] {
         if let Some(value) = fields.optional(later) {
             value.warning(format!("`{later}` has no effect in this version"), None);
         }
@@ -73,11 +72,16 @@ pub(crate) fn read(name: &str, value: &Value<'_>, around: &Around<'_>) -> Option
             Some("lower-case letters, digits and hyphens, at most 20, a letter first"),
         );
     }
-    if builtin.is_some() {
-        // It says where the server is; that it is not there yet has been said.
-        return None;
+    if let (None, Some(config)) = (&builtin, &config) {
+        config.error("`config` goes with `builtin`", None);
     }
     let how = match (command, url) {
+        (command, url) if let Some(builtin) = &builtin => {
+            if let Some(value) = command.or(url) {
+                value.error("an upstream has one of `command`, `url` and `builtin`", None);
+            }
+            How::Builtin(read_builtin(builtin, config, around.folder)?)
+        }
         (Some(command), None) if kind.is_none_or(|kind| kind == "stdio") => {
             for (name, value) in [("headers", &headers)] {
                 if let Some(value) = value {
@@ -104,7 +108,10 @@ pub(crate) fn read(name: &str, value: &Value<'_>, around: &Around<'_>) -> Option
             return None;
         }
         (None, None) => {
-            value.error("expected `command` (a program) or `url` (an HTTP endpoint)", None);
+            value.error(
+                "expected `command` (a program), `url` (an HTTP endpoint) or `builtin` (a server of our own)",
+                None,
+            );
             return None;
         }
         (Some(value), None) | (None, Some(value)) => {
@@ -131,6 +138,21 @@ pub(crate) fn read(name: &str, value: &Value<'_>, around: &Around<'_>) -> Option
 }
 
 /// A duration, or the mistake noted.
+fn read_builtin(value: &Value<'_>, config: Option<Value<'_>>, folder: &Path) -> Option<BuiltinSpec> {
+    let kind = match value.text()? {
+        "ssh" | "gateway" => {
+            value.error("this built-in server is not part of this version", Some("`services` is"));
+            return None;
+        }
+        _ => value.word(&[("services", Builtin::Services)])?,
+    };
+    let config = match config {
+        Some(config) => config.text()?.to_owned(),
+        None => "services.yaml".into(),
+    };
+    Some(BuiltinSpec { kind, config: folder.join(config) })
+}
+
 pub(crate) fn read_duration(value: &Value<'_>) -> Option<std::time::Duration> {
     let found = value.text()?;
     let read = duration(found);

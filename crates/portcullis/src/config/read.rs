@@ -1,9 +1,8 @@
 //! The whole file.
 
 use super::entry::{self, Around, read_duration};
-use super::text::{fill, size};
 use portcullis_admit::{Durability, Values};
-use portcullis_document::{Document, Fields, Kind, Problems, Reading, Value};
+use portcullis_document::{Document, Fields, Kind, Problems, Reading, Value, fill, size};
 use portcullis_gate::{Options, SessionLimits};
 use portcullis_upstreams::{Limits, Spec};
 use std::collections::BTreeMap;

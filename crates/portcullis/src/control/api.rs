@@ -87,6 +87,7 @@ fn status(running: &Running) -> Value {
             let kind = match upstream.spec().how {
                 How::Command(_) => "stdio",
                 How::Url(_) => "http",
+                How::Builtin(_) => "builtin",
             };
             let run = status.run.as_deref();
             json!({

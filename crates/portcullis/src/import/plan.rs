@@ -79,6 +79,7 @@ fn comparable(mut how: How) -> How {
         How::Command(command) => {
             command.env.sort();
         }
+        How::Builtin(_) => {}
         How::Url(url) => {
             url.transport = None;
             url.headers.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));

@@ -37,6 +37,7 @@ mod real;
 mod record;
 mod reload;
 mod resuming;
+mod services;
 mod sessions;
 mod smuggling;
 mod starting;

@@ -65,7 +65,8 @@ pub(super) async fn stay_connected(upstream: Weak<Upstream>) {
 }
 
 async fn connect(this: &Arc<Upstream>) -> Result<Arc<Link>, String> {
-    let opener = Opener { spec: &this.spec, client: &this.client, keepers: &this.keepers };
+    let opener =
+        Opener { spec: &this.spec, client: &this.client, keepers: &this.keepers, builtins: &*this.builtins };
     let wish = Wish::own(this.own_inbox());
     let link = tokio::time::timeout(ATTEMPT, opener.first(&wish))
         .await

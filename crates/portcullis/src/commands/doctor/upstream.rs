@@ -2,6 +2,7 @@
 
 use super::check::Check;
 use crate::first_run::on_path;
+use crate::out::counted;
 use portcullis_upstreams::{How, Spec};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
@@ -26,6 +27,21 @@ pub(super) fn reachable(spec: &Spec) -> Vec<Check> {
                 Check::fail(name, found, "make it, or change `cwd`")
             }));
             checks
+        }
+        How::Builtin(builtin) => {
+            let file = builtin.config.display();
+            let read = std::fs::read_to_string(&builtin.config).map_err(|error| error.to_string()).and_then(
+                |text| {
+                    portcullis_services::read(&builtin.config, &text)
+                        .map_err(|problems| problems.render(100, portcullis_document::Colours::Never))
+                },
+            );
+            vec![match read {
+                Ok(services) => {
+                    Check::ok(name, format!("{file}: {}", counted(services.len(), "service", "services")))
+                }
+                Err(why) => Check::fail(name, format!("{file}: {why}"), "mend it, then `portcullis reload`"),
+            }]
         }
         How::Url(url) => {
             let host = url.url.host().unwrap_or_default();

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-/// `90s`, `10m`, `2h`, `7d`, `500ms`.
-pub(crate) fn duration(text: &str) -> Option<Duration> {
+/// Reads `90s`, `10m`, `2h`, `7d`, `500ms`.
+#[must_use]
+pub fn duration(text: &str) -> Option<Duration> {
     let split = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at_checked(split)?;
     let number: u64 = number.parse().ok()?;
@@ -18,8 +19,9 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
     }
 }
 
-/// `16MiB`, `64KiB`, `1GiB`, `4096`, `10MB`: bytes.
-pub(crate) fn size(text: &str) -> Option<usize> {
+/// Reads `16MiB`, `64KiB`, `1GiB`, `4096`, `10MB`: bytes.
+#[must_use]
+pub fn size(text: &str) -> Option<usize> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(split)?;
     let number: usize = number.parse().ok()?;
@@ -36,11 +38,11 @@ pub(crate) fn size(text: &str) -> Option<usize> {
     number.checked_mul(factor)
 }
 
-/// Fills in `${VAR}`, `${env:VAR}` and `${file:PATH}` (relative to the configuration's folder); `$$` is a `$`.
+/// Fills in `${VAR}`, `${env:VAR}` and `${file:PATH}` (relative to `folder`); `$$` is a `$`.
 ///
 /// # Errors
 /// Which one cannot be resolved, and why.
-pub(crate) fn fill(text: &str, folder: &Path) -> Result<String, String> {
+pub fn fill(text: &str, folder: &Path) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find('$') {
