@@ -101,9 +101,9 @@ pub(crate) fn hold() -> io::Result<()> {
         Some(_) => Ask::Command(&mut command),
         None => Ask::Signal(start.signal.and_then(Signal::from_named_raw).unwrap_or(Signal::TERM)),
     };
-    let stopped = stop(&members, how, ask);
+    let stopped = stop(&members, how, ask, &mut || holding.hear_meanwhile(&news));
     let _ = last_words.recv_timeout(ALL_WORDS);
-    holding.hear_late(&news);
+    let _ = holding.hear_meanwhile(&news);
     let Holding { mut control, exit, .. } = holding;
     let ended = Ended { at_ms: now_ms(), stopped, exit, cause };
     let _ = folder.keep_over(&ended);
@@ -204,16 +204,19 @@ impl Holding<'_> {
         Some(format!("it used {} MiB of memory, and its limit is {} MiB", used.memory >> 20, most >> 20))
     }
 
-    /// What came while the run was being stopped: its command may have ended in the course of it, and somebody may wait
-    /// for the outcome.
-    fn hear_late(&mut self, news: &Receiver<News>) {
+    /// What came while the run is being stopped: its command may have ended in the course of it, somebody may wait for the
+    /// outcome, or want it sooner.
+    fn hear_meanwhile(&mut self, news: &Receiver<News>) -> Option<Stop> {
+        let mut sooner = None;
         for late in news.try_iter() {
             match late {
                 News::Exited(exit) => self.exited(exit),
                 News::Joined(from, guest) => self.control.join(from, guest),
+                News::Order(_, Order::Stop(how)) => sooner = Some(how),
                 News::Order(..) | News::Gone(_) | News::Signal => {}
             }
         }
+        sooner
     }
 
     fn exited(&mut self, exit: Exit) {

@@ -27,7 +27,7 @@ mod stop;
 
 pub use cgroup::Cgroup;
 pub use folder::{Folder, RunFile, boot_id};
-pub use members::{Members, Usage, Watcher};
+pub use members::{Members, Usage, Watcher, fetch_ended_children};
 pub use message::{
     Containment, Ended, Exit, Limits, OnLoss, Order, Output, Proof, Report, Start, Started, Stop, Stopped,
     Survivor, Verdict,

@@ -125,10 +125,12 @@ impl<'a> Members<'a> {
         match self.watcher {
             // A keeper starts the command and nothing else.
             Watcher::Keeper | Watcher::Beside(_) => true,
-            // A keeper leaves the gate's session at its start.
+            // A keeper leaves the gate's session at its start. Of a group, and of a control group, no orphan is known to be
+            // its own by coming here: it may be that of another run, which is well.
             Watcher::Gate(keepers) => {
                 let program = std::fs::read_link(format!("/proc/{}/exe", child.pid));
-                child.kin.session != own_session
+                self.started.containment == Containment::Subreaper
+                    && child.kin.session != own_session
                     && program.is_ok_and(|program| program != keepers)
                     // Two keepers may have been killed: what has another's mark is another's.
                     && child.environment(&self.mark.0).is_none_or(|value| value == self.mark.1)
@@ -223,6 +225,15 @@ fn an_ended_child() -> Option<Pid> {
         info.assume_init().si_pid()
     };
     Pid::from_raw(pid)
+}
+
+/// Fetches the exit status of all children of this process that ended.
+pub fn fetch_ended_children() {
+    while let Some(pid) = an_ended_child() {
+        if rustix::process::waitpid(Some(pid), WaitOptions::NOHANG).is_err() {
+            return;
+        }
+    }
 }
 
 /// Sends a signal to one process and to no other that got its pid.

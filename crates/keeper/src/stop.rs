@@ -29,13 +29,28 @@ impl Ask<'_> {
     pub const TERM: Self = Self::Signal(Signal::TERM);
 }
 
-/// Stops all of a run, and says what came of it. Blocks for at most the times of `how` and some seconds of killing.
+/// Stops all of a run, and says what came of it. Blocks for at most the times of `how` and some seconds of killing. Who wants
+/// it to be over sooner meanwhile says so through `sooner`.
 #[must_use]
-pub fn stop(members: &Members<'_>, how: Stop, ask: Ask<'_>) -> Stopped {
+pub fn stop(
+    members: &Members<'_>,
+    how: Stop,
+    ask: Ask<'_>,
+    sooner: &mut dyn FnMut() -> Option<Stop>,
+) -> Stopped {
     let began = Instant::now();
-    let before = members.living();
+    let mut before = members.living();
     let mut killed_by = "nothing: it ended by itself";
-    let mut left = wait(members, how.wait_ms);
+    // What was said while one thing was waited for holds for the next one too.
+    let mut bound = None;
+    let mut bound = || {
+        if let Some(Stop { wait_ms, grace_ms }) = sooner() {
+            let end = Instant::now() + Duration::from_millis(wait_ms.saturating_add(grace_ms));
+            bound = Some(bound.map_or(end, |bound: Instant| bound.min(end)));
+        }
+        bound
+    };
+    let mut left = wait(members, how.wait_ms, &mut bound);
     if !left.is_empty() {
         killed_by = match ask {
             Ask::Signal(gently) => {
@@ -51,17 +66,24 @@ pub fn stop(members: &Members<'_>, how: Stop, ask: Ask<'_>) -> Stopped {
                 "its stop command"
             }
         };
-        left = wait(members, how.grace_ms);
+        left = wait(members, how.grace_ms, &mut bound);
     }
     let mut rounds = 0;
     let passes = loop {
+        // What came into sight only now was there before.
+        before.extend(
+            left.iter()
+                .filter(|it| !before.iter().any(|known| known.same_as(it)))
+                .cloned()
+                .collect::<Vec<_>>(),
+        );
         if left.is_empty() {
             let passes = look_again(members, &mut left);
             if left.is_empty() {
                 break passes;
             }
         }
-        if rounds == ROUNDS {
+        if rounds == ROUNDS || (rounds > 0 && left.iter().all(is_out_of_reach)) {
             break 0;
         }
         rounds += 1;
@@ -99,10 +121,11 @@ fn name_of(signal: Signal) -> &'static str {
 }
 
 /// Waits until nothing lives, at most so long, and gives what does.
-fn wait(members: &Members<'_>, at_most_ms: u64) -> Vec<Process> {
-    let until = Instant::now() + Duration::from_millis(at_most_ms);
+fn wait(members: &Members<'_>, at_most_ms: u64, bound: &mut dyn FnMut() -> Option<Instant>) -> Vec<Process> {
+    let longest = Instant::now() + Duration::from_millis(at_most_ms);
     loop {
         let look = Instant::now();
+        let until = bound().map_or(longest, |bound| bound.min(longest));
         let left = members.living();
         if left.is_empty() || Instant::now() >= until {
             return left;
@@ -168,6 +191,11 @@ fn looked_by(members: &Members<'_>, nothing_lives: bool) -> Vec<String> {
         ways.push("the kernel: the keeper has no child left");
     }
     ways.into_iter().map(str::to_owned).collect()
+}
+
+/// Whether it belongs to somebody whose processes this user may not end, however often it is tried.
+fn is_out_of_reach(process: &Process) -> bool {
+    signal(process, Signal::KILL) == Err(rustix::io::Errno::PERM)
 }
 
 fn survivor(process: Process) -> Survivor {

@@ -27,7 +27,18 @@ const FILES: &str = r#"  files:                         # the official file serv
     args: ["-y", "@modelcontextprotocol/server-filesystem", "./work"]
 "#;
 
-const NO_FILES: &str = r#"  {}                             # e.g. files: { command: npx, args: ["-y", "@modelcontextprotocol/server-filesystem", "./work"] }
+const NO_FILES: &str = r#"  # files: { command: npx, args: ["-y", "@modelcontextprotocol/server-filesystem", "./work"] }
+"#;
+
+const BUILTIN: &str = r#"  services: { builtin: services, config: services.yaml }    # local services and commands
+"#;
+
+const SERVICES: &str = r#"# Local services that agents may start, watch and stop. `portcullis reload` takes changes.
+services: {}
+  # web:
+  #   command: npm run dev
+  #   port: 3000
+  #   ready: { http: / }
 "#;
 
 const NONE: &str = r#"  {}
@@ -45,7 +56,7 @@ ledger: { durability: risky, values: redact, retain: 90d }
 const POLICY: &str = r#"# What is not named here is denied and not listed.
 version: "1"
 default: deny
-description: Reading is free, changing is limited, nothing is deleted.
+description: Reading is free, changing is limited, nothing is deleted; configured services may be started and stopped.
 tools:
   # reading
   read_file: {}
@@ -65,6 +76,16 @@ tools:
     limits: [{ counter: changes, window: minute, max: 30, scope: grant }]
   create_directory:
     limits: [{ counter: changes, window: minute, max: 30, scope: grant }]
+  # the services of services.yaml; run_command, which runs anything, is not among these
+  list_servers: {}
+  get_server_status: {}
+  read_server_logs: {}
+  wait_for_server: {}
+  start_server: {}
+  stop_server: {}
+  restart_server: {}
+  start_all_servers: {}
+  stop_all_servers: {}
 "#;
 
 /// Writes a configuration, a careful policy and the folder they speak of into the current folder. Nothing that
@@ -75,9 +96,10 @@ pub(crate) fn make() -> Result<Made, Failure> {
     let node = on_path("npx");
     let upstreams = if node { FILES } else { NO_FILES };
     let file = here.join("portcullis.yaml");
-    write_new(&file, &format!("{CONFIG}{upstreams}{REST}"))?;
+    write_new(&file, &format!("{CONFIG}{upstreams}{BUILTIN}{REST}"))?;
+    write_new(&here.join("services.yaml"), SERVICES)?;
     write_new(&here.join("policies/careful.yaml"), POLICY)?;
-    aside!("made portcullis.yaml and policies/careful.yaml");
+    aside!("made portcullis.yaml, services.yaml and policies/careful.yaml");
     if node {
         let work = here.join("work");
         std::fs::create_dir_all(&work).map_err(|error| failed(&work, &error))?;
@@ -87,7 +109,7 @@ pub(crate) fn make() -> Result<Made, Failure> {
         );
     } else {
         aside!(
-            "npx was not found, so no upstream was set up: add one to portcullis.yaml, then `portcullis reload`"
+            "npx was not found, so no file server was set up: add one to portcullis.yaml, then `portcullis reload`"
         );
     }
     let servers = found_client_servers();

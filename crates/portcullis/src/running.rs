@@ -61,6 +61,8 @@ pub(crate) struct Running {
     pub own: Own,
     pub keepers: Keepers,
     builtins: Arc<BuiltinServers>,
+    /// Fires when what an earlier gate left is known.
+    adopting: CancellationToken,
     client: HttpClient,
     /// Ends what looks at files.
     ending: CancellationToken,
@@ -95,6 +97,7 @@ impl Running {
             builtins: Arc::new(BuiltinServers::new(keepers.clone(), &config.data)),
             config: Mutex::new(config),
             keepers,
+            adopting: CancellationToken::new(),
             client: HttpClient::default(),
             ending: CancellationToken::new(),
             troubles: std::sync::Mutex::new(troubles),
@@ -116,11 +119,19 @@ impl Running {
         tokio::spawn(running.gate.clone().sweep_for_ever());
         tokio::spawn(keep_pruned(running.clone()));
         tokio::spawn({
-            let (keepers, builtins) = (running.keepers.clone(), running.builtins.clone());
-            async move { builtins.adopt(&keepers.adopt().await) }
+            let running = running.clone();
+            async move {
+                running.builtins.adopt(&running.keepers.adopt().await);
+                running.adopting.cancel();
+            }
         });
         tokio::spawn(stopping::watch(running.clone(), running.ending.clone()));
         Ok(running)
+    }
+
+    /// Waits until what an earlier gate left is known: only then is the list of runs all that runs.
+    pub(crate) async fn adopted(&self) {
+        self.adopting.cancelled().await;
     }
 
     /// Records an act of the operator.

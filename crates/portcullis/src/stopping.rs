@@ -44,10 +44,10 @@ pub(crate) async fn stop(running: &Running, chosen: Vec<Any>, why: &str, grace: 
     }
     let mut stops = JoinSet::new();
     for run in chosen {
-        let calls = running.gate.runs().clone();
+        let (calls, keepers) = (running.gate.runs().clone(), running.keepers.clone());
         stops.spawn(async move {
             let stopped = match &run {
-                Any::Process(held) => match held.stop(grace).await {
+                Any::Process(held) => match keepers.stop(held, grace).await {
                     Some(ended) => ended.stopped.clone(),
                     None => Stopped::without_proof(Verdict::Unconfirmed, 0),
                 },
@@ -120,6 +120,7 @@ pub(crate) async fn watch(running: Arc<Running>, stop: CancellationToken) {
             () = stop.cancelled() => return,
         }
         let drops = running.gate.admit().drops().clone();
+        running.keepers.fetch_ended_orphans();
         // Which is usual, and costs no thread.
         if !drops.has_file() {
             continue;
@@ -137,6 +138,8 @@ async fn end_all(running: &Running, dropped: &Dropped, grace: Duration) -> Vec<V
         let (_, owner, upstream) = run.of();
         dropped.scope.has(owner, upstream)
     };
+    // New calls are denied by now. What an earlier gate left is part of what runs.
+    let _ = tokio::time::timeout(KEPT, running.adopted()).await;
     let chosen = current(running).into_iter().filter(within).collect();
     stop(running, chosen, &dropped.said(), grace).await
 }

@@ -7,7 +7,7 @@ use portcullis_keeper::spool::now_ms;
 use portcullis_keeper::{Ended, Folder, Order, RunFile, Stopped, Verdict, boot_id};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use tokio::sync::{mpsc, watch};
 
 /// Where a data folder has the folders of its runs.
@@ -76,9 +76,9 @@ fn ended(
     over: Ended,
 ) -> Arc<Held> {
     let exit = watch::channel(over.exit.clone()).1;
-    let over = watch::channel(Some(Arc::new(over))).1;
-    let (orders, stopping) = (mpsc::channel(1).0, AtomicBool::new(false));
-    Arc::new(Held { about, began_ms, started, on_loss, folder, orders, exit, over, stopping })
+    let over = watch::Sender::new(Some(Arc::new(over)));
+    let (orders, stopping, grace) = (mpsc::channel(1).0, AtomicBool::new(false), AtomicU64::new(u64::MAX));
+    Arc::new(Held { about, began_ms, started, on_loss, folder, orders, exit, over, stopping, grace })
 }
 
 /// What the folders have, the oldest end first. More than are listed are taken away.

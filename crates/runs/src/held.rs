@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
@@ -71,8 +71,10 @@ pub struct Held {
     pub(crate) folder: Folder,
     pub(crate) orders: mpsc::Sender<Order>,
     pub(crate) exit: watch::Receiver<Option<Exit>>,
-    pub(crate) over: watch::Receiver<Option<Arc<Ended>>>,
+    pub(crate) over: watch::Sender<Option<Arc<Ended>>>,
     pub(crate) stopping: AtomicBool,
+    /// The shortest grace that somebody gave it, in ms.
+    pub(crate) grace: AtomicU64,
 }
 
 /// A command that was started: the gate's ends of its pipes.
@@ -90,17 +92,18 @@ pub struct Piped {
 
 impl Held {
     /// Stops it: it is asked to end, and after `grace` killed. Gives what came of it, also where it is being stopped
-    /// already; `None` where the gate itself ends.
+    /// already; `None` where that cannot be known.
     pub async fn stop(&self, grace: Duration) -> Option<Arc<Ended>> {
         self.stopping.store(true, Ordering::Relaxed);
         let grace_ms = grace.as_millis().try_into().unwrap_or(u64::MAX);
+        self.grace.fetch_min(grace_ms, Ordering::Relaxed);
         let _ = self.orders.send(Order::Stop(Stop { wait_ms: 0, grace_ms })).await;
         self.ended().await
     }
 
-    /// Waits until nothing of it lives. `None` where the gate ends before.
+    /// Waits until nothing of it lives, or what does is known.
     pub async fn ended(&self) -> Option<Arc<Ended>> {
-        self.over.clone().wait_for(Option::is_some).await.ok()?.clone()
+        self.over.subscribe().wait_for(Option::is_some).await.ok()?.clone()
     }
 
     /// Waits until its command ended, and says how, where that was seen.

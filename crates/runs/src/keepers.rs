@@ -15,7 +15,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, watch};
@@ -104,6 +104,18 @@ impl Keepers {
     #[must_use]
     pub fn ended(&self) -> Vec<Arc<Held>> {
         self.0.ended.lock().iter().cloned().collect()
+    }
+
+    /// Fetches the exit status of orphans that came to this process and ended, which nobody else waits for.
+    pub fn fetch_ended_orphans(&self) {
+        portcullis_keeper::fetch_ended_children();
+    }
+
+    /// Runs that are held, and the last that are over: each run is in one of them.
+    #[must_use]
+    pub fn all(&self) -> (Vec<Arc<Held>>, Vec<Arc<Held>>) {
+        let held = self.0.held.lock();
+        (held.values().cloned().collect(), self.ended())
     }
 
     /// Stops all runs but those that are to outlive their gate, and waits until they are over.
@@ -217,9 +229,10 @@ impl Keepers {
         let Going { about, began_ms, started, on_loss, folder, line, child } = going;
         let (orders, ordered) = mpsc::channel(ORDERS);
         let (tell_exit, exit) = watch::channel(None);
-        let (tell_over, over) = watch::channel(None);
-        let stopping = AtomicBool::new(false);
-        let held = Arc::new(Held { about, began_ms, started, on_loss, folder, orders, exit, over, stopping });
+        let over = watch::Sender::new(None);
+        let (stopping, grace) = (AtomicBool::new(false), AtomicU64::new(u64::MAX));
+        let held =
+            Arc::new(Held { about, began_ms, started, on_loss, folder, orders, exit, over, stopping, grace });
         self.0.held.lock().insert(held.about.id.clone(), held.clone());
         let stop = match on_loss {
             OnLoss::Keep => CancellationToken::new(),
@@ -239,22 +252,23 @@ impl Keepers {
             if let Some(mut child) = child {
                 let _ = child.wait().await;
             }
-            keepers.over(&run, ended, &tell_over).await;
-            let ended = keepers.clone().look_again(run, tell_over);
-            tokio::spawn(ended);
+            keepers.over(&run, ended).await;
+            tokio::spawn(keepers.clone().look_again(run));
         });
         (held, stop)
     }
 
     /// A run is over: that is recorded, and it is listed among the others that are.
-    async fn over(&self, run: &Arc<Held>, mut ended: Ended, tell: &watch::Sender<Option<Arc<Ended>>>) {
+    async fn over(&self, run: &Arc<Held>, mut ended: Ended) {
         let survivors = ended.stopped.survivors.iter_mut().map(|survivor| &mut survivor.process);
         ended.stopped.before.iter_mut().chain(survivors).for_each(|process| self.cover(process));
         let cause = ended.cause.as_ref().map(|cause| format!("{cause}; ")).unwrap_or_default();
         self.record_end(run, &format!("over: {cause}{}", ended.stopped.summary()), &ended).await;
-        let _ = tell.send_replace(Some(Arc::new(ended)));
-        self.0.held.lock().remove(&run.about.id);
+        let _ = run.over.send_replace(Some(Arc::new(ended)));
+        // Whoever looks at both lists finds it in one of them.
+        let mut held = self.0.held.lock();
         self.list_ended(run.clone());
+        held.remove(&run.about.id);
     }
 
     pub(crate) fn list_ended(&self, run: Arc<Held>) {
@@ -269,29 +283,58 @@ impl Keepers {
     }
 
     /// Looks once more, after a moment, for what brings itself back to life, and amends the verdict where there is any.
-    async fn look_again(self, run: Arc<Held>, tell: watch::Sender<Option<Arc<Ended>>>) {
+    async fn look_again(self, run: Arc<Held>) {
         tokio::select! {
             () = tokio::time::sleep(AGAIN) => {}
             () = self.0.stop.cancelled() => return,
         }
         let Some(first) = run.over() else { return };
-        let (held, before) = (run.clone(), first.stopped.before.clone());
+        if first.stopped.verdict != Verdict::Partial {
+            let _ = self
+                .stop_what_is_left(&run, GRACE, &format!("looked again after {} s", AGAIN.as_secs()))
+                .await;
+        }
+    }
+
+    /// Stops a run, also one of which something survived an earlier stop. Gives what came of it; `None` where that cannot
+    /// be known.
+    pub async fn stop(&self, run: &Arc<Held>, grace: Duration) -> Option<Arc<Ended>> {
+        match run.over() {
+            None => run.stop(grace).await,
+            Some(over) if over.stopped.verdict == Verdict::Partial => {
+                self.stop_what_is_left(run, grace, "stopped again").await;
+                run.over()
+            }
+            over => over,
+        }
+    }
+
+    /// Looks for what lives of a run that is over, and stops it. What is found is recorded, and amends the verdict.
+    async fn stop_what_is_left(&self, run: &Arc<Held>, grace: Duration, why: &str) {
+        let Some(first) = run.over() else { return };
+        let held = run.clone();
+        let known = first.stopped.before.clone();
         let found = tokio::task::spawn_blocking(move || {
             let mark = mark(&held.about.id);
-            let members = Members::of(&held.started, &mark, Watcher::Later).with(&before);
+            let members = Members::of(&held.started, &mark, Watcher::Later).with(&known);
             let found = !members.living().is_empty();
-            found.then(|| portcullis_keeper::stop(&members, stop_within(GRACE), Ask::TERM))
+            found.then(|| portcullis_keeper::stop(&members, stop_within(grace), Ask::TERM, &mut || None))
         });
-        let Ok(Some(stopped)) = found.await else { return };
-        // What lived when the first verdict was given and was named in it is no news.
-        if first.stopped.verdict == Verdict::Partial && stopped.verdict == Verdict::Partial {
-            return;
-        }
+        let stopped = match found.await {
+            Ok(Some(stopped)) => stopped,
+            // What had survived ended meanwhile.
+            Ok(None) if first.stopped.verdict == Verdict::Partial => {
+                let mut stopped = first.stopped.clone();
+                (stopped.verdict, stopped.survivors) = (Verdict::Stopped, Vec::new());
+                "nothing: it ended by itself".clone_into(&mut stopped.proof.killed_by);
+                stopped
+            }
+            _ => return,
+        };
         let ended = Ended { stopped, at_ms: now_ms(), ..Ended::clone(&first) };
-        let message = format!("looked again after {} s: {}", AGAIN.as_secs(), ended.stopped.summary());
-        self.record_end(&run, &message, &ended).await;
+        self.record_end(run, &format!("{why}: {}", ended.stopped.summary()), &ended).await;
         let _ = run.folder.keep_over(&ended);
-        let _ = tell.send_replace(Some(Arc::new(ended)));
+        let _ = run.over.send_replace(Some(Arc::new(ended)));
     }
 
     fn dropped(&self, about: &About) -> Option<String> {
@@ -340,7 +383,12 @@ async fn without_keeper(run: Arc<Held>, keepers: PathBuf) -> Ended {
     let work = move || {
         let mark = mark(&held.about.id);
         let members = Members::of(&held.started, &mark, Watcher::Gate(&keepers));
-        portcullis_keeper::stop(&members, stop_within(GRACE), Ask::TERM)
+        let mut sooner = || {
+            let grace_ms = held.grace.load(Ordering::Relaxed);
+            (grace_ms < u64::MAX).then_some(Stop { wait_ms: 0, grace_ms })
+        };
+        let how = sooner().unwrap_or(stop_within(GRACE));
+        portcullis_keeper::stop(&members, how, Ask::TERM, &mut sooner)
     };
     let stopped = tokio::task::spawn_blocking(work).await;
     let stopped = stopped.unwrap_or_else(|_| Stopped::without_proof(Verdict::Partial, 0));

@@ -19,7 +19,7 @@ pub struct Wanted {
     pub grep: Option<Regex>,
     /// Only this stream.
     pub stream: Option<Stream>,
-    /// Bytes of text at most.
+    /// Bytes of text at most, with the ends of lines; one line may be longer.
     pub max_bytes: usize,
 }
 
@@ -89,21 +89,21 @@ pub fn page(folder: &Path, wanted: &Wanted, cover: fn(&str) -> String) -> Page {
                 continue;
             }
             let text = cover(&text);
-            if tail.is_none() && size + text.len() > wanted.max_bytes && !lines.is_empty() {
+            if tail.is_none() && size + text.len() + 1 > wanted.max_bytes && !lines.is_empty() {
                 (full, page.more) = (true, true);
                 break;
             }
-            size += text.len();
+            size += text.len() + 1;
             page.cursor = next;
             lines.push_back(LogLine { time_ms: record.time_ms, stream: record.stream, text });
             if tail.is_some_and(|tail| lines.len() > tail) {
-                size -= lines.pop_front().map_or(0, |line: LogLine| line.text.len());
+                size -= lines.pop_front().map_or(0, |line: LogLine| line.text.len() + 1);
             }
         }
     }
     // Of a tail the last lines are what is wanted, so the first ones give way.
     while size > wanted.max_bytes && lines.len() > 1 {
-        size -= lines.pop_front().map_or(0, |line| line.text.len());
+        size -= lines.pop_front().map_or(0, |line| line.text.len() + 1);
     }
     page.lines = lines.into();
     page

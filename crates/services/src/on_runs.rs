@@ -5,7 +5,7 @@ use crate::commands::{Commands, Wanted as Command};
 use crate::definition::in_shell;
 use crate::shapes::{ending, outcome, paged, paper, read, summed, time, told, verdict_of};
 use portcullis_builtin::{Answer, Calling};
-use portcullis_runs::{Begin, Ended, Held, Wanted};
+use portcullis_runs::{Begin, Ended, Held, Verdict, Wanted};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -172,17 +172,14 @@ pub(crate) async fn stop_run(own: Arc<Commands>, asked: StopRun, _: Calling) -> 
         Ok(held) => held,
         Err(why) => return Answer::failed(why),
     };
-    let before = held.over();
-    let ended = stop_one(&held, asked.grace).await;
-    let (text, content, good) = verdict_of(&held, before.is_some(), ended.as_deref());
+    let before = held.over().is_some_and(|over| over.stopped.verdict != Verdict::Partial);
+    let ended = stop_one(&own, &held, asked.grace).await;
+    let (text, content, good) = verdict_of(&held, before, ended.as_deref());
     told(&text, content, good)
 }
 
-async fn stop_one(held: &Held, grace: Option<Time>) -> Option<Arc<Ended>> {
-    match held.over() {
-        Some(over) => Some(over),
-        None => held.stop(grace.map_or(GRACE, |grace| grace.0)).await,
-    }
+async fn stop_one(own: &Commands, held: &Arc<Held>, grace: Option<Time>) -> Option<Arc<Ended>> {
+    own.services.0.keepers.stop(held, grace.map_or(GRACE, |grace| grace.0)).await
 }
 
 #[derive(Deserialize)]
@@ -192,13 +189,18 @@ pub(crate) struct StopRuns {
 }
 
 pub(crate) async fn stop_all_runs(own: Arc<Commands>, asked: StopRuns, _: Calling) -> Answer {
-    let running: Vec<Arc<Held>> = own.list().into_iter().filter(|held| held.over().is_none()).collect();
+    let running: Vec<Arc<Held>> = own.list().into_iter().filter(is_left).collect();
     let each = running.iter().map(|held| async {
-        let ended = stop_one(held, asked.grace).await;
+        let ended = stop_one(&own, held, asked.grace).await;
         verdict_of(held, false, ended.as_deref())
     });
     let all = futures_util::future::join_all(each).await;
     let good = all.iter().all(|(_, _, good)| *good);
     let (text, content) = summed(all.into_iter().map(|(_, content, _)| content).collect(), "verdict");
     told(&text, content, good)
+}
+
+/// Whether something of it may live.
+fn is_left(held: &Arc<Held>) -> bool {
+    held.over().is_none_or(|over| over.stopped.verdict == Verdict::Partial)
 }

@@ -4,7 +4,7 @@ use crate::definition::{Definition, Restart, When};
 use crate::probe::{Looked, Seen};
 use crate::{ports, start};
 use parking_lot::Mutex;
-use portcullis_runs::{Begin, Ended, Exit, Held, Keepers, Kind, Wanted, page, spool};
+use portcullis_runs::{Begin, Ended, Exit, Held, Keepers, Kind, Verdict, Wanted, page, spool};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -184,8 +184,21 @@ impl Service {
             // It is on its way out; what is left of it must not be taken for the new one.
             let _ = run.ended().await;
         }
+        if let Some(why) = self.is_in_the_way().await {
+            return Begun::Not(why);
+        }
         let asked = port.or(now.port.filter(|_| now.state == State::Restarting));
         self.start(asked).await
+    }
+
+    /// What survived the last stop must not meet what is started now. It is stopped once more; what lives then is named.
+    async fn is_in_the_way(&self) -> Option<String> {
+        let now = self.now();
+        let partial = |run: &Arc<Held>| run.over().is_some_and(|it| it.stopped.verdict == Verdict::Partial);
+        let run = now.run.filter(partial)?;
+        let ended = self.keepers.stop(&run, now.definition.stop.grace).await?;
+        let lives = ended.stopped.verdict == Verdict::Partial;
+        lives.then(|| format!("its last run was not stopped: {}", ended.stopped.summary()))
     }
 
     async fn start(self: &Arc<Self>, asked: Option<u16>) -> Begun {
@@ -409,13 +422,14 @@ impl Service {
                 (now.state, now.reason) = (State::Stopped, Some("it was stopped".into()));
             });
         }
-        let run = now.run.filter(|run| run.over().is_none())?;
+        let run =
+            now.run.filter(|run| run.over().is_none_or(|over| over.stopped.verdict == Verdict::Partial))?;
         self.change_of(&run, |now| {
             now.watch.cancel();
             (now.state, now.reason) = (State::Stopping, None);
         });
         drop(one);
-        let ended = run.stop(grace).await?;
+        let ended = self.keepers.stop(&run, grace).await?;
         self.change_of(&run, |now| {
             (now.state, now.reason) = (State::Stopped, ended.exit.as_ref().map(ToString::to_string));
         });

@@ -47,7 +47,7 @@ pub(super) async fn answer(running: &Arc<Running>, request: Request<Incoming>) -
     let parts: Vec<&str> = path.split('/').collect();
     let result = match (&head.method, &parts[..]) {
         (&Method::GET, ["status"]) => Ok(status(running)),
-        (&Method::GET, ["runs"]) => Ok(runs::list(running)),
+        (&Method::GET, ["runs"]) => Ok(runs::list(running).await),
         (&Method::POST, ["runs", "stop"]) => runs::stop(running, &body).await,
         (&Method::POST, ["drop"]) => runs::drop(running, &body).await,
         (&Method::POST, ["raise"]) => runs::raise(running, &body).await,

@@ -15,9 +15,12 @@ use std::time::Duration;
 const GRACE: Duration = Duration::from_mins(10);
 
 /// What runs now, and after it the last processes that are over.
-pub(super) fn list(running: &Running) -> Value {
-    let ended = running.keepers.ended();
-    current(running).iter().map(Any::shown).chain(ended.iter().map(|held| shown_process(held))).collect()
+pub(super) async fn list(running: &Running) -> Value {
+    running.adopted().await;
+    let (held, ended) = running.keepers.all();
+    let calls = running.gate.runs().list().into_iter().map(Any::Call);
+    let current = held.into_iter().map(Any::Process).chain(calls).map(|run| run.shown());
+    current.chain(ended.iter().map(|held| shown_process(held))).collect()
 }
 
 /// What to stop: these, or all that match.
@@ -35,6 +38,8 @@ struct Wanted {
 pub(super) async fn stop(running: &Running, body: &[u8]) -> Result<Value, No> {
     let wanted: Wanted = read(body)?;
     let grace = grace(wanted.grace_ms)?;
+    running.adopted().await;
+    let ended = running.keepers.ended();
     let mut chosen = current(running);
     let mut results = Vec::new();
     if wanted.ids.is_empty() {
@@ -43,13 +48,22 @@ pub(super) async fn stop(running: &Running, body: &[u8]) -> Result<Value, No> {
             wanted.kind.as_deref().is_none_or(|wanted| wanted == kind) && wanted.scope.has(owner, upstream)
         });
     } else {
-        let ended = running.keepers.ended();
         for id in &wanted.ids {
             if chosen.iter().any(|run| run.id() == id) {
                 continue;
             }
-            match ended.iter().find(|held| held.about.id.as_str() == id) {
-                Some(_) => results.push(result(id, &Stopped::without_proof(Verdict::AlreadyEnded, 0))),
+            // One that ended while this was asked for is among these by now.
+            let late = || running.keepers.ended().into_iter().find(|held| held.about.id.as_str() == id);
+            match ended.iter().find(|held| held.about.id.as_str() == id).cloned().or_else(late) {
+                Some(held) => match held.over() {
+                    // Something survived, which can be tried again.
+                    Some(over) if over.stopped.verdict == Verdict::Partial => chosen.push(Any::Process(held)),
+                    over => {
+                        let stopped = over.map(|over| over.stopped.clone());
+                        let stopped = stopped.unwrap_or(Stopped::without_proof(Verdict::AlreadyEnded, 0));
+                        results.push(result(id, &Stopped { verdict: Verdict::AlreadyEnded, ..stopped }));
+                    }
+                },
                 None => {
                     return Err(No::usage(format!("no run has the id `{id}`; `portcullis runs` lists them")));
                 }

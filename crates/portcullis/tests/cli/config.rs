@@ -15,7 +15,7 @@ fn one_fault_is_told_once() {
         ("limits: { sessions_per_grant: \"64\" }\n", "expected a number, found the text \"64\""),
         ("limits: { calls: 1.5 }\n", "expected a whole number above 0, found the number 1.5"),
         ("limits: { message: 100 }\n", "expected a size of at least 1KiB such as 16MiB, found `100`"),
-        ("upstreams: { hosts: { builtin: ssh } }\n", "built-in servers are not part of this version"),
+        ("upstreams: { hosts: { builtin: ssh } }\n", "this built-in server is not part of this version"),
     ] {
         let said = refused(text);
         assert!(said.contains(fault), "{said}");

@@ -43,7 +43,8 @@ fn a_configuration_with_every_key_fits_and_is_read() {
         "upstreams": {
             "a": { "type": "stdio", "command": "sh", "args": ["-c"], "env": { "A": "b" }, "cwd": ".", "disabled": true,
                    "per": "grant", "roots": "client", "timeout": "5m", "autoApprove": [], "alwaysAllow": [],
-                   "pins": "ask", "new_tools": "ask", "sandbox": {}, "tools_prefix": "a", "config": "c" },
+                   "pins": "ask", "new_tools": "ask", "sandbox": {}, "tools_prefix": "a" },
+            "d": { "builtin": "services", "config": "services.yaml" },
             "b": { "url": "https://a.example/mcp", "headers": { "X": "y" }, "forward_headers": ["x-trace"],
                    "roots": ["."] },
             "c": { "httpUrl": "https://a.example/mcp", "type": "sse" },
@@ -62,7 +63,7 @@ fn a_configuration_with_every_key_fits_and_is_read() {
     // Every property of the schema is in the document, so that the reader was asked about each.
     for (at, pointers) in [
         ("/properties", &[""][..]),
-        ("/$defs/upstream/properties", &["/upstreams/a", "/upstreams/b", "/upstreams/c"]),
+        ("/$defs/upstream/properties", &["/upstreams/a", "/upstreams/b", "/upstreams/c", "/upstreams/d"]),
         ("/$defs/grant/properties", &["/grants/ci"]),
         ("/$defs/limits/properties", &["/limits"]),
         ("/$defs/ledger/properties", &["/ledger"]),

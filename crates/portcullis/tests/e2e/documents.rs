@@ -134,6 +134,8 @@ fn no_block_of_a_page_goes_untried() {
             ("decision.md" | "protocol.md", "json") | ("decision.md", "text") => true,
             // `what_a_page_configures_starts` and `the_quick_start_ends_where_it_says`.
             ("configuration.md" | "quick-start.md", "yaml") => true,
+            // `services::the_page_shows_what_comes`.
+            ("services.md", "yaml" | "json") => true,
             // Entries for clients that are not ours: they are read, and their addresses and commands compared.
             ("quick-start.md", "json" | "toml") => true,
             // `every_command_that_the_pages_show_exists`, and the walks through both pages.

@@ -16,6 +16,7 @@ mod bridging;
 mod cancel;
 mod catalogue;
 mod connections;
+mod crowds;
 mod denied;
 mod documents;
 mod dropped;

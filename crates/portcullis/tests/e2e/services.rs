@@ -563,3 +563,37 @@ async fn what_other_tools_know_as_services_can_be_imported() {
     let (content, ..) = call(&session, "stop_all_servers", json!({})).await;
     assert_eq!(content["counts"]["stopped"], 2, "{content}");
 }
+
+/// The page on services: its file is taken as it stands, and what it says comes.
+#[tokio::test]
+async fn the_page_shows_what_comes() {
+    let [entry, services] = &crate::documents::of("services.md", "yaml")[..] else { panic!("other blocks") };
+    let entry = entry.split_once("upstreams:\n").unwrap().1;
+    let mut house = House::plan(&Plan { upstreams: entry, policy: ALLOW_ALL, more: MORE });
+    std::fs::write(house.folder.path().join("services.yaml"), services).unwrap();
+    house.up();
+    let session = house.session("/mcp/services").await;
+    let (started, said, failed) = call(&session, "start_server", json!({ "server_id": "web" })).await;
+    assert!(!failed && started["state"] == "running" && started["ports"][0].is_u64(), "{said}");
+    let (list, ..) = call(&session, "list_servers", json!({})).await;
+    let states: Vec<&Value> = list["servers"].as_array().unwrap().iter().map(|it| &it["state"]).collect();
+    assert_eq!(states, ["running", "running"], "{list}");
+    let shown: Value = serde_json::from_str(&crate::documents::of("services.md", "json")[0]).unwrap();
+    let (stopped, ..) = call(&session, "stop_server", json!({ "server_id": "web" })).await;
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&shown), keys(&stopped));
+    assert_eq!(keys(&shown["proof"]), keys(&stopped["proof"]));
+    for key in ["server_id", "verdict", "survivors"] {
+        assert_eq!(shown[key], stopped[key]);
+    }
+
+    // Dropped, they end, and none is started until the drop is raised.
+    let (code, said, _) =
+        house.run(&["drop", "--upstream", "services", "--reason", "night", "--grace", "1s"]);
+    assert!(code == 0 && said.contains("1 stopped"), "{said}");
+    let answer = session.call(9, "start_server", json!({ "server_id": "db" })).await;
+    assert!(text(&answer).contains("night"), "{answer}");
+    assert_eq!(house.run(&["raise", "--upstream", "services"]).0, 0);
+    let (started, said, failed) = call(&session, "start_server", json!({ "server_id": "db" })).await;
+    assert!(!failed && started["state"] == "running", "{said}");
+}

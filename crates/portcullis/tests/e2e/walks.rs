@@ -116,7 +116,7 @@ fn first_gate() -> (House, String, String) {
     house.url = gate.line("ready ");
     house.gate = Some(gate);
     let until = std::time::Instant::now() + crate::house::PATIENCE;
-    while !house.run(&["status", "--json"]).1.contains("\"state\":\"ready\"") {
+    while house.run(&["status", "--json"]).1.contains("\"state\":\"starting\"") {
         assert!(std::time::Instant::now() < until, "{}", house.run(&["status"]).1);
     }
     let token = house.run(&["grant", "rotate", "me"]).1;
