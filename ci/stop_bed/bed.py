@@ -1,0 +1,130 @@
+"""Plans the batches and runs them: each has one manager and some workloads, in a folder and a process of its own."""
+
+import multiprocessing
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import traceback
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import peers, situations, workload
+from .outcome import Outcome
+from .subjects import ways
+from .subjects.portcullis import Gate
+from .trial import Trial
+
+
+@dataclass
+class Batch:
+    """One manager from its start to its end."""
+
+    subject: str  # a containment, or the name of somebody else's manager
+    situation: str
+    letters: str
+    is_ours: bool = True
+
+
+@dataclass
+class Settings:
+    program: str
+    through: str
+    parts: Path
+    base: Path
+    grace_ms: int
+
+    @property
+    def scripts(self):
+        return self.base / "scripts"
+
+
+def mixed(letters, count):
+    """So many workloads, each as often as the others."""
+    return "".join(letters[number % len(letters)] for number in range(count))
+
+
+def plan_ours(containments, letters, rounds, chosen):
+    """`rounds` of each cell: a workload in a containment stopped plainly, and a situation in a containment."""
+    batches = []
+    for containment in containments:
+        if "plain" in chosen:
+            batches += [Batch(containment, "plain", letters) for _ in range(rounds)]
+        for situation in chosen:
+            if situation == "plain":
+                continue
+            size = situations.MANY if situation in ("all_at_once", "dropped") else len(letters)
+            every = mixed(letters, rounds)
+            batches += [
+                Batch(containment, situation, every[begin : begin + size]) for begin in range(0, rounds, size)
+            ]
+    random.shuffle(batches)
+    return batches
+
+
+def plan_peers(chosen, letters, rounds):
+    return [
+        Batch(peer.name, situation, letters, is_ours=False)
+        for peer in chosen for situation in peers.SITUATIONS for _ in range(rounds)
+    ]
+
+
+def run(settings, batches, workers, say):
+    """All of them, some at a time; gives the outcomes."""
+    outcomes = []
+    with ProcessPoolExecutor(workers, initializer=end_tidily) as pool:
+        try:
+            pending = [pool.submit(run_batch, settings, batch) for batch in batches]
+            for number, done in enumerate(as_completed(pending), 1):
+                found = done.result()
+                outcomes += found
+                say(number, len(batches), found)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():
+                child.terminate()
+            raise
+    return outcomes
+
+
+def end_tidily():
+    """A batch that is ended from outside ends what it started."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def run_batch(settings, batch):
+    folder = Path(tempfile.mkdtemp(prefix=f"{batch.situation}-", dir=settings.base))
+    folder.chmod(0o711)
+    trials = [
+        Trial(folder, settings.scripts, workload.BY_LETTER[letter], number)
+        for number, letter in enumerate(batch.letters)
+    ]
+    manager = None
+    try:
+        if batch.is_ours:
+            manager = Gate(settings.program, folder / "gate", batch.subject, ways.ALL[settings.through](), trials)
+            manager.up()
+            for trial in trials:
+                manager.through.start(manager, trial)
+            stops = situations.Stops(manager, trials, batch.situation, settings.grace_ms)
+            outcomes = situations.ALL[batch.situation](stops)
+            for outcome in outcomes:
+                outcome.is_ours = True
+            return outcomes
+        peer = next(peer for peer in peers.ALL if peer.name == batch.subject)
+        manager = peer(settings.parts, folder / "manager", trials, settings.grace_ms)
+        manager.up()
+        return peers.SITUATIONS[batch.situation](manager, trials, batch.situation)
+    except Exception:
+        # The bed itself failed, or a manager in a way that it does not know: never a clean round.
+        why = traceback.format_exc(limit=-3)
+        return [Outcome(batch.subject, batch.situation, letter, batch.is_ours, not_started=why) for letter in batch.letters]
+    finally:
+        if manager:
+            manager.close()
+        for trial in trials:
+            trial.end()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""The managers that are held against each other."""

@@ -1,0 +1,75 @@
+"""One workload, started once: its folder, all that it consists of, and what of it lives."""
+
+import pathlib
+import shutil
+import time
+
+from . import processes
+
+ENTER = "enter.sh"
+PATIENCE = 30.0  # seconds that a start may take on a busy machine
+
+
+class Trial:
+    """Every process of it is known by its mark, which it writes as its first act, or by the folder in which it works."""
+
+    def __init__(self, folder, scripts, workload, number):
+        self.name = f"{workload.letter.lower()}{number}"
+        self.folder = pathlib.Path(folder) / self.name
+        self.scripts = scripts
+        self.workload = workload
+        self.known = set()
+        self.folder.mkdir()
+        # Another user's process writes its mark too.
+        self.folder.chmod(0o777)
+        self.marks = self.folder / "marks"
+        self.marks.touch()
+        self.marks.chmod(0o666)
+
+    def command(self, port=0):
+        """What a manager is given to start."""
+        return ["sh", f"{self.scripts}/{ENTER}", str(self.folder), self.workload.script, str(port)]
+
+    def marked(self):
+        found = set()
+        for line in self.marks.read_text(errors="replace").splitlines():
+            try:
+                seen = processes.parse(line)
+            except (ValueError, IndexError):
+                continue
+            found.add(seen.process)
+        return found
+
+    def find(self):
+        """All that ever belonged to it and was seen."""
+        self.known |= self.marked()
+        self.known |= processes.linked_into(self.folder, "cwd")
+        return self.known
+
+    def living(self):
+        return {process for process in self.find() if processes.lives(process)}
+
+    def zombies(self):
+        return {process for process in self.known if processes.is_zombie(process)}
+
+    def has_started(self):
+        return len(self.marked()) >= self.workload.marks
+
+    def wait_until_started(self, until):
+        while not self.has_started():
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.01)
+        return True
+
+    def end(self):
+        """Leaves nothing behind, whatever its manager did. What forks meanwhile is found by the next look."""
+        for _ in range(400):
+            left = self.living()
+            if not left:
+                break
+            for process in left:
+                processes.send(process)
+            time.sleep(0.005)
+        shutil.rmtree(self.folder, ignore_errors=True)
+

@@ -1,0 +1,3 @@
+cd /
+sh "$1/as.sh" "$2" sleep 600 &
+exec sh "$1/as.sh" "$2" sleep 600

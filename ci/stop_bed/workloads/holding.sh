@@ -1,0 +1,3 @@
+# A child that holds stdout and stderr, also when the leader has ended.
+staying &
+lead
