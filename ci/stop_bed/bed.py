@@ -106,9 +106,10 @@ def run_batch(settings, batch):
     try:
         if batch.is_ours:
             manager = Gate(settings.program, folder / "gate", batch.subject, ways.ALL[settings.through](), trials)
-            manager.up()
-            for trial in trials:
-                manager.through.start(manager, trial)
+            if batch.situation not in situations.BEFORE_THE_START:
+                manager.up()
+                for trial in trials:
+                    manager.through.start(manager, trial)
             stops = situations.Stops(manager, trials, batch.situation, settings.grace_ms)
             outcomes = situations.ALL[batch.situation](stops)
             for outcome in outcomes:

@@ -4,6 +4,7 @@ from . import processes
 from .outcome import Outcome
 
 PROVED = {"stopped", "already_ended"}
+NOT_PERMITTED = "not permitted"
 UNSEEN = "is not seen"  # in the scope of a proof that cannot see all
 
 
@@ -47,6 +48,10 @@ def ours(result, trial, answer, now, containment, before, may_have_ended=False):
             result.wrong.append(f"{len(now - named)} that live are not named")
         if answer.code == 0:
             result.wrong.append("partial, with exit code 0")
+        # What another user's rights keep from us is no fault where each such process is named with that reason.
+        kept_from_us = named == now and all(NOT_PERMITTED in why for why in answer.survivors.values())
+        if trial.workload.letter == "S" and kept_from_us and result.survivors == len(named):
+            result.outside, result.survivors = result.survivors, 0
     else:
         result.wrong.append(f"no verdict on a process of this machine: {answer.verdict}")
     if answer.verdict in PROVED | {"partial"} and answer.scope is not None:

@@ -14,7 +14,9 @@ from .workload import BY_LETTER
 
 
 def facts():
-    return {"cores": os.cpu_count(), "kernel": platform.release(), "user": "root" if os.geteuid() == 0 else "not root"}
+    """`load` is what else the machine had to do before: times are worth little where that is much."""
+    load = round(os.getloadavg()[0], 1)
+    return {"load": load, "cores": os.cpu_count(), "kernel": platform.release(), "user": "root" if os.geteuid() == 0 else "not root"}
 
 
 def version(program):

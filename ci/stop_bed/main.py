@@ -99,11 +99,12 @@ def measured(options, settings):
     for one in skipped:
         print(f"skipped: {one}", flush=True)
 
+    facts = machine.facts()
     began = time.monotonic()
     outcomes = bed.run(settings, batches, options.workers, progress)
     took = time.monotonic() - began
     ours = [outcome for outcome in outcomes if outcome.is_ours]
-    facts = machine.facts() | {"grace_ms": settings.grace_ms, "minutes": round(took / 60, 1), "through": options.through, "rounds": options.rounds}
+    facts |= {"grace_ms": settings.grace_ms, "minutes": round(took / 60, 1), "through": options.through, "rounds": options.rounds}
     facts["versions"] = {peer.name: peer.version(settings.parts) for peer in others}
     facts["portcullis"] = machine.version(settings.program)
     if options.json:

@@ -25,7 +25,7 @@ class Outcome:
     workload: str
     is_ours: bool = False
     survivors: int = 0
-    outside: int = 0  # live, and the answer said that it cannot see such
+    outside: int = 0  # live, and the answer said that such are out of its reach
     zombies: int = 0
     wrong: list = field(default_factory=list)  # how what was said differs from what is so
     late: str | None = None

@@ -48,7 +48,7 @@ def page(facts, can, others, letters, chosen, outcomes, skipped):
 def told(facts, can, others):
     versions = facts["versions"]
     names = "; ".join(f"{peer.name} {versions[peer.name]}" for peer in others if "," not in peer.name)
-    machine = f"Made on {facts['cores']} cores, Linux {facts['kernel']}, as {facts['user']}, in {facts['minutes']} minutes."
+    machine = f"Made on {facts['cores']} cores, Linux {facts['kernel']}, as {facts['user']}, in {facts['minutes']} minutes; the load before was {facts['load']}."
     held = f" Portcullis {facts['portcullis']} could hold by {', '.join(can)}." if can else ""
     grace = f" The grace is {facts['grace_ms']} ms for all that have one."
     return machine + held + grace + (f" Beside it: {names}." if names else "")
@@ -68,7 +68,7 @@ def cell(found, with_verdicts=True):
     survivors = f"{sum(one.survivors for one in stopped)} / {len(stopped)}"
     outside = sum(one.outside for one in stopped)
     if outside:
-        survivors += f" (and {outside} outside the scope, said so)"
+        survivors += f" (and {outside} out of reach, said so)"
     times = [one.took for one in stopped]
     longest = max(times)
     wrong = f"; {sum(bool(one.wrong) for one in stopped)}" if with_verdicts else ""
@@ -108,19 +108,30 @@ def in_situations(can, others, chosen, outcomes):
 
 
 def failures(outcomes):
-    """What is wrong with ours: each kind once, with how often."""
+    """What is wrong with ours: each kind once, with how often, and one example of what was said."""
     counted = {}
     for one in outcomes:
-        if one.is_ours and not one.is_clean():
-            why = "; ".join([f"{one.survivors} live"] * bool(one.survivors) + one.wrong + ["too late"] * bool(one.late))
-            key = (one.situation, one.subject, one.workload, why or "did not start")
-            counted[key] = counted.get(key, 0) + 1
+        if not one.is_ours or one.is_clean():
+            continue
+        for kind, example in faults(one):
+            counted.setdefault((one.situation, one.subject, kind), []).append((one.workload, example))
     return "\n".join(
-        f"- {situation}, {subject}, {letter}: {why} ({times})"
-        for (situation, subject, letter, why), times in sorted(counted.items())
+        f"- {situation}, {subject}: {kind} {len(found)} times ({''.join(sorted({letter for letter, _ in found}))}), such as: {found[0][1]}"
+        for (situation, subject, kind), found in sorted(counted.items())
     )
 
 
+def faults(one):
+    if one.survivors:
+        yield "something lived on", f"{one.survivors}, {', '.join(one.left[:3])}"
+    for wrong in one.wrong:
+        yield "false", wrong
+    if one.late:
+        yield "too late", one.late
+    if one.not_started:
+        yield "not started", one.not_started
+
+
 def not_started(outcomes):
-        found = sorted({(one.subject, one.workload) for one in outcomes if one.not_started and not one.is_ours})
+    found = sorted({(one.subject, one.workload) for one in outcomes if one.not_started and not one.is_ours})
     return "\n".join(f"- {subject} did not start {letter}" for subject, letter in found)

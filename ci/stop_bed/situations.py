@@ -152,8 +152,9 @@ def twice(stops):
         again = stops.gate.through.stop(stops.gate, trial, run, stops.grace)
         if len({answer.verdict for answer in answers}) > 1 and "already_ended" not in {a.verdict for a in answers}:
             return trial, f"two stops, two verdicts: {[answer.verdict for answer in answers]}"
-        if again.verdict != "already_ended" or again.took > SPARE:
-            return trial, f"stopped again, after {again.took:.2f} s: {again.verdict}"
+        # What is left does not end by being asked once more.
+        if again.verdict != ("partial" if "partial" in {answer.verdict for answer in answers} else "already_ended"):
+            return trial, f"stopped again: {again.verdict}"
         return trial, None
 
     cases = stops.started()
@@ -223,7 +224,7 @@ def gate_restarted(stops):
     return outcomes
 
 
-def lost(stops, cases, seconds, began=None):
+def lost(stops, cases, seconds, began=None, at_least=0.0):
     """Nobody answers here: how long it takes until nothing lives is seen, and what lives when it may not any more."""
     began = began or time.monotonic()
     waiting = [trial for trial, _ in cases]
@@ -231,7 +232,7 @@ def lost(stops, cases, seconds, began=None):
         took = time.monotonic() - began
         over = took >= seconds
         for trial in list(waiting):
-            if over or not trial.living():
+            if over or (took > at_least and not trial.living()):
                 waiting.remove(trial)
                 stops.note(trial, Answer(said_done=True, took=min(took, seconds), words="the gate is gone"), set())
         time.sleep(0.02)
@@ -273,6 +274,36 @@ def keeper_killed(stops):
     return outcomes
 
 
+def keeper_killed_stopping(stops):
+    """the keeper is killed while it stops"""
+    def lose(trial, run):
+        leader = processes.look(run["pid"])
+        keeper = processes.look(leader.parent).process
+
+        def soon():
+            time.sleep(random.uniform(0.02, stops.seconds + 0.2))
+            processes.send(keeper)
+
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(soon)
+            stops.stop_one(trial, run)
+
+    side_by_side(lose, stops.started())
+    return stops.conclude(stops.seconds + 0.2 + ENDING + SPARE, may_have_ended=True)
+
+
+def gate_killed_starting(stops):
+    """the manager is killed while it starts them"""
+    stops.gate.spawn()
+    time.sleep(random.uniform(0.02, 0.4))
+    stops.gate.kill()
+    # Whatever has come by now belongs to nobody any more. What has not come cannot be waited for.
+    lost(stops, [(trial, None) for trial in stops.trials], stops.loss + SPARE, at_least=0.5)
+    outcomes = stops.conclude(stops.loss + SPARE, is_ours=False)
+    no_keeper_left(stops, outcomes)
+    return outcomes
+
+
 def recorded(gate, run, took):
     """The verdict as the record has it."""
     from .subjects.portcullis import answer_of
@@ -284,6 +315,9 @@ def recorded(gate, run, took):
 
 ALL = {
     "plain": plain, "starting": starting, "all_at_once": all_at_once, "dropped": dropped, "twice": twice,
-    "crashed": crashed, "keeper_killed": keeper_killed, "gate_killed": gate_killed, "gate_ended": gate_ended,
+    "crashed": crashed, "keeper_killed": keeper_killed, "keeper_killed_stopping": keeper_killed_stopping, "gate_killed": gate_killed,
+    "gate_killed_starting": gate_killed_starting, "gate_ended": gate_ended,
     "gate_restarted": gate_restarted,
 }
+# Here the gate is not up when the situation begins.
+BEFORE_THE_START = {"gate_killed_starting"}

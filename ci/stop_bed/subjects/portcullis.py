@@ -34,8 +34,8 @@ class Gate:
     def environment(self):
         return os.environ | {"BED_TOKEN": TOKEN, "NO_COLOR": "1"}
 
-    def up(self):
-        """Starts it. What it is configured to start at once is then starting."""
+    def spawn(self):
+        """Starts it, and does not wait for it."""
         self.stderr = self.folder / f"stderr-{time.monotonic_ns()}"
         with self.stderr.open("wb") as stderr:
             command = [self.program, "up"]
@@ -45,7 +45,10 @@ class Gate:
                 command, cwd=self.folder, env=self.environment(), stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True,
             )
-        self.process = processes.look(self.child.pid).process
+
+    def up(self):
+        """Starts it. What it is configured to start at once is then starting."""
+        self.spawn()
         self.url = self.wait_for_line("ready ")
         self.through.is_up(self)
 
