@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import traceback
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -13,9 +14,12 @@ from pathlib import Path
 
 from . import peers, situations, workload
 from .outcome import Outcome
+from .stops import MANY, Stops
 from .subjects import ways
 from .subjects.portcullis import Gate
 from .trial import Trial
+
+ENDING = threading.Event()
 
 
 @dataclass
@@ -55,7 +59,7 @@ def plan_ours(containments, letters, rounds, chosen):
         for situation in chosen:
             if situation == "plain":
                 continue
-            size = situations.MANY if situation in ("all_at_once", "dropped") else len(letters)
+            size = MANY if situation in ("all_at_once", "dropped") else len(letters)
             every = mixed(letters, rounds)
             batches += [
                 Batch(containment, situation, every[begin : begin + size]) for begin in range(0, rounds, size)
@@ -90,12 +94,19 @@ def run(settings, batches, workers, say):
 
 
 def end_tidily():
-    """A batch that is ended from outside ends what it started."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    """A batch that is ended from outside ends what it started, and none begins after it."""
+    def end(*_):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        ENDING.set()
+        sys.exit(1)
+
+    signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def run_batch(settings, batch):
+    if ENDING.is_set():
+        return []
     folder = Path(tempfile.mkdtemp(prefix=f"{batch.situation}-", dir=settings.base))
     folder.chmod(0o711)
     trials = [
@@ -110,7 +121,7 @@ def run_batch(settings, batch):
                 manager.up()
                 for trial in trials:
                     manager.through.start(manager, trial)
-            stops = situations.Stops(manager, trials, batch.situation, settings.grace_ms)
+            stops = Stops(manager, trials, batch.situation, settings.grace_ms)
             outcomes = situations.ALL[batch.situation](stops)
             for outcome in outcomes:
                 outcome.is_ours = True
@@ -124,8 +135,11 @@ def run_batch(settings, batch):
         why = traceback.format_exc(limit=-3)
         return [Outcome(batch.subject, batch.situation, letter, batch.is_ours, not_started=why) for letter in batch.letters]
     finally:
+        # Nothing interrupts this.
+        how = signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if manager:
             manager.close()
         for trial in trials:
             trial.end()
         shutil.rmtree(folder, ignore_errors=True)
+        signal.signal(signal.SIGTERM, how)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from . import bed, machine, page, peers, situations, workload
 from .subjects import ways
+from .trial import sweep
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WORST_SITUATIONS = ["starting", "all_at_once", "crashed", "gate_killed", "keeper_killed", "gate_ended", "gate_restarted"]
@@ -35,7 +36,7 @@ def main():
     except KeyboardInterrupt:
         return 1
     finally:
-        shutil.rmtree(base, ignore_errors=True)
+        sweep(base)
 
 
 def asked():

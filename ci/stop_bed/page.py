@@ -3,6 +3,7 @@
 import statistics
 
 from . import peers, situations, workload
+from .stops import AFTER, SPARE, SPARE_ALL
 
 HEAD = """# The test bed for stopping
 
@@ -27,8 +28,8 @@ An answer that took longer than the grace and {spare:g} s ({spare_all:g} s where
 def page(facts, can, others, letters, chosen, outcomes, skipped):
     parts = [
         HEAD.format(
-            after=situations.AFTER, rounds=facts["rounds"], facts=told(facts, can, others),
-            ours=OURS.format(spare=situations.SPARE, spare_all=situations.SPARE_ALL),
+            after=AFTER, rounds=facts["rounds"], facts=told(facts, can, others),
+            ours=OURS.format(spare=SPARE, spare_all=SPARE_ALL),
         ),
         "## Stopped by one command",
         workloads(can, others, letters, outcomes),

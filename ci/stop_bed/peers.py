@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from . import judge, processes
 from .outcome import Answer, Outcome
-from .situations import AFTER, AT_ONCE
+from .stops import AFTER, AT_ONCE
 from .subjects.node_server_orchestrator import NodeServerOrchestrator
 from .subjects.pm2 import Pm2
 from .subjects.supervisord import Supervisord, WithGroupFlags
 from .trial import PATIENCE
 
 ALL = [NodeServerOrchestrator, Pm2, Supervisord, WithGroupFlags]
-ENDS = 90.0  # seconds that a manager may take to end
+ENDS = 30.0  # seconds that a manager may take to end
 LOST = 5.0  # seconds that what a manager started may live after the manager's end
 
 

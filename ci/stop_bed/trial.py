@@ -31,14 +31,7 @@ class Trial:
         return ["sh", f"{self.scripts}/{ENTER}", str(self.folder), self.workload.script, str(port)]
 
     def marked(self):
-        found = set()
-        for line in self.marks.read_text(errors="replace").splitlines():
-            try:
-                seen = processes.parse(line)
-            except (ValueError, IndexError):
-                continue
-            found.add(seen.process)
-        return found
+        return marked_in(self.marks)
 
     def find(self):
         """All that ever belonged to it and was seen."""
@@ -63,13 +56,29 @@ class Trial:
         return True
 
     def end(self):
-        """Leaves nothing behind, whatever its manager did. What forks meanwhile is found by the next look."""
-        for _ in range(400):
-            left = self.living()
-            if not left:
-                break
-            for process in left:
-                processes.send(process)
-            time.sleep(0.005)
+        """Leaves nothing behind, whatever its manager did."""
+        processes.end(self.living)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def marked_in(marks):
+    found = set()
+    for line in marks.read_text(errors="replace").splitlines():
+        try:
+            found.add(processes.parse(line).process)
+        except (ValueError, IndexError):
+            continue
+    return found
+
+
+def sweep(base):
+    """Ends whatever was started below that folder and lives, and takes the folder away."""
+    marked = set().union(*(marked_in(marks) for marks in base.rglob("marks")))
+
+    def living():
+        found = marked | processes.linked_into(base, "cwd") | processes.linked_into(base, "exe")
+        return {process for process in found if processes.lives(process)}
+
+    processes.end(living)
+    shutil.rmtree(base, ignore_errors=True)
 

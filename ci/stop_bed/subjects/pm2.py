@@ -28,7 +28,7 @@ class Pm2(Driven):
         return seen.process if seen else None
 
     def close(self):
-        daemon = self.process()
         super().close()
-        if daemon:
-            processes.send(daemon)
+        # The daemon, also where it has taken its pid file away and goes on.
+        for process in processes.linked_into(self.folder, "cwd"):
+            processes.send(process)
