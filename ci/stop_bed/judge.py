@@ -26,6 +26,8 @@ def outcome(subject, situation, trial, answer, now, later):
 def ours(result, trial, answer, now, containment, before, may_have_ended=False):
     """What our own answers have to hold beside that. `before` lived when the stop was asked for."""
     scope_is_open = UNSEEN in answer.scope
+    if answer.verdict == "already_ended" and (answer.before or answer.killed_by.startswith("SIG")):
+        result.wrong.append(f"already_ended, and it was ended by {answer.killed_by}")
     if answer.verdict in PROVED:
         if answer.code not in (None, 0):
             result.wrong.append(f"{answer.verdict}, with exit code {answer.code}")

@@ -49,6 +49,8 @@ def containments(program, through, scripts, folder):
                 can.append(means)
             else:
                 cannot[means] = reason(gate) if not held else f"it gets {held[0]} instead"
+        except RuntimeError as error:
+            cannot[means] = str(error)
         finally:
             gate.close()
             trial.end()

@@ -14,6 +14,7 @@ class Answer:
     before: set = field(default_factory=set)
     survivors: dict = field(default_factory=dict)  # Process: why
     scope: str = ""
+    killed_by: str = ""
     passes: int | None = None
     code: int | None = None
 

@@ -59,8 +59,15 @@ class Stops:
             result = judge.outcome(self.subject, self.situation, trial, answer, now, trial.living())
             if is_ours:
                 judge.ours(result, trial, answer, now, self.gate.containment, before, may_have_ended)
+                self.names_no_other(result, trial, answer)
             self.outcomes.append(judge.deadline(result, answer, seconds))
         return self.outcomes
+
+    def names_no_other(self, result, trial, answer):
+        strangers = {one for other in self.trials if other is not trial for one in other.known}
+        for what, named in (("before", answer.before), ("survivors", set(answer.survivors))):
+            if named & strangers:
+                result.wrong.append(f"`{what}` names {len(named & strangers)} processes of other runs")
 
     def stop_one(self, trial, run):
         before = living_marked(trial)

@@ -127,6 +127,7 @@ def answer_of(result, took, code):
         before={named(one) for one in result.get("before") or []},
         survivors={named(one): one.get("why", "") for one in result.get("survivors") or []},
         scope=proof.get("scope") or "",
+        killed_by=proof.get("killed_by") or "",
         passes=proof.get("passes"),
         code=code,
     )
