@@ -14,9 +14,12 @@ from .workload import BY_LETTER
 
 
 def facts():
-    """`load` is what else the machine had to do before: times are worth little where that is much."""
-    load = round(os.getloadavg()[0], 1)
-    return {"load": load, "cores": os.cpu_count(), "kernel": platform.release(), "user": "root" if os.geteuid() == 0 else "not root"}
+    return {"cores": os.cpu_count(), "kernel": platform.release(), "user": "root" if os.geteuid() == 0 else "not root"}
+
+
+def load():
+    """How many want to run now. Times are worth little where that is far more than there are cores."""
+    return os.getloadavg()[0]
 
 
 def version(program):

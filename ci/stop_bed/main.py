@@ -105,10 +105,16 @@ def measured(options, settings):
 
     facts = machine.facts()
     began = time.monotonic()
-    outcomes = bed.run(settings, batches, options.workers, progress)
+    loads = [machine.load()]
+
+    def say(*found):
+        loads.append(machine.load())
+        progress(*found)
+
+    outcomes = bed.run(settings, batches, options.workers, say)
     took = time.monotonic() - began
     ours = [outcome for outcome in outcomes if outcome.is_ours]
-    facts |= {"grace_ms": settings.grace_ms, "minutes": round(took / 60, 1), "through": options.through, "rounds": options.rounds}
+    facts |= {"load": round(sum(loads) / len(loads), 1), "grace_ms": settings.grace_ms, "minutes": round(took / 60, 1), "through": options.through, "rounds": options.rounds}
     facts["versions"] = {peer.name: peer.version(settings.parts) for peer in others}
     facts["portcullis"] = machine.version(settings.program)
     if options.json:

@@ -49,7 +49,7 @@ def page(facts, can, others, letters, chosen, outcomes, skipped):
 def told(facts, can, others):
     versions = facts["versions"]
     names = "; ".join(f"{peer.name} {versions[peer.name]}" for peer in others if "," not in peer.name)
-    machine = f"Made on {facts['cores']} cores, Linux {facts['kernel']}, as {facts['user']}, in {facts['minutes']} minutes; the load before was {facts['load']}."
+    machine = f"Made on {facts['cores']} cores, Linux {facts['kernel']}, as {facts['user']}, in {facts['minutes']} minutes, at a load of {facts['load']}."
     held = f" Portcullis {facts['portcullis']} could hold by {', '.join(can)}." if can else ""
     grace = f" The grace is {facts['grace_ms']} ms for all that have one."
     return machine + held + grace + (f" Beside it: {names}." if names else "")
