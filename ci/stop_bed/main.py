@@ -123,7 +123,8 @@ def measured(options, settings):
         }, indent=1))
     if options.markdown:
         options.markdown.write_text(page.page(facts, can, others, letters, options.situations, outcomes, skipped))
-    broken = [outcome for outcome in ours if not outcome.is_clean()]
+    # The quick form runs beside whatever else the machine does; in time is what the whole bed measures.
+    broken = [outcome for outcome in ours if not outcome.is_clean(in_time=not options.quick)]
     survivors = sum(outcome.survivors for outcome in ours)
     wrong = sum(bool(outcome.wrong) for outcome in ours)
     late = sum(bool(outcome.late) for outcome in ours)

@@ -36,8 +36,8 @@ class Outcome:
     left: list = field(default_factory=list)  # the command lines of what lives
     answer: str = ""
 
-    def is_clean(self):
-        return not (self.survivors or self.wrong or self.late or self.not_started)
+    def is_clean(self, in_time=True):
+        return not (self.survivors or self.wrong or (in_time and self.late) or self.not_started)
 
     def as_json(self):
         return asdict(self)

@@ -55,8 +55,8 @@ class Gate:
     def wait_for_line(self, beginning):
         until = time.monotonic() + 60
         while time.monotonic() < until:
-            for line in self.stderr.read_text(errors="replace").splitlines():
-                if line.startswith(beginning):
+            for line in self.stderr.read_text(errors="replace").splitlines(keepends=True):
+                if line.startswith(beginning) and line.endswith("\n"):
                     return line.removeprefix(beginning).strip()
             if self.child.poll() is not None:
                 break

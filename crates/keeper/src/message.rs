@@ -210,6 +210,14 @@ impl Stopped {
         Self { verdict, took_ms, before: Vec::new(), survivors: Vec::new(), proof }
     }
 
+    /// What is to be said to whoever stops it once more: nothing of it lived any longer, which was proved then.
+    #[must_use]
+    pub fn once_more(&self) -> Self {
+        let proof = Proof { killed_by: "nothing: it had ended before".into(), ..self.proof.clone() };
+        let (before, survivors) = (Vec::new(), Vec::new());
+        Self { verdict: Verdict::AlreadyEnded, took_ms: 0, before, survivors, proof }
+    }
+
     /// In one line, for a person.
     #[must_use]
     pub fn summary(&self) -> String {

@@ -25,7 +25,8 @@ pub(crate) use aside;
 
 /// Says one line on stderr.
 pub(crate) fn line_aside(what: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr().lock(), "{what}");
+    // At once: whoever follows a file of it never sees half a line.
+    let _ = io::stderr().lock().write_all(format!("{what}\n").as_bytes());
 }
 
 /// Says one line.

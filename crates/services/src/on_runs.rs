@@ -5,7 +5,7 @@ use crate::commands::{Commands, Wanted as Command};
 use crate::definition::in_shell;
 use crate::shapes::{ending, outcome, paged, paper, read, summed, time, told, verdict_of};
 use portcullis_builtin::{Answer, Calling};
-use portcullis_runs::{Begin, Ended, Held, Verdict, Wanted};
+use portcullis_runs::{Begin, Held, Stopped, Verdict, Wanted};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -172,14 +172,18 @@ pub(crate) async fn stop_run(own: Arc<Commands>, asked: StopRun, _: Calling) -> 
         Ok(held) => held,
         Err(why) => return Answer::failed(why),
     };
-    let before = held.over().is_some_and(|over| over.stopped.verdict != Verdict::Partial);
-    let ended = stop_one(&own, &held, asked.grace).await;
-    let (text, content, good) = verdict_of(&held, before, ended.as_deref());
+    let (text, content, good) = verdict_of(Some(&held), &stop_one(&own, &held, asked.grace).await);
+    let text = format!("{}: {text}.", held.about.id.as_str());
     told(&text, content, good)
 }
 
-async fn stop_one(own: &Commands, held: &Arc<Held>, grace: Option<Time>) -> Option<Arc<Ended>> {
-    own.services.0.keepers.stop(held, grace.map_or(GRACE, |grace| grace.0)).await
+async fn stop_one(own: &Commands, held: &Arc<Held>, grace: Option<Time>) -> Stopped {
+    let before = held.over().filter(|over| over.stopped.verdict != Verdict::Partial);
+    if let Some(over) = before {
+        return over.stopped.once_more();
+    }
+    let ended = own.services.0.keepers.stop(held, grace.map_or(GRACE, |grace| grace.0)).await;
+    ended.map_or(Stopped::without_proof(Verdict::Unconfirmed, 0), |ended| ended.stopped.clone())
 }
 
 #[derive(Deserialize)]
@@ -191,8 +195,8 @@ pub(crate) struct StopRuns {
 pub(crate) async fn stop_all_runs(own: Arc<Commands>, asked: StopRuns, _: Calling) -> Answer {
     let running: Vec<Arc<Held>> = own.list().into_iter().filter(is_left).collect();
     let each = running.iter().map(|held| async {
-        let ended = stop_one(&own, held, asked.grace).await;
-        verdict_of(held, false, ended.as_deref())
+        let stopped = stop_one(&own, held, asked.grace).await;
+        verdict_of(Some(held), &stopped)
     });
     let all = futures_util::future::join_all(each).await;
     let good = all.iter().all(|(_, _, good)| *good);

@@ -7,7 +7,7 @@ use crate::services::{Started, Stopping};
 use crate::shapes::{paged, read, summed, time, told, verdict_of, with};
 use portcullis_builtin::{Answer, Calling};
 use portcullis_runs::spool::now_ms;
-use portcullis_runs::{Begin, Wanted, spool};
+use portcullis_runs::{Begin, Verdict, Wanted, spool};
 use regex::Regex;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -236,7 +236,8 @@ pub(crate) async fn stop_all_servers(own: Arc<Commands>, asked: Many, calling: C
     let good = all.iter().all(is_final);
     // Of what did not run nothing is to be said, unless it was asked for by name.
     let named = |stopping: &Stopping| asked.names.iter().any(|name| **name == *stopping.id);
-    let told_of = all.iter().filter(|stopping| stopping.ended.is_some() || named(stopping));
+    let told_of =
+        all.iter().filter(|stopping| stopping.stopped.verdict != Verdict::AlreadyEnded || named(stopping));
     let (text, content) = summed(told_of.map(stopped).collect(), "verdict");
     told(&text, content, good)
 }
@@ -350,22 +351,16 @@ async fn has_line(own: &Commands, folder: &Path, log: Option<&str>, at_most: Dur
 
 /// The verdict on a service as data.
 fn stopped(stopping: &Stopping) -> Value {
-    match &stopping.ended {
-        Some((held, ended)) => with(verdict_of(held, false, Some(ended)).1, "server_id", &*stopping.id),
-        None => json!({
-            "server_id": &*stopping.id, "run": null, "verdict": "already_ended", "took_ms": 0, "before": [],
-            "survivors": [], "proof": { "scope": "nothing of it ran", "killed_by": "nothing", "looked_by": [], "passes": 0 },
-        }),
-    }
+    with(verdict_of(stopping.run.as_deref(), &stopping.stopped).1, "server_id", &*stopping.id)
 }
 
 fn said(stopping: &Stopping) -> String {
-    match &stopping.ended {
-        Some((_, ended)) => format!("`{}`: {}.", stopping.id, ended.stopped.summary()),
+    match &stopping.run {
+        Some(run) => format!("`{}`: {}.", stopping.id, verdict_of(Some(run), &stopping.stopped).0),
         None => format!("`{}` did not run.", stopping.id),
     }
 }
 
 fn is_final(stopping: &Stopping) -> bool {
-    stopping.ended.as_ref().is_none_or(|(_, ended)| ended.stopped.verdict.is_final())
+    stopping.stopped.verdict.is_final()
 }

@@ -4,7 +4,7 @@ use crate::definition::{Definition, Restart, When};
 use crate::probe::{Looked, Seen};
 use crate::{ports, start};
 use parking_lot::Mutex;
-use portcullis_runs::{Begin, Ended, Exit, Held, Keepers, Kind, Verdict, Wanted, page, spool};
+use portcullis_runs::{Begin, Exit, Held, Keepers, Kind, Stopped, Verdict, Wanted, page, spool};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -410,8 +410,8 @@ impl Service {
         }
     }
 
-    /// Stops it: nothing of it lives then, and nothing starts it again.
-    pub(crate) async fn stop(&self, grace: Option<Duration>) -> Option<(Arc<Held>, Arc<Ended>)> {
+    /// Stops it: nothing of it lives then, and nothing starts it again. Gives its last run and what came of it.
+    pub(crate) async fn stop(&self, grace: Option<Duration>) -> (Option<Arc<Held>>, Stopped) {
         // What is just being started is there after that.
         let one = self.one.lock().await;
         let now = self.now();
@@ -422,18 +422,24 @@ impl Service {
                 (now.state, now.reason) = (State::Stopped, Some("it was stopped".into()));
             });
         }
-        let run =
-            now.run.filter(|run| run.over().is_none_or(|over| over.stopped.verdict == Verdict::Partial))?;
+        let Some(run) = now.run else {
+            return (None, Stopped::without_proof(Verdict::AlreadyEnded, 0));
+        };
+        if let Some(over) = run.over().filter(|over| over.stopped.verdict != Verdict::Partial) {
+            return (Some(run), over.stopped.once_more());
+        }
         self.change_of(&run, |now| {
             now.watch.cancel();
             (now.state, now.reason) = (State::Stopping, None);
         });
         drop(one);
-        let ended = self.keepers.stop(&run, grace).await?;
+        let Some(ended) = self.keepers.stop(&run, grace).await else {
+            return (Some(run), Stopped::without_proof(Verdict::Unconfirmed, 0));
+        };
         self.change_of(&run, |now| {
             (now.state, now.reason) = (State::Stopped, ended.exit.as_ref().map(ToString::to_string));
         });
-        Some((run, ended))
+        (Some(run), ended.stopped.clone())
     }
 
     /// Waits until that is true, at most so long. Gives how it is then.

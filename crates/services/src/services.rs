@@ -5,7 +5,7 @@ use crate::definition::{Condition, Definition};
 use crate::service::{Begun, Now, Service, State};
 use parking_lot::Mutex;
 use portcullis_document::{Colours, Problems};
-use portcullis_runs::{Ended, Held, Keepers, Kind};
+use portcullis_runs::{Held, Keepers, Kind, Stopped};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,8 +44,9 @@ pub(crate) enum Started {
 /// What a stop came to.
 pub(crate) struct Stopping {
     pub(crate) id: Arc<str>,
-    /// `None` where nothing of it ran.
-    pub(crate) ended: Option<(Arc<Held>, Arc<Ended>)>,
+    /// Its last run, where it had one.
+    pub(crate) run: Option<Arc<Held>>,
+    pub(crate) stopped: Stopped,
 }
 
 impl Services {
@@ -230,7 +231,8 @@ impl Services {
     /// Stops a service; what depends on it goes on.
     pub(crate) async fn stop(&self, id: &str, grace: Option<Duration>) -> Result<Stopping, String> {
         let service = self.get(id)?;
-        Ok(Stopping { id: service.id.clone(), ended: service.stop(grace).await })
+        let (run, stopped) = service.stop(grace).await;
+        Ok(Stopping { id: service.id.clone(), run, stopped })
     }
 
     /// Those of these names or with one of these tags; all where neither is said.
@@ -268,7 +270,8 @@ impl Services {
             }
             let grace = grace.map(|grace| grace.saturating_sub(began.elapsed()));
             let each = free.iter().map(|service| async move {
-                Stopping { id: service.id.clone(), ended: service.stop(grace).await }
+                let (run, stopped) = service.stop(grace).await;
+                Stopping { id: service.id.clone(), run, stopped }
             });
             stopped.extend(futures_util::future::join_all(each).await);
             left.retain(|id, _| !free.iter().any(|service| service.id == *id));

@@ -3,7 +3,7 @@
 use crate::commands::Commands;
 use portcullis_builtin::Answer;
 use portcullis_ledger::time_text;
-use portcullis_runs::{Ended, Held, Page, Verdict, Wanted, page};
+use portcullis_runs::{Held, Page, Stopped, Verdict, Wanted, page};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -74,29 +74,21 @@ pub(crate) fn outcome(held: &Held) -> Map<String, Value> {
 }
 
 /// The verdict on a run: in words, as data, and whether nothing is left.
-pub(crate) fn verdict_of(held: &Held, before: bool, ended: Option<&Ended>) -> (String, Value, bool) {
-    let mut content = json!({ "run": held.about.id.as_str() });
-    let Some(ended) = ended else {
-        return (
-            "The gate ends; what came of it is in its record.".into(),
-            with(content, "verdict", "unconfirmed"),
-            false,
-        );
-    };
-    let mut stopped = serde_json::to_value(&ended.stopped).unwrap_or_default();
-    let mut verdict = ended.stopped.verdict;
-    if before {
-        verdict = Verdict::AlreadyEnded;
-        stopped = with(with(stopped, "verdict", verdict), "how", ending(held));
-    }
-    if let (Some(content), Value::Object(stopped)) = (content.as_object_mut(), stopped) {
+pub(crate) fn verdict_of(held: Option<&Held>, stopped: &Stopped) -> (String, Value, bool) {
+    let id = held.map(|held| held.about.id.as_str());
+    let mut content = json!({ "run": id });
+    if let (Some(content), Ok(Value::Object(stopped))) =
+        (content.as_object_mut(), serde_json::to_value(stopped))
+    {
         content.extend(stopped);
     }
-    let text = match before {
-        true => format!("{} had ended before: it {}.", held.about.id.as_str(), ending(held)),
-        false => format!("{}: {}.", held.about.id.as_str(), ended.stopped.summary()),
-    };
-    (text, content, verdict.is_final())
+    let mut text = stopped.summary();
+    if let (Verdict::AlreadyEnded, Some(held)) = (stopped.verdict, held) {
+        let how = ending(held);
+        text = format!("it had ended before: it {how}");
+        content = with(content, "how", how);
+    }
+    (text, content, stopped.verdict.is_final())
 }
 
 pub(crate) fn told(text: &str, content: Value, good: bool) -> Answer {

@@ -59,9 +59,9 @@ pub(super) async fn stop(running: &Running, body: &[u8]) -> Result<Value, No> {
                     // Something survived, which can be tried again.
                     Some(over) if over.stopped.verdict == Verdict::Partial => chosen.push(Any::Process(held)),
                     over => {
-                        let stopped = over.map(|over| over.stopped.clone());
+                        let stopped = over.map(|over| over.stopped.once_more());
                         let stopped = stopped.unwrap_or(Stopped::without_proof(Verdict::AlreadyEnded, 0));
-                        results.push(result(id, &Stopped { verdict: Verdict::AlreadyEnded, ..stopped }));
+                        results.push(result(id, &stopped));
                     }
                 },
                 None => {
