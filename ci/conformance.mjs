@@ -7,6 +7,9 @@ import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { join } from 'node:path';
 
+// The suite requires no extension. Of us these are required.
+const extensions = /^tasks-/;
+
 const [command, ...rest] = process.argv.slice(2);
 ({ reach, forward, report })[command](...rest);
 
@@ -76,7 +79,8 @@ function report(dir, save, against, markdown, ...revisions) {
 function readRevision(dir, revision, passes) {
   const log = readFileSync(join(dir, `${revision}.log`), 'utf8');
   const [, appendix = ''] = log.split(/^Not scored for/m);
-  const optional = new Set([...appendix.matchAll(/^\s+[✓✗] (\S+) \(/gm)].map((match) => match[1]));
+  const unscored = [...appendix.matchAll(/^\s+[✓✗] (\S+) \(/gm)].map((match) => match[1]);
+  const optional = new Set(unscored.filter((name) => !extensions.test(name)));
   const folders = new Map();
   for (const folder of readdirSync(join(dir, revision))) {
     const match = /^server-(.+)-\d{4}-\d\d-\d\dT[\d-]+Z$/.exec(folder);

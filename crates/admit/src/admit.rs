@@ -50,6 +50,9 @@ pub enum Subject<'a> {
     Tool(&'a str, &'a [String]),
     /// A tool that the upstream does not list.
     UnknownTool(&'a str),
+    /// A task that the asker owns, by the tool that made it. The call that made it was judged; to look after it
+    /// is part of that.
+    Task(&'a str),
     /// Anything else: the prompt, the resource, or nothing.
     Other(&'a str),
 }
@@ -174,7 +177,7 @@ impl Admit {
         let request = ask.request.to_json();
         let (name, is_tool) = match ask.subject {
             Subject::Tool(name, _) | Subject::UnknownTool(name) => (name, true),
-            Subject::Other(name) => (name, false),
+            Subject::Task(name) | Subject::Other(name) => (name, false),
         };
         let method = ask.message.envelope.method().filter(|_| !is_tool);
         let draft = Draft {
@@ -275,8 +278,8 @@ impl Admit {
             "tools/call" => (None, "(unknown tool)"),
             other => (Some(other), "(unknown)"),
         };
-        let draft =
-            Draft { method, tool: Some(name), outcome: Some(Outcome::Denied), rule: Some(rule), ..DECISION };
+        let tool = (!name.is_empty()).then_some(name);
+        let draft = Draft { method, tool, outcome: Some(Outcome::Denied), rule: Some(rule), ..DECISION };
         self.record(who, Some(request), message, draft).await;
     }
 
@@ -365,6 +368,7 @@ fn judge<'r>(rules: &'r Rules, ask: &'r Ask<'_>, arguments: &str, now_ms: i64) -
             Err(No::new(Answer::UnknownTool, "(unknown tool)", format!("Unknown tool: {name}")))
         }
         Subject::Tool(tool, properties) => judge_tool(&in_force, ask, tool, arguments, properties),
+        Subject::Task(_) => Ok(Vec::new()),
         Subject::Other(_) if in_force.default_allows() => Ok(Vec::new()),
         Subject::Other(_) => {
             let method = ask.message.envelope.method().unwrap_or_default();

@@ -75,6 +75,14 @@ pub enum Housekeeping {
     Prompts,
     /// `subscriptions/listen`
     Listen,
+    /// `tasks/get`
+    TaskGet,
+    /// `tasks/cancel`
+    TaskCancel,
+    /// `tasks/result`
+    TaskResult,
+    /// `tasks/update`
+    TaskUpdate,
 }
 
 impl Housekeeping {
@@ -90,6 +98,10 @@ impl Housekeeping {
             Self::Templates => "resources/templates/list",
             Self::Prompts => "prompts/list",
             Self::Listen => "subscriptions/listen",
+            Self::TaskGet => "tasks/get",
+            Self::TaskCancel => "tasks/cancel",
+            Self::TaskResult => "tasks/result",
+            Self::TaskUpdate => "tasks/update",
         }
     }
 }

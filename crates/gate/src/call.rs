@@ -3,8 +3,12 @@
 mod questions;
 mod refusals;
 mod resumption;
+mod tasks;
+mod waiting;
 
 pub(crate) use refusals::denial;
+pub(crate) use tasks::about_lost;
+pub(crate) use waiting::{as_task, with_tasks};
 
 use crate::asker::Asker;
 use crate::gate::Gate;
@@ -12,11 +16,13 @@ use crate::links::{self, Chosen};
 use crate::mrtr;
 use crate::outlet::Outlet;
 use crate::rewrite::{Known, is_error, with_result_type};
+use crate::tasks::Task;
+use crate::tasks::message::{Shown, mentions, shown};
 use http::StatusCode;
 use portcullis_admit::{Ask, End, Message, Permit, Subject, Ticket};
 use portcullis_catalogue::List;
 use portcullis_runs::OpenRun;
-use portcullis_upstreams::{Broken, Heard, Reply, SendFailed, Upstream};
+use portcullis_upstreams::{Broken, Heard, Reply, SendFailed, Unavailable, Upstream};
 use portcullis_wire::{Era, Event, Kind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +43,14 @@ pub(crate) enum About {
     Other(String),
 }
 
+impl About {
+    /// The tool, prompt or resource in the upstream's own name.
+    pub(crate) fn name(&self) -> &str {
+        let (Self::Tool(_, name) | Self::UnknownTool(name) | Self::Other(name)) = self;
+        name
+    }
+}
+
 /// One request of a client that goes to an upstream.
 pub(crate) struct Call {
     pub gate: Arc<Gate>,
@@ -45,6 +59,12 @@ pub(crate) struct Call {
     pub chosen: Chosen,
     pub message: Message,
     pub about: About,
+    /// The task that it is about.
+    pub task: Option<Arc<Task>>,
+    /// The client knows no tasks and waits for the result of one.
+    pub waits: bool,
+    /// The task whose result it waits for.
+    pub waits_for: Option<Arc<Task>>,
     pub open: OpenRun,
     pub known: Known,
     pub outlet: Option<Outlet>,
@@ -73,6 +93,7 @@ impl Call {
                 Subject::Tool(name, properties.unwrap_or_default())
             }
             About::UnknownTool(name) => Subject::UnknownTool(name),
+            About::Other(name) if self.task.is_some() => Subject::Task(name),
             About::Other(name) => Subject::Other(name),
         };
         let ask = Ask {
@@ -87,6 +108,7 @@ impl Call {
             Err(denied) => self.deny(&denied).await,
             Ok((permit, ticket)) => {
                 let end = self.carry(permit, &ticket).await;
+                self.waited(&end);
                 ticket.close(&end);
             }
         }
@@ -95,6 +117,11 @@ impl Call {
     /// Sends the request and passes on what comes back, to the end.
     async fn carry(&mut self, permit: Permit, ticket: &Ticket) -> End {
         let deadline = Instant::now() + self.upstream.spec().limits.call;
+        if self.task.is_some()
+            && let Some(end) = Box::pin(self.is_another_task()).await
+        {
+            return end;
+        }
         let mut reply = match self.send(permit, ticket, deadline).await {
             Ok(reply) => reply,
             Err(end) => return end,
@@ -180,8 +207,7 @@ impl Call {
             match sent {
                 Ok(reply) => return Ok(reply),
                 Err(SendFailed::SessionLost) if std::mem::take(&mut again) => {
-                    links::forget(&self.gate, &self.asker, &self.upstream, &self.chosen).await;
-                    match links::choose(&self.gate, &self.asker, &self.upstream).await {
+                    match Box::pin(self.choose_again()).await {
                         Ok(chosen) => self.chosen = chosen,
                         Err(why) => return Err(self.not_reached(&why.to_string()).await),
                     }
@@ -197,6 +223,18 @@ impl Call {
                     return Err(if acted { self.broken(&why).await } else { self.not_reached(&why).await });
                 }
             }
+        }
+    }
+
+    /// Another link in place of one whose session the upstream has ended.
+    async fn choose_again(&mut self) -> Result<Chosen, Unavailable> {
+        links::forget(&self.gate, &self.asker, &self.upstream, &self.chosen).await;
+        match &self.task {
+            Some(task) => {
+                links::forget_of_task(&self.gate, task, &self.chosen).await;
+                links::of_task_for(&self.gate, &self.asker, &self.upstream, task).await
+            }
+            None => links::choose(&self.gate, &self.asker, &self.upstream).await,
         }
     }
 
@@ -261,9 +299,25 @@ impl Call {
                     // Rare and large: it must not make every call's state larger.
                     return Box::pin(self.answer_inputs(message, reply, ticket, deadline)).await;
                 }
+                let on_tasks;
+                let message = if self.task.is_some() || mentions(message) {
+                    // Rare, and it waits for the disk.
+                    match Box::pin(self.response_on_tasks(message, reply, deadline)).await {
+                        Ok(Some(message)) => on_tasks = message,
+                        Ok(None) => return None,
+                        Err(end) => return Some(end),
+                    }
+                    &on_tasks
+                } else {
+                    message
+                };
                 let end = End::Answered { error: is_error(message) };
                 let bridged = self.asker.era == Era::New && self.chosen.link.era() == Era::Old;
-                let message = if bridged { &with_result_type(message) } else { message };
+                let message = if bridged || (self.waits && self.asker.era == Era::New) {
+                    &with_result_type(message)
+                } else {
+                    message
+                };
                 let status = match self.asker.era {
                     Era::New => StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK),
                     Era::Old => StatusCode::OK,
@@ -278,7 +332,17 @@ impl Call {
                 if let Some(kind) = crate::changes::kind_of(message) {
                     // Each client hears of what changed in its own view of the list, from one place.
                     self.upstream.list_changed(kind);
-                } else if let (Some(outlet), Some(text)) = (&mut self.outlet, self.known.notice(message)) {
+                } else if let (Some(outlet), Shown::Message(message)) = (
+                    &mut self.outlet,
+                    shown(
+                        &self.gate.tasks,
+                        self.upstream.name(),
+                        self.asker.principal.name(),
+                        Some(&self.chosen.link),
+                        message,
+                    ),
+                ) && let Some(text) = self.known.notice(&message)
+                {
                     outlet.event(&event(text)).await;
                 }
                 None

@@ -5,6 +5,7 @@ use crate::names::expose_uri;
 use crate::outlet::carrying;
 use crate::session::{Route, Session};
 use crate::streams::tell_listeners;
+use crate::tasks::message::{Shown, shown};
 use portcullis_admit::Principal;
 use portcullis_catalogue::{List, ListKind};
 use portcullis_upstreams::{Change, Upstream};
@@ -134,6 +135,21 @@ fn concerns(session: &Session, upstream: &Arc<str>) -> bool {
     }
 }
 
+/// Passes what a server says of a task on a shared link to the sessions of whoever owns the task.
+fn tell_of_task(gate: &Gate, upstream: &Upstream, notice: &Envelope) {
+    let Some(theirs) = notice.peek().task_id.and_then(text) else { return };
+    for task in gate.tasks.all_of(upstream.name(), &theirs) {
+        let Shown::Message(notice) = shown(&gate.tasks, upstream.name(), &task.owner, None, notice) else {
+            continue;
+        };
+        for session in gate.sessions.all() {
+            if *session.grant == *task.owner && concerns(&session, upstream.name()) {
+                session.push(encode_event(&carrying(notice.bytes().clone())));
+            }
+        }
+    }
+}
+
 /// Passes notifications of the shared link to the sessions that watch what they are about.
 async fn watch_notices(gate: std::sync::Weak<Gate>, upstream: std::sync::Weak<Upstream>) {
     let Some(mut notices) = upstream.upgrade().map(|upstream| upstream.watch_notices()) else { return };
@@ -150,6 +166,10 @@ async fn watch_notices(gate: std::sync::Weak<Gate>, upstream: std::sync::Weak<Up
             Err(RecvError::Closed) => return,
         };
         let (Some(gate), Some(upstream)) = (gate.upgrade(), upstream.upgrade()) else { return };
+        if notice.method() == Some("notifications/tasks/status") {
+            tell_of_task(&gate, &upstream, &notice);
+            continue;
+        }
         // On a shared line only what was subscribed to by URI has a known addressee.
         if notice.method() != Some("notifications/resources/updated") {
             continue;

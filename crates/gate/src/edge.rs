@@ -173,6 +173,7 @@ pub(crate) fn check_modern(headers: &HeaderMap, message: &Envelope) -> Result<()
     let named = match method {
         "tools/call" | "prompts/get" => Some(peek.name),
         "resources/read" => Some(peek.uri),
+        "tasks/get" | "tasks/update" | "tasks/cancel" => Some(peek.task_id),
         _ => None,
     };
     if let Some(named) = named {

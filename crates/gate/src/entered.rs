@@ -4,12 +4,13 @@
 //! whatever ends it here is recorded.
 
 use crate::asker::Asker;
-use crate::call::{About, Call, denial};
+use crate::call::{About, Call, as_task, denial, with_tasks};
 use crate::gate::Gate;
 use crate::headers;
 use crate::links::{self, Chosen};
 use crate::outlet::{Outlet, carrying};
 use crate::rewrite::{Known, with_meta, without_modern_meta};
+use crate::tasks::Task;
 use http::StatusCode;
 use portcullis_admit::{Answer, Denied, Message};
 use portcullis_catalogue::{List, ListKind};
@@ -30,6 +31,8 @@ pub(crate) struct Entered {
     /// The tool, prompt or resource in the upstream's own name.
     pub name: String,
     pub calls_a_tool: bool,
+    /// The task that it is about.
+    pub task: Option<Arc<Task>>,
     pub open: OpenRun,
     pub known: Known,
     pub outlet: Outlet,
@@ -77,10 +80,18 @@ impl Entered {
                 return None;
             }
         };
+        let list = match &about {
+            About::Tool(list, _) => Some(&**list),
+            _ => None,
+        };
+        let (message, waits) = match self.calls_a_tool {
+            true => as_task(&self.asker, &chosen.link, list, about.name(), self.message),
+            false => (self.message, false),
+        };
         let message = match (self.asker.era, chosen.link.era()) {
-            (Era::Old, Era::New) => modernised(&self.asker, &chosen, &self.message),
-            (Era::New, Era::Old) => without_modern_meta(&self.message),
-            _ => self.message,
+            (Era::Old, Era::New) => modernised(&self.asker, &chosen, &message),
+            (Era::New, Era::Old) => without_modern_meta(&message),
+            _ => message,
         };
         Some(Call {
             gate: self.gate,
@@ -89,6 +100,9 @@ impl Entered {
             chosen,
             message: Message { envelope: message, headers },
             about,
+            task: self.task,
+            waits,
+            waits_for: None,
             open: self.open,
             known: self.known,
             outlet: Some(self.outlet),
@@ -98,7 +112,7 @@ impl Entered {
 
     /// The link to the server and, for a tool that it lists, the list. Waits no longer than anybody wants it.
     async fn reach(&mut self) -> Result<(Chosen, Option<Arc<List>>), Stopped> {
-        let Self { gate, asker, upstream, open, outlet, .. } = self;
+        let Self { gate, asker, upstream, open, outlet, task, .. } = self;
         let limits = &upstream.spec().limits;
         let patience = limits.first_connect + limits.call;
         // Its server may be stopped, and is not waited for.
@@ -106,7 +120,10 @@ impl Entered {
             return Err(Stopped::Dropped(why));
         }
         let reached = async {
-            let chosen = links::choose(gate, asker, upstream).await;
+            let chosen = match task {
+                Some(task) => links::of_task_for(gate, asker, upstream, task).await,
+                None => links::choose(gate, asker, upstream).await,
+            };
             let chosen = chosen.map_err(|unavailable| Stopped::Unreached(unavailable.to_string()))?;
             let list = if self.calls_a_tool { look_up(upstream, &chosen, &self.name).await } else { None };
             Ok((chosen, list))
@@ -210,6 +227,8 @@ fn modernised(asker: &Asker, chosen: &Chosen, message: &Envelope) -> Envelope {
         true => links::routable(&asker.capabilities),
         false => chosen.link.offered().to_owned(),
     };
+    // The gate waits for tasks in the client's place.
+    let offered = if chosen.link.declares_tasks() { with_tasks(&offered) } else { offered };
     let mut members = vec![
         (meta::VERSION, version.as_str()),
         (meta::CAPABILITIES, offered.as_str()),

@@ -9,6 +9,7 @@ use http::{HeaderValue, StatusCode};
 use parking_lot::Mutex;
 use portcullis_admit::Principal;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -87,14 +88,15 @@ pub(crate) async fn check(gate: &Gate, who: &Principal, route: &Route) -> Result
 }
 
 /// Ends what expired grants still have open.
-pub(crate) async fn sweep(gate: &Gate) {
+pub(crate) async fn sweep(gate: &Arc<Gate>) {
     let now = now_ms();
     let grants = gate.grants();
     let over: Vec<_> =
         grants.all().into_iter().filter(|grant| grant.expires.is_some_and(|end| now >= end)).collect();
     if !over.is_empty() {
-        gate.end_what_is_of(|name| over.iter().any(|grant| grant.name == name), "its grant has expired")
-            .await;
+        let expired = |name: &str| over.iter().any(|grant| grant.name == name);
+        gate.end_what_is_of(expired, "its grant has expired").await;
+        gate.give_up_tasks(|task| expired(&task.owner), "its grant has expired").await;
     }
 }
 

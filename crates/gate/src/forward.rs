@@ -2,12 +2,15 @@
 
 use crate::answer::{Answer, json, rpc_error};
 use crate::asker::Asker;
+use crate::call::about_lost;
 use crate::entered::Entered;
 use crate::gate::Gate;
 use crate::mrtr;
 use crate::outlet::outlet;
 use crate::rewrite::Known;
 use crate::target::{self, NoTarget, Target};
+use crate::tasks::target::NOT_FOUND;
+use crate::tasks::{self, State};
 use http::StatusCode;
 use portcullis_runs::NewRun;
 use portcullis_wire::{
@@ -24,14 +27,34 @@ pub(crate) async fn forward(gate: &Arc<Gate>, asker: &Arc<Asker>, message: Envel
     let Some(id) = message.id().cloned() else { return json(StatusCode::ACCEPTED, "") };
     let method: Box<str> = message.method().unwrap_or_default().into();
     let shown = target::named(&message).into_owned();
-    let Target { upstream, message, name } = match target::find(gate, asker, message) {
+    let message = match message.meta().related_task {
+        Some(_) => tasks::message::back(&gate.tasks, asker.principal.name(), &message),
+        None => message,
+    };
+    let Target { upstream, message, name, task } = match target::find(gate, asker, message) {
         Ok(target) => target,
         Err(NoTarget::Method) => {
             let status = if asker.era == Era::New { StatusCode::NOT_FOUND } else { StatusCode::OK };
             return rpc_error(status, Some(&id), METHOD_NOT_FOUND, &format!("Method not found: {method}"));
         }
+        Err(NoTarget::Undeclared) => {
+            let why = "the client did not declare the extension of tasks";
+            gate.admit.refused(&asker.principal, None, Some(&id), why).await;
+            return tasks::target::undeclared(&id);
+        }
+        Err(NoTarget::Task) => {
+            let who = &asker.principal;
+            gate.admit.unknown(who, &method, "", &id, NOT_FOUND).await;
+            return rpc_error(StatusCode::OK, Some(&id), INVALID_PARAMS, NOT_FOUND);
+        }
         Err(NoTarget::Name(name)) => return unknown(gate, asker, &id, &method, &name).await,
     };
+    if let Some(task) = task.as_ref().filter(|task| task.state() == State::Lost) {
+        let why = format!("the task is lost: {}", task.why().unwrap_or_default());
+        gate.admit.unavailable(&asker.principal, upstream.name(), &name, &id, &why).await;
+        let answer = about_lost(task, &method, &message);
+        return json(StatusCode::OK, answer.with_id(&id.to_json()));
+    }
     let calls_a_tool = &*method == "tools/call";
     if calls_a_tool && message.peek().name.is_none_or(|raw| !raw.starts_with('"')) {
         let why = "`params.name` must be a string";
@@ -82,6 +105,7 @@ pub(crate) async fn forward(gate: &Arc<Gate>, asker: &Arc<Asker>, message: Envel
         message,
         name,
         calls_a_tool,
+        task,
         open,
         known: Known { id, progress, prefix },
         outlet: out,

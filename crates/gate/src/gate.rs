@@ -6,11 +6,12 @@ use crate::expiry::{self, Refusals};
 use crate::grants::Grants;
 use crate::names::Names;
 use crate::session::{Session, SessionLimits, Sessions};
+use crate::tasks::{Task, Tasks, look};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use portcullis_admit::Admit;
 use portcullis_catalogue::ListKind;
-use portcullis_ledger::{Grant, Ledger};
+use portcullis_ledger::{Failure, Grant, Ledger};
 use portcullis_runs::{Caller, Runs};
 use portcullis_upstreams::{Link, Upstream};
 use std::collections::{BTreeMap, HashMap};
@@ -34,6 +35,8 @@ pub struct Options {
     pub sessions: SessionLimits,
     /// Calls in flight at most, all grants together.
     pub calls: usize,
+    /// Tasks under way that one grant may have; as many again may be known that have ended.
+    pub tasks: usize,
 }
 
 impl Default for Options {
@@ -44,6 +47,7 @@ impl Default for Options {
             read: Duration::from_secs(30),
             sessions: SessionLimits::default(),
             calls: 10_000,
+            tasks: 256,
         }
     }
 }
@@ -54,6 +58,7 @@ pub struct Gate {
     pub(crate) runs: Runs,
     pub(crate) sessions: Sessions,
     pub(crate) pool: Pool,
+    pub(crate) tasks: Tasks,
     pub(crate) parked: Mutex<HashMap<String, crate::mrtr::Parked>>,
     pub(crate) listeners: crate::streams::Listeners,
     options: ArcSwap<Options>,
@@ -74,6 +79,7 @@ impl Gate {
             runs: Runs::default(),
             sessions: Sessions::default(),
             pool: Pool::default(),
+            tasks: Tasks::default(),
             parked: Mutex::default(),
             listeners: crate::streams::Listeners::default(),
             options: ArcSwap::from_pointee(options),
@@ -102,6 +108,28 @@ impl Gate {
     #[must_use]
     pub fn runs(&self) -> &Runs {
         &self.runs
+    }
+
+    /// Everything that goes on at servers after the call that began it was answered.
+    #[must_use]
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// Looks after the tasks that were kept before this gate was started.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn restore_tasks(self: &Arc<Self>) -> Result<(), Failure> {
+        for task in self.tasks.restore(self.ledger())?.iter().filter(|task| !task.state().is_final()) {
+            look::follow(self, task);
+        }
+        let gate = self.clone();
+        tokio::spawn(async move {
+            let unknown = |task: &Task| gate.upstream(&task.upstream).is_none();
+            gate.give_up_tasks(unknown, "its upstream is not in the configuration any more").await;
+        });
+        Ok(())
     }
 
     /// Sessions of the old era that are open.
@@ -147,11 +175,16 @@ impl Gate {
     }
 
     /// Replaces the grants. What grants that are gone or changed have open ends.
-    pub async fn set_grants(&self, grants: Grants) {
+    pub async fn set_grants(self: &Arc<Self>, grants: Grants) {
         let before = self.grants.swap(Arc::new(grants));
         let now = self.grants.load_full();
         let changed = |name: &str| before.by_name(name) != now.by_name(name);
         self.end_what_is_of(changed, "its grant was changed or revoked").await;
+        let gate = self.clone();
+        tokio::spawn(async move {
+            let revoked = |task: &Task| now.by_name(&task.owner).is_none();
+            gate.give_up_tasks(revoked, "its grant was revoked").await;
+        });
     }
 
     /// Upstreams in force.
@@ -234,7 +267,8 @@ impl Gate {
             self.runs.cancel_all_of(session.caller, reason);
             session.ended.cancel();
             for (_, link) in session.links.lock().await.drain() {
-                if !link.is_shared() {
+                // What was begun there goes on.
+                if !link.is_shared() && !self.tasks.spares(&link) {
                     link.end().await;
                 }
             }
@@ -252,17 +286,18 @@ impl Gate {
             let options = gate.options.load_full();
             let ended = gate.sessions.sweep(&options.sessions, |_| false);
             gate.end_sessions(ended, "its session ended").await;
-            expiry::sweep(&gate).await;
+            Box::pin(expiry::sweep(&gate)).await;
             gate.pool.sweep(options.sessions.idle).await;
+            gate.tasks.sweep(gate.ledger()).await;
             gate.parked.lock().retain(|_, parked| !parked.is_over());
         }
     }
 
     /// The name under which a client asked for a tool.
     pub(crate) fn shown_name(&self, asker: &Asker, upstream: &Upstream, about: &About) -> String {
-        let (About::Tool(_, name) | About::UnknownTool(name) | About::Other(name)) = about;
+        let name = about.name();
         if !asker.aggregated() {
-            return name.clone();
+            return name.to_owned();
         }
         let lists = upstream.known_lists(ListKind::Tools);
         let exposed = lists.iter().find_map(|list| {

@@ -6,7 +6,7 @@ use crate::gate::Gate;
 use crate::links;
 use crate::session::{NewSession, Route, Session};
 use http::{HeaderValue, StatusCode};
-use portcullis_upstreams::{Link, Upstream};
+use portcullis_upstreams::{Link, TASKS, Upstream};
 use portcullis_wire::{
     Envelope, Era, INVALID_PARAMS, Id, LATEST_OLD, MODERN, OLD_VERSIONS, UPSTREAM_FAILED, known_old_version,
     member, meta, result_response, text,
@@ -106,8 +106,13 @@ async fn one(gate: &Arc<Gate>, asker: &Asker, name: &str, session: &Session) -> 
 fn narrow(gate: &Gate, asker: &Asker, upstream: &Upstream, link: &Link, hello: &mut Map<String, Value>) {
     let Some(Value::Object(capabilities)) = hello.get_mut("capabilities") else { return };
     if !gate.admit.passes_other(&asker.principal, upstream.name()) {
-        capabilities.retain(|name, _| name == "tools");
-    } else if link.era() == Era::New && asker.era == Era::Old {
+        // Tasks are calls of tools that take long.
+        capabilities.retain(|name, _| matches!(name.as_str(), "tools" | "tasks" | "extensions"));
+        if let Some(Value::Object(extensions)) = capabilities.get_mut("extensions") {
+            extensions.retain(|name, _| name == TASKS);
+        }
+    }
+    if link.era() == Era::New && asker.era == Era::Old {
         capabilities.remove("extensions");
     } else if link.era() == Era::Old && asker.era == Era::New {
         capabilities.retain(|name, _| name != "tasks");
@@ -138,6 +143,18 @@ fn own_capabilities(gate: &Gate, asker: &Asker) -> Value {
         if asker.era == Era::Old {
             members.insert("logging".into(), json!({}));
         }
+    }
+    let tasks = gate.upstreams().values().any(|upstream| {
+        gate.admit.covers(&asker.principal, upstream.name()) && upstream.has_tasks(asker.era)
+    });
+    if let (true, Some(members)) = (tasks, capabilities.as_object_mut()) {
+        match asker.era {
+            Era::Old => members.insert(
+                "tasks".into(),
+                json!({ "list": {}, "cancel": {}, "requests": { "tools": { "call": {} } } }),
+            ),
+            Era::New => members.insert("extensions".into(), json!({ TASKS: {} })),
+        };
     }
     capabilities
 }

@@ -4,10 +4,15 @@ use crate::gate::Gate;
 use crate::outlet::carrying;
 use crate::rewrite::stray_notice;
 use crate::session::{Asked, Route, Session};
+use crate::tasks::message::{Shown, shown};
 use portcullis_upstreams::{Inbox, Link, Roots, Upstream};
 use portcullis_wire::{Envelope, encode_event, result_response};
 use serde_json::json;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// How long a question waits for the task that it belongs to.
+const ENTERED: Duration = Duration::from_secs(2);
 
 /// The inbox of a link that one session owns.
 pub(crate) struct SessionInbox {
@@ -30,7 +35,7 @@ impl SessionInbox {
 }
 
 impl Inbox for SessionInbox {
-    fn notice(&self, _: &Arc<Link>, notice: Envelope) {
+    fn notice(&self, link: &Arc<Link>, notice: Envelope) {
         let (Some(session), Some(upstream)) = (self.session.upgrade(), self.upstream.upgrade()) else {
             return;
         };
@@ -38,7 +43,12 @@ impl Inbox for SessionInbox {
             upstream.list_changed(kind);
             return;
         }
-        session.push(encode_event(&carrying(stray_notice(&notice, self.prefix.as_deref()))));
+        let Some(gate) = self.gate.upgrade() else { return };
+        if let Shown::Message(notice) =
+            shown(&gate.tasks, upstream.name(), &session.grant, Some(link), &notice)
+        {
+            session.push(encode_event(&carrying(stray_notice(&notice, self.prefix.as_deref()))));
+        }
     }
 
     fn request(&self, link: &Arc<Link>, request: Envelope) {
@@ -62,10 +72,42 @@ impl Inbox for SessionInbox {
         if method == "ping" || !allowed {
             return link.refuse(&request);
         }
-        match session.ask(Asked::Server(link.clone(), id)) {
-            Some(ours) => session.push(encode_event(&carrying(request.with_id(&ours.to_string())))),
-            None => link.refuse(&request),
+        match shown(&gate.tasks, upstream.name(), &session.grant, Some(link), &request) {
+            Shown::Message(request) => ask(&session, link, &request),
+            Shown::Nothing => {
+                let link = link.clone();
+                tokio::spawn(async move { ask_soon(&gate, &session, &upstream, &link, request).await });
+            }
         }
+    }
+}
+
+fn ask(session: &Session, link: &Arc<Link>, request: &Envelope) {
+    let Some(id) = request.id().cloned() else { return };
+    match session.ask(Asked::Server(link.clone(), id)) {
+        Some(ours) => session.push(encode_event(&carrying(request.with_id(&ours.to_string())))),
+        None => link.refuse(request),
+    }
+}
+
+/// A question about a task that is not known yet: the answer that made it may still be on its way.
+async fn ask_soon(gate: &Gate, session: &Session, upstream: &Upstream, link: &Arc<Link>, request: Envelope) {
+    let entered = async {
+        loop {
+            let one_more = gate.tasks.one_more();
+            tokio::pin!(one_more);
+            one_more.as_mut().enable();
+            if let Shown::Message(request) =
+                shown(&gate.tasks, upstream.name(), &session.grant, Some(link), &request)
+            {
+                return request;
+            }
+            one_more.await;
+        }
+    };
+    match tokio::time::timeout(ENTERED, entered).await {
+        Ok(request) => ask(session, link, &request),
+        Err(_) => link.refuse(&request),
     }
 }
 

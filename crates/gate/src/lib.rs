@@ -38,6 +38,7 @@ mod serve;
 mod session;
 mod streams;
 mod target;
+mod tasks;
 mod unstirred;
 
 pub use answer::Answer;
@@ -47,3 +48,4 @@ pub use gate::{Gate, Options, Upstreams};
 pub use grants::Grants;
 pub use serve::serve;
 pub use session::SessionLimits;
+pub use tasks::{Counts as TaskCounts, State as TaskState, Task, TaskStopped, Tasks};

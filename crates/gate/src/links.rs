@@ -3,6 +3,7 @@
 use crate::asker::Asker;
 use crate::gate::{Gate, PoolKey};
 use crate::inbox::SessionInbox;
+use crate::tasks::Task;
 use portcullis_upstreams::{Link, Need, Quiet, Roots, Unavailable, Upstream};
 use portcullis_wire::Era;
 use serde_json::{Map, Value};
@@ -49,7 +50,7 @@ pub(crate) async fn choose(
             };
             let link = Box::pin(upstream.link_for(&need)).await?;
             links.insert(upstream.name().clone(), link.clone());
-            crate::streams::attach(session, upstream, &link);
+            crate::streams::attach(gate, session, upstream, &link);
             if session.log_level.lock().is_some() {
                 Box::pin(crate::logging::tell(gate, asker, session, upstream.name(), &link)).await;
             }
@@ -81,6 +82,58 @@ pub(crate) async fn choose(
             let link = gate.pool.get(key.clone(), async || upstream.link_for(&need).await).await?;
             Ok(Chosen { link, pooled: Some(key) })
         }
+    }
+}
+
+/// The link on which a task is asked about: the one that it was made on, or one of its era.
+pub(crate) async fn of_task(
+    gate: &Gate,
+    upstream: &Arc<Upstream>,
+    task: &Task,
+) -> Result<Chosen, Unavailable> {
+    if let Some(link) = task.link() {
+        return Ok(Chosen { link, pooled: None });
+    }
+    let first = upstream.ready().await?;
+    if first.era() == task.design && (task.design == Era::New || first.is_line()) {
+        return Ok(Chosen { link: first, pooled: None });
+    }
+    let key =
+        PoolKey { grant: task.owner.to_string(), upstream: upstream.name().clone(), offered: "{}".into() };
+    let need = Need {
+        grant: &task.owner,
+        offered: "{}",
+        client: r#"{"name":"portcullis","version":"0"}"#,
+        version: portcullis_wire::LATEST_OLD,
+        inbox: Arc::new(Quiet),
+    };
+    let link = gate.pool.get(key.clone(), async || upstream.link_for(&need).await).await?;
+    Ok(Chosen { link, pooled: Some(key) })
+}
+
+/// The link for a client's request about its task. Where the one that it was made on is gone, the client's own.
+pub(crate) async fn of_task_for(
+    gate: &Arc<Gate>,
+    asker: &Asker,
+    upstream: &Arc<Upstream>,
+    task: &Task,
+) -> Result<Chosen, Unavailable> {
+    if task.link().is_none() && asker.session.is_some() {
+        let own = Box::pin(choose(gate, asker, upstream)).await?;
+        if own.link.era() == task.design {
+            return Ok(own);
+        }
+    }
+    Box::pin(of_task(gate, upstream, task)).await
+}
+
+/// Forgets a link on which a task was asked about and that the upstream ended.
+pub(crate) async fn forget_of_task(gate: &Gate, task: &Task, chosen: &Chosen) {
+    if task.is_of(&chosen.link) {
+        drop(task.let_go());
+    }
+    if let Some(key) = &chosen.pooled {
+        gate.pool.forget(key).await;
     }
 }
 

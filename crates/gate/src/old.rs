@@ -6,6 +6,7 @@ use crate::body::Body;
 use crate::forward::forward;
 use crate::gate::Gate;
 use crate::session::{Asked, Found, InUse, Route, Session};
+use crate::tasks::message::back;
 use crate::{hello, listing, logging, streams};
 use bytes::Bytes;
 use http::StatusCode;
@@ -72,10 +73,12 @@ async fn in_session(
     match message.kind() {
         Kind::Request => request(gate, asker, session, message).await,
         Kind::Notification => {
+            let message = back(&gate.tasks, &session.grant, &message);
             notification(gate, asker, session, &message).await;
             empty(StatusCode::ACCEPTED)
         }
         Kind::Response => {
+            let message = back(&gate.tasks, &session.grant, &message);
             answered(session, &message).await;
             empty(StatusCode::ACCEPTED)
         }
@@ -95,6 +98,7 @@ async fn request(gate: &Arc<Gate>, asker: &Arc<Asker>, session: &Arc<Session>, m
             rpc_error(StatusCode::OK, Some(id), METHOD_NOT_FOUND, &format!("Method not found: {method}"))
         }
         "logging/setLevel" => set_level(gate, asker, session, message).await,
+        "tasks/list" => crate::tasks::list::answer(gate, asker, &message).await,
         "resources/subscribe" | "resources/unsubscribe" => subscription(gate, asker, session, message).await,
         _ => forward(gate, asker, message).await,
     }

@@ -56,6 +56,18 @@ impl Known {
     }
 }
 
+/// A response about a task with the URIs prefixed that stand in the result inside of it.
+pub(crate) fn with_uris(message: &Envelope, prefix: &str) -> Envelope {
+    let Some(result) = message.result().and_then(|result| member(result, "result")) else {
+        return message.clone();
+    };
+    let mut splice = Splice::new(message.bytes());
+    for uri in uris_of(result) {
+        replace_uri(&mut splice, message, prefix, uri);
+    }
+    Envelope::reply(splice.finish()).unwrap_or_else(|_| message.clone())
+}
+
 /// A notification outside of any call, for the aggregated route with its URIs prefixed.
 pub(crate) fn stray_notice(message: &Envelope, prefix: Option<&str>) -> Bytes {
     match (prefix, message.peek().uri) {

@@ -10,6 +10,9 @@ use crate::names::{expose_uri, split_uri};
 use crate::outlet::carrying;
 use crate::rewrite::stray_notice;
 use crate::session::{Asked, Route, Session};
+use crate::tasks::Task;
+use crate::tasks::message::{Shown, shown};
+use crate::tasks::target::{declares_tasks, undeclared};
 use bytes::Bytes;
 use http::StatusCode;
 use parking_lot::Mutex;
@@ -22,8 +25,8 @@ use portcullis_wire::{
     notification, result_response,
 };
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -43,12 +46,12 @@ pub(crate) async fn open(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>
                 && !link.is_shared()
                 && !link.is_line()
             {
-                let (session, sender) = (session.clone(), sender.clone());
+                let (gate, session, sender) = (Arc::downgrade(gate), session.clone(), sender.clone());
                 tokio::spawn(async move {
                     tokio::select! {
                         () = sender.closed() => {}
                         () = session.ended.cancelled() => {}
-                        () = pump(&session, &upstream, &link, last.as_deref(), Some(&sender)) => {}
+                        () = pump(&gate, &session, &upstream, &link, last.as_deref(), Some(&sender)) => {}
                     }
                 });
             }
@@ -58,7 +61,7 @@ pub(crate) async fn open(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>
                 session.links.lock().await.iter().map(|(name, link)| (name.clone(), link.clone())).collect();
             for (name, link) in links {
                 if let Some(upstream) = gate.upstream(&name) {
-                    attach(session, &upstream, &link);
+                    attach(gate, session, &upstream, &link);
                 }
             }
         }
@@ -75,15 +78,16 @@ pub(crate) async fn open(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>
 }
 
 /// On the aggregated route, hears a session's own link at a server for as long as the client's stream is open.
-pub(crate) fn attach(session: &Arc<Session>, upstream: &Arc<Upstream>, link: &Arc<Link>) {
+pub(crate) fn attach(gate: &Arc<Gate>, session: &Arc<Session>, upstream: &Arc<Upstream>, link: &Arc<Link>) {
     let own = session.route == Route::All && link.era() == Era::Old && !link.is_shared() && !link.is_line();
     let Some(stream) = session.own_stream().filter(|_| own) else { return };
-    let (session, upstream, link) = (session.clone(), upstream.clone(), link.clone());
+    let (gate, session) = (Arc::downgrade(gate), session.clone());
+    let (upstream, link) = (upstream.clone(), link.clone());
     tokio::spawn(async move {
         tokio::select! {
             () = stream.closed() => {}
             () = session.ended.cancelled() => {}
-            () = pump(&session, &upstream, &link, None, None) => {}
+            () = pump(&gate, &session, &upstream, &link, None, None) => {}
         }
     });
 }
@@ -91,6 +95,7 @@ pub(crate) fn attach(session: &Arc<Session>, upstream: &Arc<Upstream>, link: &Ar
 /// Passes a server's own stream on to the client. With `stream`, events go there under their own ids, so that
 /// the client can come back after the last one it saw.
 async fn pump(
+    gate: &Weak<Gate>,
     session: &Arc<Session>,
     upstream: &Arc<Upstream>,
     link: &Arc<Link>,
@@ -105,7 +110,8 @@ async fn pump(
         }
     };
     while let Ok(Some(heard)) = heard.next().await {
-        let Some(data) = translate(session, upstream, link, &heard) else { continue };
+        let Some(gate) = gate.upgrade() else { return };
+        let Some(data) = translate(&gate, session, upstream, link, &heard) else { continue };
         let event = Event { name: String::new(), id: heard.event_id, retry: heard.retry, data };
         match stream {
             Some(stream) => {
@@ -121,12 +127,21 @@ async fn pump(
 
 /// What the client sees of something heard outside of a call; `None` where it sees nothing.
 fn translate(
+    gate: &Gate,
     session: &Arc<Session>,
     upstream: &Arc<Upstream>,
     link: &Arc<Link>,
     heard: &Heard,
 ) -> Option<Bytes> {
     let Some(message) = &heard.message else { return Some(Bytes::new()) };
+    let Shown::Message(message) = shown(&gate.tasks, upstream.name(), &session.grant, Some(link), message)
+    else {
+        if message.kind() == Kind::Request {
+            link.refuse(message);
+        }
+        return None;
+    };
+    let message = &message;
     match message.kind() {
         Kind::Response => {
             let end = End::Answered { error: crate::rewrite::is_error(message) };
@@ -172,6 +187,8 @@ struct Listener {
     route: Route,
     id: Id,
     kinds: Vec<ListKind>,
+    /// Ids of tasks, the gate's own.
+    tasks: Vec<String>,
     stream: mpsc::Sender<Bytes>,
     /// Ends the stream when the listener is forgotten.
     _ended: DropGuard,
@@ -226,6 +243,9 @@ pub(crate) async fn listen(gate: &Arc<Gate>, asker: &Asker, message: &Envelope) 
             kinds.push(kind);
         }
     }
+    if filter.contains_key("taskIds") && !declares_tasks(&asker.capabilities) {
+        return undeclared(&id);
+    }
     let (stream, queue) = mpsc::channel(WAITING);
     let uris: Vec<String> = filter
         .get("resourceSubscriptions")
@@ -235,6 +255,10 @@ pub(crate) async fn listen(gate: &Arc<Gate>, asker: &Asker, message: &Envelope) 
     let watched = watch_resources(gate, asker, message, &id, uris, &stream).await;
     if !watched.is_empty() {
         honoured.insert("resourceSubscriptions".into(), watched.into());
+    }
+    let tasks: Vec<String> = own_tasks(gate, asker, filter.get("taskIds"));
+    if !tasks.is_empty() {
+        honoured.insert("taskIds".into(), tasks.clone().into());
     }
     let params =
         json!({ "_meta": { meta::SUBSCRIPTION: id_value(&id) }, "notifications": honoured }).to_string();
@@ -248,6 +272,7 @@ pub(crate) async fn listen(gate: &Arc<Gate>, asker: &Asker, message: &Envelope) 
         route: asker.route.clone(),
         id: id.clone(),
         kinds,
+        tasks,
         stream: stream.clone(),
         _ended: ended.clone().drop_guard(),
     };
@@ -263,6 +288,41 @@ pub(crate) async fn listen(gate: &Arc<Gate>, asker: &Asker, message: &Envelope) 
         }
     });
     events(queue)
+}
+
+/// Those of the tasks that a client wants to hear of that are its own.
+fn own_tasks(gate: &Gate, asker: &Asker, wanted: Option<&Value>) -> Vec<String> {
+    let wanted = wanted.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let own = |id: &&str| {
+        let task = gate.tasks.find(asker.principal.name(), id);
+        task.is_some_and(|task| match &asker.route {
+            Route::All => task.design == Era::New,
+            Route::One(name) => task.design == Era::New && *name == task.upstream,
+        })
+    };
+    wanted.filter(own).map(str::to_owned).collect()
+}
+
+/// Tells those who listen for it how a task stands now. The gate looks after the task anyway, so it tells also where its
+/// server would not. `said` is what `tasks/get` would answer, JSON.
+pub(crate) fn tell_of_task(gate: &Gate, task: &Task, said: &str) {
+    let mut open = gate.listeners.open.lock();
+    let concerned = |listener: &Listener| {
+        *listener.grant == *task.owner && listener.tasks.iter().any(|id| **id == *task.id)
+    };
+    if !open.iter().any(concerned) {
+        return;
+    }
+    let Ok(Value::Object(mut params)) = serde_json::from_str(said) else { return };
+    params.remove("resultType");
+    open.retain(|listener| {
+        if !concerned(listener) {
+            return !listener.stream.is_closed();
+        }
+        params.insert("_meta".into(), json!({ meta::SUBSCRIPTION: id_value(&listener.id) }));
+        let notice = notification("notifications/tasks", &Value::Object(params.clone()).to_string());
+        listener.stream.try_send(encode_event(&carrying(notice))).is_ok()
+    });
 }
 
 /// Ends the listening of some grants: each stream gets its final result first (specification, "Graceful Closure").

@@ -4,6 +4,8 @@ use crate::asker::Asker;
 use crate::gate::Gate;
 use crate::names::{Names, is_exposed_as_is, split_name, split_uri};
 use crate::session::Route;
+use crate::tasks::target::is_about_a_task;
+use crate::tasks::{self, Task};
 use portcullis_catalogue::{List, ListKind};
 use portcullis_upstreams::Upstream;
 use portcullis_wire::{Envelope, Splice, member, text};
@@ -18,6 +20,8 @@ pub(crate) struct Target {
     pub message: Envelope,
     /// The tool, prompt or resource in the upstream's own name; empty where the method names nothing.
     pub name: String,
+    /// The task that it is about.
+    pub task: Option<Arc<Task>>,
 }
 
 /// What the client asked for is not there.
@@ -27,15 +31,22 @@ pub(crate) enum NoTarget {
     Method,
     /// The thing named is not there.
     Name(String),
+    /// The task is not there, or not for this client.
+    Task,
+    /// The client did not declare that it knows tasks.
+    Undeclared,
 }
 
 /// Finds the upstream that a request is for.
 pub(crate) fn find(gate: &Gate, asker: &Asker, message: Envelope) -> Result<Target, NoTarget> {
+    if is_about_a_task(&message) {
+        return tasks::target::find(gate, asker, &message);
+    }
     match &asker.route {
         Route::One(upstream) => {
             let name = named(&message).into_owned();
             let upstream = gate.upstream(upstream).ok_or_else(|| NoTarget::Name(upstream.to_string()))?;
-            Ok(Target { upstream, message, name })
+            Ok(Target { upstream, message, name, task: None })
         }
         Route::All => aggregated(gate, asker, &message),
     }
@@ -91,7 +102,7 @@ fn aggregated(gate: &Gate, asker: &Asker, message: &Envelope) -> Result<Target, 
     splice.replace(message.span_of(raw), Value::from(own.as_str()).to_string());
     // The strict walk was made on the same bytes but for this one string.
     let message = Envelope::reply(splice.finish()).map_err(|_| missing())?;
-    Ok(Target { upstream, message, name: own })
+    Ok(Target { upstream, message, name: own, task: None })
 }
 
 /// The upstream's own name of what is exposed as `exposed`. A name that no list knows stands for itself, so

@@ -5,7 +5,7 @@ use crate::row::Written;
 use crate::schema::{FILE, Failure, keep_house, open_reader, open_writer};
 use crate::store::{Store, stamp};
 use crate::writer::Writer;
-use crate::{CounterKey, CounterRow, GateKey, Grant, Head, SignedHead, TokenHash};
+use crate::{CounterKey, CounterRow, GateKey, Grant, Head, SignedHead, TaskRow, TokenHash};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -307,6 +307,76 @@ impl Ledger {
         let read = || -> rusqlite::Result<Vec<(String, String, String)>> {
             let mut statement = conn.prepare("SELECT upstream, list, body FROM definitions")?;
             let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            rows.collect()
+        };
+        read().map_err(|error| Failure::read(&error))
+    }
+
+    /// Keeps a task as it is now, together with a row of the record where there is one to write. It is on the disk
+    /// when this answers.
+    ///
+    /// # Errors
+    /// Where it cannot be written; then neither is.
+    pub async fn keep_task(&self, task: TaskRow, row: Option<Written>) -> Result<(), Failure> {
+        self.change(row, move |tx| {
+            let TaskRow { id, run, owner, upstream, theirs, tool, digest, design, .. } = task;
+            let TaskRow { state, why, ttl_ms, created, stamp, looked, stop, said, .. } = task;
+            tx.execute(
+                "INSERT OR REPLACE INTO tasks VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                params![
+                    id, run, owner, upstream, theirs, tool, digest, design, state, why, ttl_ms, created, stamp, looked,
+                    stop, said
+                ],
+            )
+            .map(drop)
+            .map_err(|error| Failure::write(&error))
+        })
+        .await
+    }
+
+    /// Forgets tasks.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn forget_tasks(&self, ids: Vec<String>) -> Result<(), Failure> {
+        self.change(None, move |tx| {
+            let run = || -> rusqlite::Result<()> {
+                let mut statement = tx.prepare("DELETE FROM tasks WHERE id = ?1")?;
+                ids.iter().try_for_each(|id| statement.execute([id]).map(drop))
+            };
+            run().map_err(|error| Failure::write(&error))
+        })
+        .await
+    }
+
+    /// All tasks that were kept.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn tasks(&self) -> Result<Vec<TaskRow>, Failure> {
+        let conn = open_reader(&self.0.folder)?;
+        let read = || -> rusqlite::Result<Vec<TaskRow>> {
+            let mut statement = conn.prepare("SELECT * FROM tasks ORDER BY created, id")?;
+            let rows = statement.query_map([], |row| {
+                Ok(TaskRow {
+                    id: row.get("id")?,
+                    run: row.get("run")?,
+                    owner: row.get("owner")?,
+                    upstream: row.get("upstream")?,
+                    theirs: row.get("theirs")?,
+                    tool: row.get("tool")?,
+                    digest: row.get("digest")?,
+                    design: row.get("design")?,
+                    state: row.get("state")?,
+                    why: row.get("why")?,
+                    ttl_ms: row.get("ttl_ms")?,
+                    created: row.get("created")?,
+                    stamp: row.get("stamp")?,
+                    looked: row.get("looked")?,
+                    stop: row.get("stop")?,
+                    said: row.get("said")?,
+                })
+            })?;
             rows.collect()
         };
         read().map_err(|error| Failure::read(&error))

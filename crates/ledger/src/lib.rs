@@ -33,6 +33,7 @@ mod query;
 mod row;
 mod schema;
 mod store;
+mod tasks;
 mod verify;
 mod writer;
 
@@ -45,4 +46,5 @@ pub use query::{Filter, query};
 pub use row::{Draft, Kind, Outcome, Written};
 pub use schema::{FILE, Failure};
 pub use store::stamp as time_text;
+pub use tasks::TaskRow;
 pub use verify::{Report, verify};

@@ -295,6 +295,8 @@ pub(crate) struct DropArgs {
 pub(crate) enum RunKind {
     /// A call in flight
     Call,
+    /// A task of a server
+    Task,
     /// The process of an upstream on stdio
     Upstream,
     /// A local service
@@ -307,6 +309,7 @@ impl RunKind {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Call => "call",
+            Self::Task => "task",
             Self::Upstream => "upstream",
             Self::Service => "service",
             Self::Command => "command",

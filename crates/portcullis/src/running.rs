@@ -10,7 +10,7 @@ use crate::stopping;
 use crate::watch::{Contents, contents};
 use portcullis_admit::{Admit, Loaded, Rules};
 use portcullis_document::Colours;
-use portcullis_gate::{Gate, Grants, Upstreams};
+use portcullis_gate::{Gate, Grants, Task, Upstreams};
 use portcullis_ledger::{Draft, Grant, Kind, Ledger};
 use portcullis_policy::Policy;
 use portcullis_runs::{Containment, Drops, Keepers, Program};
@@ -110,6 +110,7 @@ impl Running {
             running.builtins.read(&config.upstreams);
             running.put_upstreams(&config).await;
         }
+        running.gate.restore_tasks()?;
         if running.gate.ledger().begins_anew() {
             let said = "the record begins anew: gate.key was there and ledger.db was not";
             tracing::warn!("{said}");
@@ -164,6 +165,9 @@ impl Running {
             };
             upstreams.insert(spec.name.clone(), upstream);
         }
+        // While they can still be reached.
+        let gone = |task: &Task| !upstreams.contains_key(&task.upstream);
+        self.gate.give_up_tasks(gone, "its upstream was taken out of the configuration").await;
         self.gate.set_upstreams(upstreams).await;
     }
 

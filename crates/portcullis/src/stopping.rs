@@ -1,6 +1,7 @@
 //! All that runs, and its end: one run, those that match, or all in the scope of a drop.
 
 use crate::running::Running;
+use portcullis_gate::{Gate, Task, TaskStopped};
 use portcullis_ledger::{Draft, Kind, time_text};
 use portcullis_runs::{Dropped, Held, Run, Runs, Scope, Stopped, Verdict};
 use serde_json::{Map, Value, json};
@@ -23,13 +24,22 @@ const LOOK_AT_FILE: Duration = Duration::from_millis(500);
 /// Something that runs.
 pub(crate) enum Any {
     Call(Arc<Run>),
+    Task(Arc<Task>),
     Process(Arc<Held>),
 }
 
 /// What runs now.
 pub(crate) fn current(running: &Running) -> Vec<Any> {
     let processes = running.keepers.list().into_iter().map(Any::Process);
-    processes.chain(running.gate.runs().list().into_iter().map(Any::Call)).collect()
+    let tasks = running.gate.tasks().live().into_iter().map(Any::Task);
+    processes.chain(running.gate.runs().list().into_iter().map(Any::Call)).chain(tasks).collect()
+}
+
+/// The tasks that ended and are still known, and those under way.
+pub(crate) fn tasks(running: &Running) -> (Vec<Any>, Vec<Any>) {
+    let all = running.gate.tasks().all();
+    let (over, live): (Vec<_>, Vec<_>) = all.into_iter().partition(|task| task.state().is_final());
+    (over.into_iter().map(Any::Task).collect(), live.into_iter().map(Any::Task).collect())
 }
 
 /// Stops runs side by side and gives a verdict for each.
@@ -45,6 +55,7 @@ pub(crate) async fn stop(running: &Running, chosen: Vec<Any>, why: &str, grace: 
     let mut stops = JoinSet::new();
     for run in chosen {
         let (calls, keepers) = (running.gate.runs().clone(), running.keepers.clone());
+        let gate = running.gate.clone();
         stops.spawn(async move {
             let stopped = match &run {
                 Any::Process(held) => match keepers.stop(held, grace).await {
@@ -52,6 +63,7 @@ pub(crate) async fn stop(running: &Running, chosen: Vec<Any>, why: &str, grace: 
                     None => Stopped::without_proof(Verdict::Unconfirmed, 0),
                 },
                 Any::Call(call) => end_call(call, &calls).await,
+                Any::Task(task) => end_task(&gate, task, grace).await,
             };
             (run, stopped)
         });
@@ -65,17 +77,23 @@ pub(crate) async fn stop(running: &Running, chosen: Vec<Any>, why: &str, grace: 
         }
     }
     for (run, stopped) in &mut ended {
-        let Any::Call(call) = run else { continue };
-        let proved =
-            left.get(&call.call.upstream).is_some_and(|all| all.iter().all(|verdict| verdict.is_final()));
-        if proved && !spared.iter().any(|held| held.about.upstream == call.call.upstream) {
+        let upstream = match run {
+            Any::Call(call) => &call.call.upstream,
+            Any::Task(task) if !stopped.verdict.is_final() => &task.upstream,
+            Any::Task(_) | Any::Process(_) => continue,
+        };
+        let proved = left.get(upstream).is_some_and(|all| all.iter().all(|verdict| verdict.is_final()));
+        if proved && !spared.iter().any(|held| held.about.upstream == *upstream) {
             stopped.verdict = Verdict::Stopped;
             stopped.proof.scope =
                 "its server, which is a process of this machine and was stopped with it".into();
             stopped.proof.killed_by = "the end of its server".into();
+            if let Any::Task(task) = run {
+                running.gate.end_task(task, "its server was stopped, and the task with it").await;
+            }
         }
     }
-    ended.iter().map(|(run, stopped)| result(run.id(), stopped)).collect()
+    ended.iter().map(|(run, stopped)| of_run(run, stopped)).collect()
 }
 
 /// Drops from this instant on, and stops what runs in that scope. Gives the verdicts, and why the drop will not hold over
@@ -162,6 +180,34 @@ async fn end_call(call: &Arc<Run>, calls: &Runs) -> Stopped {
     Stopped::without_proof(Verdict::Unconfirmed, began.elapsed().as_millis().try_into().unwrap_or(u64::MAX))
 }
 
+/// Asks the server of a task to stop it and waits for the final state that it reports.
+async fn end_task(gate: &Arc<Gate>, task: &Arc<Task>, patience: Duration) -> Stopped {
+    let TaskStopped { verdict, state, why, took, .. } = gate.stop_task(task, "operator", patience).await;
+    let mut stopped = Stopped::without_proof(verdict, took.as_millis().try_into().unwrap_or(u64::MAX));
+    stopped.proof.scope = match why {
+        Some(why) => format!("none: {why}"),
+        None if verdict == Verdict::Acknowledged => {
+            format!("the word of its server, which says that it is {}", state.as_str())
+        }
+        None => "none: it runs in someone else's server".into(),
+    };
+    stopped.proof.killed_by = "tasks/cancel".into();
+    stopped
+}
+
+fn of_run(run: &Any, stopped: &Stopped) -> Value {
+    let mut result = result(run.id(), stopped);
+    if let (Any::Task(task), Some(members)) = (run, result.as_object_mut()) {
+        members.insert("task".into(), shown_state(task));
+    }
+    result
+}
+
+/// How a task stands, as scripts have it.
+fn shown_state(task: &Task) -> Value {
+    json!({ "id": &*task.id, "state": task.state().as_str(), "why": task.why() })
+}
+
 pub(crate) fn result(id: &str, stopped: &Stopped) -> Value {
     let mut result = json!({ "id": id });
     if let (Some(result), Ok(Value::Object(stopped))) =
@@ -188,6 +234,7 @@ impl Any {
     pub(crate) fn of(&self) -> (&'static str, &str, &str) {
         match self {
             Self::Call(call) => ("call", &call.call.owner, &call.call.upstream),
+            Self::Task(task) => ("task", &task.owner, &task.upstream),
             Self::Process(held) => (held.about.kind.as_str(), &held.about.owner, &held.about.upstream),
         }
     }
@@ -195,6 +242,7 @@ impl Any {
     pub(crate) fn id(&self) -> &str {
         match self {
             Self::Call(call) => call.id.as_str(),
+            Self::Task(task) => &task.run,
             Self::Process(held) => held.about.id.as_str(),
         }
     }
@@ -211,9 +259,25 @@ impl Any {
                     "containment": null, "host": null, "verdict": null, "pid": null,
                 })
             }
+            Self::Task(task) => shown_task(task),
             Self::Process(held) => shown_process(held),
         }
     }
+}
+
+fn shown_task(task: &Task) -> Value {
+    let state = match task.state() {
+        state if state.is_final() => "ended",
+        _ if task.is_stopping() => "stopping",
+        _ => "running",
+    };
+    json!({
+        "id": &*task.run, "kind": "task", "owner": &*task.owner, "upstream": &*task.upstream, "tool": &*task.tool,
+        "what": format!("task {} ({})", task.tool, task.state().as_str()), "state": state,
+        "started": time_text(task.created), "ended": task.ended().map(time_text),
+        "deadline": task.deadline().map(time_text), "containment": null, "host": null, "verdict": null, "pid": null,
+        "task": shown_state(task),
+    })
 }
 
 pub(crate) fn shown_process(held: &Held) -> Value {

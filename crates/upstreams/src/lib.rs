@@ -25,6 +25,7 @@ mod reply;
 mod rest;
 mod spec;
 mod stdio;
+mod tasks;
 mod upstream;
 
 pub use builtins::Builtins;
@@ -34,4 +35,5 @@ pub use link::{Link, SendFailed};
 pub use lists::{Before, ListFailed};
 pub use reply::{Broken, Heard, Reply};
 pub use spec::{Builtin, BuiltinSpec, CommandSpec, How, Limits, Per, Roots, Spec, Transport, UrlSpec};
+pub use tasks::TASKS;
 pub use upstream::{Change, Need, State, Status, Unavailable, Upstream};

@@ -91,6 +91,8 @@ pub struct Link {
     ended: AtomicBool,
     /// Whether the server answers with streams of events.
     streams: AtomicBool,
+    /// Whether the server declared tasks, once that was asked.
+    pub(crate) tasks: OnceLock<bool>,
 }
 
 impl Link {
@@ -108,6 +110,7 @@ impl Link {
             hello,
             ended: AtomicBool::new(false),
             streams: AtomicBool::new(false),
+            tasks: OnceLock::new(),
         })
     }
 
@@ -373,6 +376,7 @@ fn routing_headers(message: &Message, headers: &mut Vec<(String, String)>) {
     let named = match method {
         "tools/call" | "prompts/get" => peek.name,
         "resources/read" => peek.uri,
+        "tasks/get" | "tasks/update" | "tasks/cancel" => peek.task_id,
         _ => None,
     };
     if let Some(name) = named.and_then(text) {

@@ -185,6 +185,17 @@ impl Upstream {
         portcullis_wire::text(raw).map(std::borrow::Cow::into_owned)
     }
 
+    /// Whether it has tasks, as far as is known, in the design of that era. One that speaks both is spoken to in the new one, and
+    /// says nothing there of the old design; its tools do.
+    #[must_use]
+    pub fn has_tasks(&self, era: Era) -> bool {
+        // What a client that comes now may find is not known while it starts; its tools will say.
+        let Some(first) = self.first() else { return *self.state.borrow() == State::Starting };
+        let old = self.known.lock().old.clone();
+        let declared = first.declares_tasks() || old.is_some_and(|old| old.declares_tasks());
+        declared && (first.era() == era || era == Era::Old)
+    }
+
     /// Follows its state.
     #[must_use]
     pub fn watch_state(&self) -> watch::Receiver<State> {

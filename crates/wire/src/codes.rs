@@ -26,5 +26,7 @@ pub const UPSTREAM_FAILED: i32 = -31502;
 pub const TIMED_OUT: i32 = -31504;
 /// Everything in the scope of the call is dropped.
 pub const DROPPED: i32 = -31503;
+/// The grant has as many tasks as it may have.
+pub const TOO_MANY_TASKS: i32 = -31429;
 /// The operator stopped the call.
 pub const STOPPED: i32 = -31410;

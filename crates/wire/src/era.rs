@@ -37,4 +37,6 @@ pub mod meta {
     pub const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
     /// The least severe log message that the client wants during this request.
     pub const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
+    /// The task that a message belongs to (2025-11-25).
+    pub const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
 }

@@ -105,6 +105,10 @@ peeks! {
     capabilities = "capabilities",
     /// Who the client says it is.
     client_info = "clientInfo",
+    /// The task that a request is about.
+    task_id = "taskId",
+    /// That the call is to be made a task (2025-11-25).
+    task = "task",
     /// Metadata.
     meta = "_meta",
 }
@@ -124,6 +128,8 @@ peeks! {
     subscription = "io.modelcontextprotocol/subscriptionId",
     /// Log level wanted (new era).
     log_level = "io.modelcontextprotocol/logLevel",
+    /// The task that a message belongs to (2025-11-25).
+    related_task = "io.modelcontextprotocol/related-task",
 }
 
 /// A member that only folds to a known one.

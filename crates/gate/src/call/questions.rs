@@ -4,6 +4,7 @@ use super::Call;
 use crate::mrtr;
 use crate::outlet::carrying;
 use crate::session::Asked;
+use crate::tasks::message::{Shown, shown};
 use http::StatusCode;
 use portcullis_admit::{End, Message, Ticket};
 use portcullis_upstreams::Reply;
@@ -31,6 +32,13 @@ impl Call {
             let _ = link.answer(refuse(&format!("{method} is not permitted by policy"))).await;
             return None;
         }
+        let (owner, known) = (self.asker.principal.name(), Some(&link));
+        let Shown::Message(message) = shown(&self.gate.tasks, self.upstream.name(), owner, known, message)
+        else {
+            let _ = link.answer(refuse("it belongs to a task that is not known here")).await;
+            return None;
+        };
+        let message = &message;
         match &self.asker.session {
             Some(session) => {
                 let asked = session.ask(Asked::Server(link.clone(), id.clone()));
@@ -81,7 +89,11 @@ impl Call {
         }
     }
 
-    async fn ask_client(&mut self, inputs: &mrtr::Inputs, deadline: Instant) -> Result<String, String> {
+    pub(super) async fn ask_client(
+        &mut self,
+        inputs: &mrtr::Inputs,
+        deadline: Instant,
+    ) -> Result<String, String> {
         let Some(session) = self.asker.session.clone() else { return Err("no session to ask in".into()) };
         let mut answers = Vec::new();
         for (key, method, params) in &inputs.requests {

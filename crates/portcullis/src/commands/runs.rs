@@ -153,7 +153,17 @@ fn tell(result: &Value) {
     let members = |name: &str| result.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
     let proof = result.get("proof").cloned().unwrap_or_default();
     let how = match cell(result, "verdict").as_str() {
+        "acknowledged" => format!(
+            "the server says that it is {}",
+            cell(result.get("task").unwrap_or(&Value::Null), "state")
+        ),
+        "unconfirmed" if result.get("task").is_some() => {
+            "the server was asked to cancel the task and reported no final state in time".to_owned()
+        }
         "unconfirmed" => "the server was told; it need not answer a call that is cancelled".to_owned(),
+        "unreachable" => {
+            format!("the server cannot be asked now and is told as soon as it can: {}", cell(&proof, "scope"))
+        }
         "already_ended" => "it had ended before".to_owned(),
         _ => {
             let processes = counted(members("before").len(), "process", "processes");

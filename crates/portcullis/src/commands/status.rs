@@ -25,6 +25,17 @@ pub(crate) fn run(place: &PlaceArgs, json: bool) -> Result<ExitCode, Failure> {
         cell(&status, "sessions"),
         cell(&status, "runs"),
     );
+    let tasks = status.get("tasks").cloned().unwrap_or_default();
+    if tasks.as_object().is_some_and(|counts| counts.values().any(|count| *count != 0)) {
+        say!(
+            "tasks: {} under way, {} ended and known; let go: {} for room, {} in time; {} lost",
+            cell(&tasks, "live"),
+            cell(&tasks, "kept"),
+            cell(&tasks, "evicted"),
+            cell(&tasks, "expired"),
+            cell(&tasks, "lost"),
+        );
+    }
     say!("");
     for drop in status.get("drops").and_then(Value::as_array).into_iter().flatten() {
         let (scope, by, since, reason) =

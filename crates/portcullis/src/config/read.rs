@@ -207,6 +207,9 @@ fn read_limits(value: &Value<'_>, options: &mut Options) -> Limits {
     if let Some(number) = fields.optional("calls").and_then(|value| read_count(&value)) {
         options.calls = number;
     }
+    if let Some(number) = fields.optional("tasks_per_grant").and_then(|value| read_count(&value)) {
+        options.tasks = number;
+    }
     options.sessions = sessions;
     fields.finish();
     limits

@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use portcullis_admit::Loaded;
 use portcullis_catalogue::ListKind;
-use portcullis_gate::Body;
+use portcullis_gate::{Body, TaskCounts};
 use portcullis_ledger::{Draft, Grant, Kind, new_token};
 use portcullis_upstreams::{How, State};
 use serde::Deserialize;
@@ -132,10 +132,16 @@ fn status(running: &Running) -> Value {
         },
         "sessions": gate.session_count(),
         "runs": gate.runs().count(),
+        "tasks": tasks(gate.tasks().counts()),
         "unknown_tokens": gate.unknown_tokens(),
         "expired_tokens": gate.expired_tokens(),
         "waiting": waiting,
     })
+}
+
+fn tasks(counts: TaskCounts) -> Value {
+    let TaskCounts { live, kept, evicted, expired, lost } = counts;
+    json!({ "live": live, "kept": kept, "evicted": evicted, "expired": expired, "lost": lost })
 }
 
 fn shown_grant(grant: &Grant) -> Value {

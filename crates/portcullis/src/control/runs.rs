@@ -18,9 +18,10 @@ const GRACE: Duration = Duration::from_mins(10);
 pub(super) async fn list(running: &Running) -> Value {
     running.adopted().await;
     let (held, ended) = running.keepers.all();
+    let (over, live) = stopping::tasks(running);
     let calls = running.gate.runs().list().into_iter().map(Any::Call);
-    let current = held.into_iter().map(Any::Process).chain(calls).map(|run| run.shown());
-    current.chain(ended.iter().map(|held| shown_process(held))).collect()
+    let current = held.into_iter().map(Any::Process).chain(calls).chain(live).map(|run| run.shown());
+    current.chain(ended.iter().map(|held| shown_process(held))).chain(over.iter().map(Any::shown)).collect()
 }
 
 /// What to stop: these, or all that match.
@@ -64,6 +65,9 @@ pub(super) async fn stop(running: &Running, body: &[u8]) -> Result<Value, No> {
                         results.push(result(id, &stopped));
                     }
                 },
+                None if stopping::tasks(running).0.iter().any(|task| task.id() == id) => {
+                    results.push(result(id, &Stopped::without_proof(Verdict::AlreadyEnded, 0)));
+                }
                 None => {
                     return Err(No::usage(format!("no run has the id `{id}`; `portcullis runs` lists them")));
                 }

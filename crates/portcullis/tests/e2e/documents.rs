@@ -1,6 +1,6 @@
 //! What the documentation shows works: examples start, commands exist.
 
-use crate::house::{ALLOW_ALL, House, Plan, fixture};
+use crate::house::{ALLOW_ALL, House, Plan, fixture, fixture_http};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -202,7 +202,7 @@ async fn a_denied_agent_sees_what_the_page_shows() {
 
 #[tokio::test]
 async fn lists_name_tools_and_servers_that_are_down_as_the_page_shows() {
-    let shown = json_of("protocol.md");
+    let [_, shown @ ..] = &json_of("protocol.md")[..] else { panic!("other blocks than this test knows") };
     assert_eq!(shown.len(), 2);
     let upstreams = format!(
         "  pm: {{ command: \"{}\", args: [stdio, --extra] }}\n  web: {{ url: \"http://127.0.0.1:9/mcp\" }}",
@@ -222,6 +222,28 @@ async fn lists_name_tools_and_servers_that_are_down_as_the_page_shows() {
     assert_eq!((&down[0]["name"], &down[0]["state"]), (&as_shown[0]["name"], &as_shown[0]["state"]));
     let beginning = as_shown[0]["reason"].as_str().unwrap().trim_end_matches('…');
     assert!(down[0]["reason"].as_str().unwrap().starts_with(beginning), "{down}");
+}
+
+#[tokio::test]
+async fn tasks_name_their_server_and_servers_that_are_silent_as_the_page_shows() {
+    let shown = &json_of("protocol.md")[0];
+    let (mut server, url) = fixture_http(&[]);
+    let upstreams = format!("  web: {{ url: \"{url}\" }}");
+    let house = House::build(&Plan { upstreams: &upstreams, policy: ALLOW_ALL, more: "" });
+    let session = house.session("/mcp").await;
+    let arguments = json!({ "name": "web__slow_compute", "arguments": { "seconds": 600 }, "task": {} });
+    session.ask(1, "tools/call", arguments).await;
+    server.kill();
+    let list = session.ask(2, "tasks/list", json!({})).await.0["result"].take();
+    let task = &shown["tasks"][0];
+    assert!(list["tasks"][0]["taskId"].as_str().unwrap().starts_with("t_"), "{list}");
+    for member in ["status", "_meta"] {
+        assert_eq!(list["tasks"][0][member], task[member], "{list}");
+    }
+    let (silent, as_shown) =
+        (&list["_meta"]["portcullis/upstreams"][0], &shown["_meta"]["portcullis/upstreams"][0]);
+    assert_eq!((&silent["name"], &silent["state"]), (&as_shown["name"], &as_shown["state"]), "{list}");
+    assert!(silent["reason"].is_string() && as_shown["reason"].is_string(), "{list}");
 }
 
 #[test]

@@ -31,6 +31,15 @@ impl Set {
         Self { house, url: None, _server: None }
     }
 
+    /// A house whose servers cannot be asked what arrived.
+    pub fn of(house: House) -> Self {
+        Self { house, url: None, _server: None }
+    }
+
+    pub fn is_http(&self) -> bool {
+        self.url.is_some()
+    }
+
     pub async fn seen(&self) -> Value {
         match &self.url {
             Some(url) => seen(&self.house, url).await,

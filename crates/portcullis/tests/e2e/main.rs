@@ -44,3 +44,8 @@ mod smuggling;
 mod starting;
 mod stdio;
 mod stream;
+mod task_bridging;
+mod task_lists;
+mod task_restarts;
+mod task_stops;
+mod tasks;

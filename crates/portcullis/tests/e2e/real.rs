@@ -3,6 +3,8 @@
 mod agent;
 #[path = "old_sse.rs"]
 mod old_sse;
+#[path = "task_everything.rs"]
+mod task_everything;
 #[path = "walks.rs"]
 mod walks;
 

@@ -97,6 +97,11 @@ impl Stream {
         crate::house::messages(&all).pop().expect("no answer")
     }
 
+    /// The one JSON text of the answer, or all messages to the end of the stream.
+    pub async fn rest_or_whole(self) -> Vec<Value> {
+        crate::house::messages(&self.body.collect().await.unwrap().to_bytes())
+    }
+
     /// All messages to the end of the stream.
     pub async fn rest(mut self) -> Vec<Value> {
         let mut all = Vec::new();
@@ -134,7 +139,7 @@ pub fn modern(
     params["_meta"]["io.modelcontextprotocol/clientInfo"] = json!({ "name": "tests", "version": "1" });
     let mut headers: Vec<(String, String)> =
         vec![("mcp-protocol-version".into(), "2026-07-28".into()), ("mcp-method".into(), method.into())];
-    if let Some(name) = params["name"].as_str().or(params["uri"].as_str()) {
+    if let Some(name) = params["name"].as_str().or(params["uri"].as_str()).or(params["taskId"].as_str()) {
         headers.push(("mcp-name".into(), name.into()));
     }
     (headers, json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string())

@@ -174,7 +174,7 @@ fn the_first_page_ends_where_it_says() {
 fn the_page_on_stopping_shows_what_comes() {
     let (house, path, _) = first_gate();
     let terminal = Terminal { house: &house, path, here: here(&house) };
-    let [dropped, shown, stopped] = &of("stopping.md", "console")[..] else {
+    let [dropped, shown, stopped, tasks] = &of("stopping.md", "console")[..] else {
         panic!("other blocks than this test knows")
     };
     terminal.types(dropped, &[]);
@@ -191,6 +191,7 @@ fn the_page_on_stopping_shows_what_comes() {
     assert_eq!(keys(&serde_json::from_str(page).unwrap()), keys(&said));
     comes_back(&house);
     terminal.types(stopped, &[]);
+    terminal.types(tasks, &[]);
 }
 
 /// Waits until the server that was stopped is started again, which comes by itself.

@@ -1,0 +1,392 @@
+//! One task, and what is known of it.
+
+mod words;
+
+use super::message::replace_word;
+use parking_lot::Mutex;
+use portcullis_ledger::TaskRow;
+use portcullis_upstreams::Link;
+use portcullis_wire::{Era, member, text};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+
+/// How often a server that says nothing of it is asked.
+const POLL: Duration = Duration::from_secs(1);
+/// The shortest and the longest time between two looks, whatever the server says.
+const POLLS: (u64, u64) = (250, 30_000);
+/// How long a task that ended is kept where its server names no time.
+const KEPT_MS: i64 = 24 * 60 * 60 * 1000;
+/// How long after its time a task is still asked for at a server that cannot be asked.
+const FORSAKEN_MS: i64 = 60 * 60 * 1000;
+/// How much of what a server says of a task is kept, in bytes.
+const SAID: usize = 16 << 10;
+
+/// The state of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It is under way.
+    Working,
+    /// It waits for its client.
+    InputRequired,
+    /// It ended with a result.
+    Completed,
+    /// It ended with an error.
+    Failed,
+    /// It was cancelled.
+    Cancelled,
+    /// Its server does not know it any more: it ended with the server, or was let go.
+    Lost,
+}
+
+impl State {
+    /// As the record and lists spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Working => "working",
+            Self::InputRequired => "input_required",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Lost => "lost",
+        }
+    }
+
+    /// Whether nothing follows it.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        !matches!(self, Self::Working | Self::InputRequired)
+    }
+
+    /// A state by its name. One that no design has is taken for work under way.
+    fn of(name: &str) -> Self {
+        let all = [Self::InputRequired, Self::Completed, Self::Failed, Self::Cancelled, Self::Lost];
+        all.into_iter().find(|state| state.as_str() == name).unwrap_or(Self::Working)
+    }
+}
+
+/// That somebody wants it stopped.
+#[derive(Debug, Clone)]
+pub(crate) struct Stop {
+    /// `client`, or `operator`.
+    pub by: String,
+    /// When it was asked, in milliseconds since 1970.
+    pub at: i64,
+    /// Whether its server has taken the request.
+    pub told: bool,
+}
+
+/// What changes.
+#[derive(Debug)]
+struct Now {
+    state: State,
+    why: Option<String>,
+    ttl_ms: Option<i64>,
+    poll: Duration,
+    looked: i64,
+    /// When it ended, in milliseconds since 1970.
+    ended: Option<i64>,
+    stop: Option<Stop>,
+    /// The core design's task object as the server said it last.
+    said: Box<str>,
+}
+
+/// One task of one server.
+#[derive(Debug)]
+pub struct Task {
+    /// The id that its client knows: `t_` and 26 random characters.
+    pub id: Box<str>,
+    /// Its id among the runs.
+    pub run: Box<str>,
+    /// Name of the grant whose call made it.
+    pub owner: Arc<str>,
+    /// Name of its upstream.
+    pub upstream: Arc<str>,
+    /// The tool that was called.
+    pub tool: Box<str>,
+    /// When it was made, in milliseconds since 1970.
+    pub created: i64,
+    /// The id that its server gave it.
+    pub(crate) theirs: Box<str>,
+    /// The design that it belongs to, by the era that has it.
+    pub(crate) design: Era,
+    digest: Box<str>,
+    /// When its server says that it was made.
+    stamp: Box<str>,
+    now: Mutex<Now>,
+    /// The conversation in which it was made, where servers of its era keep one for each client.
+    link: Mutex<Option<Arc<Link>>>,
+    /// Somebody has a reason to look at it before its time.
+    pub(crate) nudged: Notify,
+    changed: watch::Sender<()>,
+}
+
+/// What came of hearing of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// Nothing new.
+    Same,
+    /// Another state.
+    Changed,
+    /// The server speaks of another task: it gives out ids again.
+    Another,
+}
+
+/// What a task is made of.
+pub(crate) struct Made {
+    pub id: Box<str>,
+    pub run: Box<str>,
+    pub owner: Arc<str>,
+    pub upstream: Arc<str>,
+    pub tool: Box<str>,
+    pub theirs: Box<str>,
+    pub design: Era,
+    pub digest: Box<str>,
+    pub created: i64,
+    pub link: Option<Arc<Link>>,
+}
+
+fn string(said: &str, name: &str) -> Option<String> {
+    member(said, name).and_then(text).map(std::borrow::Cow::into_owned)
+}
+
+impl Task {
+    /// A task as its server first describes it.
+    pub(crate) fn new(made: Made, said: &str) -> Self {
+        let Made { id, run, owner, upstream, tool, theirs, design, digest, created, link } = made;
+        let now = Now {
+            state: State::Working,
+            why: None,
+            ttl_ms: None,
+            poll: POLL,
+            looked: created,
+            ended: None,
+            stop: None,
+            said: "{}".into(),
+        };
+        let stamp = string(said, "createdAt").unwrap_or_default().into();
+        let (now, link, changed) = (Mutex::new(now), Mutex::new(link), watch::Sender::new(()));
+        let nudged = Notify::new();
+        let task = Self {
+            id,
+            run,
+            owner,
+            upstream,
+            tool,
+            created,
+            theirs,
+            design,
+            digest,
+            stamp,
+            now,
+            link,
+            nudged,
+            changed,
+        };
+        let _ = task.hear(said, created);
+        task
+    }
+
+    /// A task as it was kept.
+    pub(crate) fn kept(row: TaskRow) -> Self {
+        let design = if row.design == "core" { Era::Old } else { Era::New };
+        let state = State::of(&row.state);
+        let stop = row.stop.as_deref().map(|stop| Stop {
+            by: string(stop, "by").unwrap_or_default(),
+            at: member(stop, "at").and_then(|at| at.parse().ok()).unwrap_or_default(),
+            told: member(stop, "told") == Some("true"),
+        });
+        let now = Now {
+            state,
+            why: row.why,
+            ttl_ms: row.ttl_ms,
+            poll: POLL,
+            looked: row.looked,
+            ended: state.is_final().then_some(row.looked),
+            stop,
+            said: row.said.into(),
+        };
+        Self {
+            id: row.id.into(),
+            run: row.run.into(),
+            owner: row.owner.into(),
+            upstream: row.upstream.into(),
+            tool: row.tool.into(),
+            created: row.created,
+            theirs: row.theirs.into(),
+            design,
+            digest: row.digest.into(),
+            stamp: row.stamp.into(),
+            now: Mutex::new(now),
+            link: Mutex::default(),
+            nudged: Notify::new(),
+            changed: watch::Sender::new(()),
+        }
+    }
+
+    /// As it is kept.
+    pub(crate) fn row(&self) -> TaskRow {
+        let now = self.now.lock();
+        let stop = now.stop.as_ref();
+        TaskRow {
+            id: self.id.to_string(),
+            run: self.run.to_string(),
+            owner: self.owner.to_string(),
+            upstream: self.upstream.to_string(),
+            theirs: self.theirs.to_string(),
+            tool: self.tool.to_string(),
+            digest: self.digest.to_string(),
+            design: if self.design == Era::Old { "core" } else { "extension" }.into(),
+            state: now.state.as_str().into(),
+            why: now.why.clone(),
+            ttl_ms: now.ttl_ms,
+            created: self.created,
+            stamp: self.stamp.to_string(),
+            looked: now.looked,
+            stop: stop.map(|stop| json!({ "by": stop.by, "at": stop.at, "told": stop.told }).to_string()),
+            said: now.said.to_string(),
+        }
+    }
+
+    /// Takes what its server says of it: a task object of either design.
+    pub(crate) fn hear(&self, said: &str, at: i64) -> Heard {
+        let stamp = string(said, "createdAt").unwrap_or_default();
+        if !stamp.is_empty() && !self.stamp.is_empty() && *stamp != *self.stamp {
+            return Heard::Another;
+        }
+        let state = string(said, "status").map_or(State::Working, |name| State::of(&name));
+        let (ttl, poll) = match self.design {
+            Era::Old => ("ttl", "pollInterval"),
+            Era::New => ("ttlMs", "pollIntervalMs"),
+        };
+        let mut now = self.now.lock();
+        now.looked = at;
+        // The first final state stands: the designs allow none after it.
+        if now.state.is_final() {
+            return Heard::Same;
+        }
+        if let Some(raw) = member(said, ttl) {
+            now.ttl_ms = raw.parse().ok();
+        }
+        if let Some(ms) = member(said, poll).and_then(|raw| raw.parse().ok()) {
+            now.poll = Duration::from_millis(u64::clamp(ms, POLLS.0, POLLS.1));
+        }
+        if self.design == Era::Old && said.len() <= SAID {
+            now.said = match member(said, "statusMessage") {
+                Some(told) => said.replacen(told, &replace_word(told, &self.theirs, &self.id), 1).into(),
+                None => said.into(),
+            };
+        }
+        if now.state == state {
+            return Heard::Same;
+        }
+        now.state = state;
+        now.ended = state.is_final().then_some(at);
+        drop(now);
+        self.changed.send_replace(());
+        Heard::Changed
+    }
+
+    /// Its server does not know it any more, or is gone for good. Gives whether that is news.
+    pub(crate) fn lose(&self, why: &str, at: i64) -> bool {
+        let mut now = self.now.lock();
+        if now.state.is_final() {
+            return false;
+        }
+        (now.state, now.why, now.ended, now.looked) = (State::Lost, Some(why.to_owned()), Some(at), at);
+        drop(now);
+        self.changed.send_replace(());
+        true
+    }
+
+    /// Its state.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.now.lock().state
+    }
+
+    /// Why it is in that state, where the gate knows more than its server said.
+    #[must_use]
+    pub fn why(&self) -> Option<String> {
+        self.now.lock().why.clone()
+    }
+
+    /// When it ended, in milliseconds since 1970.
+    #[must_use]
+    pub fn ended(&self) -> Option<i64> {
+        self.now.lock().ended
+    }
+
+    /// Until when its server keeps it, in milliseconds since 1970, where that is bounded.
+    #[must_use]
+    pub fn deadline(&self) -> Option<i64> {
+        self.now.lock().ttl_ms.map(|ttl| self.created.saturating_add(ttl))
+    }
+
+    /// Whether somebody asked to stop it.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        let now = self.now.lock();
+        now.stop.is_some() && !now.state.is_final()
+    }
+
+    /// Whether it need not be known any more. One that lives is never over: its server may go on with it.
+    pub(crate) fn is_over(&self, at: i64) -> bool {
+        let now = self.now.lock();
+        let Some(ended) = now.ended else { return false };
+        match now.ttl_ms {
+            Some(ttl) => at > self.created.saturating_add(ttl),
+            None => at > ended.saturating_add(KEPT_MS),
+        }
+    }
+
+    /// Whether its time was over so long ago that a server that cannot be asked need not be waited for.
+    pub(crate) fn is_forsaken(&self, at: i64) -> bool {
+        self.deadline().is_some_and(|deadline| at > deadline.saturating_add(FORSAKEN_MS))
+    }
+
+    /// Follows its state.
+    pub(crate) fn watch(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// How long to wait between two looks.
+    pub(crate) fn poll(&self) -> Duration {
+        self.now.lock().poll
+    }
+
+    /// Somebody wants it stopped. The first one stands.
+    pub(crate) fn want_stopped(&self, by: &str, at: i64) {
+        let mut now = self.now.lock();
+        now.stop.get_or_insert_with(|| Stop { by: by.to_owned(), at, told: false });
+    }
+
+    /// Its server has taken the request to stop it.
+    pub(crate) fn told_to_stop(&self) {
+        if let Some(stop) = &mut self.now.lock().stop {
+            stop.told = true;
+        }
+    }
+
+    /// Who wants it stopped.
+    pub(crate) fn stop(&self) -> Option<Stop> {
+        self.now.lock().stop.clone()
+    }
+
+    /// The conversation in which it was made, where that is still open.
+    pub(crate) fn link(&self) -> Option<Arc<Link>> {
+        self.link.lock().clone().filter(|link| link.closed().is_none())
+    }
+
+    /// Whether it was made in that conversation.
+    pub(crate) fn is_of(&self, link: &Arc<Link>) -> bool {
+        self.link.lock().as_ref().is_some_and(|own| Arc::ptr_eq(own, link))
+    }
+
+    /// Forgets the conversation in which it was made.
+    pub(crate) fn let_go(&self) -> Option<Arc<Link>> {
+        self.link.lock().take()
+    }
+}

@@ -1,0 +1,112 @@
+//! What is said of a task: to its client where the gate answers itself, and in the record.
+
+use super::{State, Task};
+use portcullis_ledger::{Draft, Kind, Outcome, Written, time_text};
+use portcullis_wire::{Era, Splice, insert_member, member};
+use serde_json::{Value, json};
+
+impl Task {
+    /// The core design's task object under the gate's own id.
+    pub(crate) fn said(&self) -> String {
+        let now = self.now.lock();
+        let mut splice = Splice::new(now.said.as_bytes());
+        let ended = now.ended.map(time_text);
+        let lost = [
+            ("status", Some("failed")),
+            ("statusMessage", now.why.as_deref()),
+            ("lastUpdatedAt", ended.as_deref()),
+        ];
+        let lost = lost.into_iter().filter(|_| now.state == State::Lost);
+        for (name, value) in [("taskId", Some(&*self.id))].into_iter().chain(lost) {
+            let value = Value::from(value).to_string();
+            match member(&now.said, name) {
+                Some(old) => {
+                    let start = (old.as_ptr() as usize).saturating_sub(now.said.as_ptr() as usize);
+                    splice.replace(start..start + old.len(), value);
+                }
+                None => insert_member(&mut splice, &(0..now.said.len()), name, &value),
+            }
+        }
+        String::from_utf8(splice.finish().to_vec()).unwrap_or_default()
+    }
+
+    /// What the gate itself answers to `tasks/get` of a task that is lost, JSON.
+    pub(crate) fn lost(&self) -> String {
+        if self.design == Era::Old {
+            return self.said();
+        }
+        let why = self.why().unwrap_or_default();
+        let (ttl, ended) = {
+            let now = self.now.lock();
+            (now.ttl_ms, now.ended.map(time_text))
+        };
+        let error = json!({ "code": portcullis_wire::UPSTREAM_FAILED, "message": why });
+        json!({
+            "resultType": "complete", "taskId": &*self.id, "status": "failed", "statusMessage": why,
+            "createdAt": &*self.stamp, "lastUpdatedAt": ended, "ttlMs": ttl, "error": error,
+        })
+        .to_string()
+    }
+
+    /// What came of the wish to stop it, as the record has it; `None` where nobody wished it.
+    fn verdict(&self) -> Option<String> {
+        let now = self.now.lock();
+        let stop = now.stop.as_ref()?;
+        let verdict = if now.state.is_final() { "acknowledged" } else { "unconfirmed" };
+        let late = matches!(now.state, State::Completed | State::Failed);
+        Some(
+            json!({
+                "verdict": verdict, "asked_by": stop.by, "asked": time_text(stop.at), "told": stop.told,
+                "state": now.state.as_str(), "too_late": late,
+            })
+            .to_string(),
+        )
+    }
+
+    /// The row of the record on it: `message` says what happened.
+    pub(crate) fn record(&self, message: &str) -> Written {
+        let (state, ended) = {
+            let now = self.now.lock();
+            (now.state, now.ended)
+        };
+        let outcome = match state {
+            State::Working | State::InputRequired => None,
+            State::Completed => Some(Outcome::Allowed),
+            State::Failed | State::Lost => Some(Outcome::Error),
+            State::Cancelled => Some(Outcome::Cancelled),
+        };
+        #[expect(clippy::cast_precision_loss, reason = "no task takes 285,000 years")]
+        let duration_ms = ended.map(|ended| ended.saturating_sub(self.created) as f64);
+        let verdict = self.verdict();
+        let draft = Draft {
+            grant: Some(&self.owner),
+            upstream: Some(&self.upstream),
+            tool: Some(&self.tool),
+            run: Some(&self.run),
+            outcome,
+            message: Some(message),
+            args_digest: Some(&self.digest),
+            duration_ms,
+            verdict: verdict.as_deref(),
+            ..Draft::of(Kind::Run)
+        };
+        draft.write()
+    }
+
+    /// In one line, how it stands.
+    pub(crate) fn told(&self) -> String {
+        let (state, stop) = (self.state(), self.stop());
+        let mut line = format!("the task {} is {}", self.id, state.as_str());
+        if let Some(why) = self.why() {
+            line.push_str(&format!(": {why}"));
+        }
+        match (stop, state) {
+            (Some(stop), State::Cancelled) => line.push_str(&format!(", as the {} asked", stop.by)),
+            (Some(stop), State::Completed | State::Failed) => {
+                line.push_str(&format!("; the {} asked to stop it, too late", stop.by));
+            }
+            _ => {}
+        }
+        line
+    }
+}

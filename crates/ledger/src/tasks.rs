@@ -1,0 +1,38 @@
+//! Tasks of servers, as they are remembered over a restart.
+
+/// One task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskRow {
+    /// The id that its client knows.
+    pub id: String,
+    /// Its id among the runs.
+    pub run: String,
+    /// Name of the grant that it belongs to.
+    pub owner: String,
+    /// Name of its upstream.
+    pub upstream: String,
+    /// The id that the upstream gave it.
+    pub theirs: String,
+    /// The tool that was called.
+    pub tool: String,
+    /// Keyed digest of the arguments.
+    pub digest: String,
+    /// `core` (2025-11-25) or `extension` (2026-07-28).
+    pub design: String,
+    /// Its state, as it was last heard or found.
+    pub state: String,
+    /// Why it is in that state, where the gate knows more than the server said.
+    pub why: Option<String>,
+    /// How long it is kept from its creation, in milliseconds; for ever where absent.
+    pub ttl_ms: Option<i64>,
+    /// When it was made, in milliseconds since 1970.
+    pub created: i64,
+    /// When the upstream says that it was made: an equal id with another time is another task.
+    pub stamp: String,
+    /// When it was last looked at with another outcome than before, in milliseconds since 1970.
+    pub looked: i64,
+    /// Who asked to stop it and when, JSON.
+    pub stop: Option<String>,
+    /// What the upstream last said of it, JSON.
+    pub said: String,
+}
