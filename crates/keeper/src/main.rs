@@ -3,6 +3,7 @@
 
 mod control;
 mod hold;
+mod namespace;
 mod output;
 mod signals;
 mod spawn;
@@ -10,7 +11,12 @@ mod spawn;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if std::env::args_os().len() > 1 {
+    let words: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    if let Some(code) = namespace::part(&words) {
+        return code;
+    }
+    if !words.is_empty() {
         println!(
             "portcullis-keeper holds what Portcullis runs. The gate starts it; there is nothing to do by hand."
         );

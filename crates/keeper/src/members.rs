@@ -129,7 +129,7 @@ impl<'a> Members<'a> {
             // its own by coming here: it may be that of another run, which is well.
             Watcher::Gate(keepers) => {
                 let program = std::fs::read_link(format!("/proc/{}/exe", child.pid));
-                self.started.containment == Containment::Subreaper
+                matches!(self.started.containment, Containment::Subreaper | Containment::Namespace)
                     && child.kin.session != own_session
                     && program.is_ok_and(|program| program != keepers)
                     // Two keepers may have been killed: what has another's mark is another's.
@@ -144,7 +144,7 @@ impl<'a> Members<'a> {
     pub fn look_after(&self) {
         match self.started.containment {
             Containment::Group => drop(self.living()),
-            Containment::Cgroup | Containment::Subreaper => self.reap_children(),
+            Containment::Cgroup | Containment::Namespace | Containment::Subreaper => self.reap_children(),
         }
     }
 

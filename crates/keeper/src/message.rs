@@ -84,6 +84,9 @@ pub enum OnLoss {
 pub enum Containment {
     /// A control group (version 2): the kernel ends all of it at once.
     Cgroup,
+    /// A namespace of pids, whose first process is ours: when it ends, the kernel ends all the others. The command sees
+    /// other pids than the rest of the machine.
+    Namespace,
     /// The keeper is the parent of whatever loses its own, so that all stay its descendants.
     Subreaper,
     /// The session and the process group alone: what leaves both is found by its mark, if it kept that.
@@ -96,6 +99,7 @@ impl Containment {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Cgroup => "cgroup",
+            Self::Namespace => "namespace",
             Self::Subreaper => "subreaper",
             Self::Group => "group",
         }

@@ -18,6 +18,16 @@ pub(crate) fn unblock() {
     }
 }
 
+/// Keeps out all signals that can be.
+pub(crate) fn keep_out() {
+    let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `sigfillset` initialises the set that it is given, and the set is only read after that.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_BLOCK, all.as_ptr(), std::ptr::null_mut());
+    }
+}
+
 /// Turns signals that would end the keeper into news. To be called before any other thread is started, so that all of
 /// them have the signals blocked. A child would have them blocked too: see [`unblock`].
 pub(crate) fn turn_into_news(news: Sender<News>) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! Starting the command.
 
-use crate::signals;
+use crate::{namespace, signals};
 use portcullis_keeper::{Cgroup, Containment, Process, Start, Started};
 use rustix::process::Pid;
 use std::io::{self, Write};
@@ -24,7 +24,11 @@ pub(crate) struct Spawned {
 #[allow(clippy::disallowed_methods, reason = "this is the one place where commands are started")]
 pub(crate) fn spawn(start: &Start) -> Result<Spawned, String> {
     let (containment, cgroup) = contain(start)?;
-    let mut command = command(start, &start.program, &start.args);
+    let (program, args) = match containment {
+        Containment::Namespace => namespace::around(&start.program, &start.args),
+        _ => (start.program.clone(), start.args.clone()),
+    };
+    let mut command = command(start, &program, &args);
     command.stderr(Stdio::piped());
     if start.output.as_ref().is_some_and(|output| output.stdout) {
         command.stdout(Stdio::piped());
@@ -83,6 +87,12 @@ fn contain(start: &Start) -> Result<(Containment, Option<Cgroup>), String> {
         return Ok((Containment::Group, None));
     }
     let parent = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+    if wanted == Some(Containment::Namespace) {
+        let made = parent.map_err(|error| error.to_string()).and_then(|()| namespace::is_to_be_had());
+        return made
+            .map(|()| (Containment::Namespace, None))
+            .map_err(|why| format!("containment `namespace` was asked for: {why}"));
+    }
     if matches!(wanted, None | Some(Containment::Cgroup)) && parent.is_ok() {
         if let Some(cgroup) = Cgroup::make(&start.run) {
             return Ok((Containment::Cgroup, Some(cgroup)));

@@ -173,7 +173,7 @@ fn pause(how_long: Duration) {
 
 fn scope(members: &Members<'_>) -> &'static str {
     match members.started.containment {
-        Containment::Cgroup | Containment::Subreaper => {
+        Containment::Cgroup | Containment::Namespace | Containment::Subreaper => {
             "all that it started itself; what it had a service of the machine start for it (systemd, cron, docker) is outside"
         }
         Containment::Group => {

@@ -321,6 +321,7 @@ impl RunKind {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum ContainmentArg {
     Cgroup,
+    Namespace,
     Subreaper,
     Group,
 }
@@ -329,6 +330,7 @@ impl From<ContainmentArg> for portcullis_runs::Containment {
     fn from(arg: ContainmentArg) -> Self {
         match arg {
             ContainmentArg::Cgroup => Self::Cgroup,
+            ContainmentArg::Namespace => Self::Namespace,
             ContainmentArg::Subreaper => Self::Subreaper,
             ContainmentArg::Group => Self::Group,
         }

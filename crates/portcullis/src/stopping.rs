@@ -3,7 +3,8 @@
 use crate::running::Running;
 use portcullis_gate::{Gate, Task, TaskStopped};
 use portcullis_ledger::{Draft, Kind, time_text};
-use portcullis_runs::{Dropped, Held, Run, Runs, Scope, Stopped, Verdict};
+use portcullis_runs::{Dropped, Held, Kind as RunKind, Run, Runs, Scope, Stopped, Verdict};
+use portcullis_upstreams::How;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -72,16 +73,29 @@ pub(crate) async fn stop(running: &Running, chosen: Vec<Any>, why: &str, grace: 
     // A call in a server that is a process of ours, and of which nothing lives, has ended with it.
     let mut left: BTreeMap<Arc<str>, Vec<Verdict>> = BTreeMap::new();
     for (run, stopped) in &ended {
-        if let Any::Process(held) = run {
+        if let Any::Process(held) = run
+            && held.about.kind == RunKind::Upstream
+        {
             left.entry(held.about.upstream.clone()).or_default().push(stopped.verdict);
         }
     }
     for (run, stopped) in &mut ended {
+        let run = &*run;
         let upstream = match run {
             Any::Call(call) => &call.call.upstream,
             Any::Task(task) if !stopped.verdict.is_final() => &task.upstream,
             Any::Task(_) | Any::Process(_) => continue,
         };
+        if let Any::Call(call) = run
+            && stopped.verdict == Verdict::Unconfirmed
+            && is_our_own(running, upstream)
+            && !running.gate.runs().has(call)
+        {
+            stopped.verdict = Verdict::Stopped;
+            stopped.proof.scope = "a call in the gate itself; what it had started is a run of its own".into();
+            stopped.proof.killed_by = "the gate".into();
+            continue;
+        }
         let proved = left.get(upstream).is_some_and(|all| all.iter().all(|verdict| verdict.is_final()));
         if proved && !spared.iter().any(|held| held.about.upstream == *upstream) {
             stopped.verdict = Verdict::Stopped;
@@ -149,6 +163,11 @@ pub(crate) async fn watch(running: Arc<Running>, stop: CancellationToken) {
             let _ = end_all(&running, &dropped, GRACE).await;
         }
     }
+}
+
+/// Whether an upstream is a server that the program has in itself.
+fn is_our_own(running: &Running, upstream: &str) -> bool {
+    running.gate.upstream(upstream).is_some_and(|it| matches!(it.spec().how, How::Builtin(_)))
 }
 
 async fn end_all(running: &Running, dropped: &Dropped, grace: Duration) -> Vec<Value> {
