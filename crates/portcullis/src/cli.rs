@@ -42,6 +42,15 @@ pub(crate) enum Command {
         #[arg(long, value_name = "NAME")]
         upstream: Option<String>,
     },
+    /// One built-in server alone, on stdin and stdout: no gate, no policy
+    Mcp {
+        /// Which
+        #[arg(value_name = "SERVER")]
+        which: BuiltinArg,
+        /// Its own configuration
+        #[arg(long, value_name = "FILE", default_value = "services.yaml")]
+        file: PathBuf,
+    },
     /// The gate, its upstreams, grants, policies and ledger
     Status {
         /// One JSON object
@@ -315,6 +324,13 @@ impl RunKind {
             Self::Command => "command",
         }
     }
+}
+
+/// A built-in server.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum BuiltinArg {
+    /// Local services and commands
+    Services,
 }
 
 /// How runs are held together.

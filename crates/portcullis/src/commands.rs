@@ -7,6 +7,7 @@ mod grant;
 mod import;
 mod ledger;
 mod logs;
+mod mcp;
 mod policy;
 mod runs;
 mod schema;
@@ -31,6 +32,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         None => up::run(place, &crate::cli::UpArgs::default()),
         Some(Command::Up(args)) => up::run(place, &args),
+        Some(Command::Mcp { which, file }) => mcp::run(place, which, &file),
         Some(Command::Stdio { grant, upstream }) => stdio::run(place, &grant, upstream.as_deref()),
         Some(Command::Status { json }) => status::run(place, json),
         Some(Command::Grant(command)) => grant::run(place, command),

@@ -17,7 +17,7 @@ use portcullis_runs::{Containment, Drops, Keepers, Program};
 use portcullis_upstreams::{HttpClient, Upstream};
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
@@ -87,9 +87,7 @@ impl Running {
         let (rules, troubles) = load_rules(&config, None);
         let admit = Admit::new(ledger, rules, drops.clone())?;
         let grants = load_grants(admit.ledger(), &config)?;
-        let program = Program::new(KEEPER, env!("KEEPER_SHA256"), &config.data);
-        let cover = portcullis_admit::covered_line;
-        let keepers = Keepers::new(program, admit.ledger().clone(), own.containment, drops, cover);
+        let keepers = keepers(&config.data, admit.ledger().clone(), own.containment, drops);
         let gate = Gate::new(admit, config.options.clone(), grants);
         let running = Arc::new(Self {
             gate,
@@ -259,6 +257,17 @@ impl Running {
 
 /// The keeper as it was built with this program.
 const KEEPER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/portcullis-keeper"));
+
+/// Whoever holds what runs on a data folder.
+pub(crate) fn keepers(
+    data: &Path,
+    ledger: Ledger,
+    containment: Option<Containment>,
+    drops: Drops,
+) -> Keepers {
+    let program = Program::new(KEEPER, env!("KEEPER_SHA256"), data);
+    Keepers::new(program, ledger, containment, drops, portcullis_admit::covered_line)
+}
 
 fn files_of(config: &Config) -> impl Iterator<Item = PathBuf> {
     [&config.file].into_iter().chain(config.policies.values()).cloned().filter_map(whole)

@@ -597,3 +597,38 @@ async fn the_page_shows_what_comes() {
     let (started, said, failed) = call(&session, "start_server", json!({ "server_id": "db" })).await;
     assert!(!failed && started["state"] == "running", "{said}");
 }
+
+/// Without a gate: the same server, for a client that starts it itself. What it started ends with it.
+#[test]
+fn the_built_in_server_speaks_on_stdin_and_stdout_too() {
+    use std::io::{BufRead, BufReader};
+    let house = House::empty();
+    let services = "services:\n  web: { command: \"echo up; sleep 1000\", ready: { log: up } }\n";
+    std::fs::write(house.folder.path().join("services.yaml"), services).unwrap();
+    let mut command = house.command(&["mcp", "services", "--data", "data"]);
+    command.stdin(std::process::Stdio::piped());
+    #[allow(clippy::disallowed_methods, reason = "the program itself")]
+    let mut server = command.spawn().unwrap();
+    let (mut stdin, stdout) = (server.stdin.take().unwrap(), server.stdout.take().unwrap());
+    let mut lines = BufReader::new(stdout).lines();
+    let mut ask = |message: Value| -> Value {
+        writeln!(stdin, "{message}").unwrap();
+        serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap()
+    };
+    let hello = ask(json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params":
+        { "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } } }));
+    assert_eq!(hello["result"]["serverInfo"]["name"], "portcullis-services", "{hello}");
+    let started = ask(json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params":
+        { "name": "start_server", "arguments": { "server_id": "web" } } }));
+    let content = &started["result"]["structuredContent"];
+    assert_eq!(content["state"], "running", "{started}");
+    let members = family(&process(content));
+    let unknown =
+        ask(json!({ "jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": { "name": "no" } }));
+    assert_eq!(unknown["error"]["code"], -32602, "{unknown}");
+    drop(stdin);
+    assert!(server.wait().unwrap().success());
+    assert!(members.iter().all(|it| !it.lives()), "{members:?}");
+    let (code, _, err) = house.run(&["mcp", "services", "--file", "nowhere.yaml", "--data", "data"]);
+    assert!(code == 2 && err.contains("nowhere.yaml is not there"), "{err}");
+}
