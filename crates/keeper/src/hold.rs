@@ -89,12 +89,15 @@ pub(crate) fn hold() -> io::Result<()> {
     control.tell(&Report::Started(spawned.started.clone()));
 
     let members = Members::of(&spawned.started, &start.mark, Watcher::Keeper);
-    let mut holding = Holding { start: &start, control, members: &members, output: &output, exit: None };
-    let why = holding.wait(&news, &last_words);
-    let (how, cause) = match why {
-        Why::Asked(how) => (how, None),
-        Why::Ended => (Stop { wait_ms: 0, ..start.stop }, None),
-        Why::Cause(cause) => (start.stop, Some(cause)),
+    let mut holding =
+        Holding { start: &start, control, members: &members, output: &output, exit: None, cause: None };
+    let how = match holding.wait(&news, &last_words) {
+        Why::Asked(how) => how,
+        Why::Ended => Stop { wait_ms: 0, ..start.stop },
+        Why::Cause(cause) => {
+            holding.cause = Some(cause);
+            start.stop
+        }
     };
     let mut command = || spawn::stop_command(&start);
     let ask = match &start.stop_command {
@@ -104,7 +107,7 @@ pub(crate) fn hold() -> io::Result<()> {
     let stopped = stop(&members, how, ask, &mut || holding.hear_meanwhile(&news));
     let _ = last_words.recv_timeout(ALL_WORDS);
     let _ = holding.hear_meanwhile(&news);
-    let Holding { mut control, exit, .. } = holding;
+    let Holding { mut control, exit, cause, .. } = holding;
     let ended = Ended { at_ms: now_ms(), stopped, exit, cause };
     let _ = folder.keep_over(&ended);
     control.tell(&Report::Over(ended));
@@ -117,6 +120,8 @@ struct Holding<'a> {
     members: &'a Members<'a>,
     output: &'a Output,
     exit: Option<Exit>,
+    /// Why it is stopped, where nobody asked for it.
+    cause: Option<String>,
 }
 
 impl Holding<'_> {
@@ -220,7 +225,7 @@ impl Holding<'_> {
     }
 
     fn exited(&mut self, exit: Exit) {
-        let exit = Exit { last: self.output.last(), ..exit };
+        let exit = Exit { last: self.output.last(), cause: self.cause.clone(), ..exit };
         self.control.tell(&Report::Exited(exit.clone()));
         self.exit = Some(exit);
     }
@@ -258,6 +263,7 @@ fn watch(command: Pid, tell: Sender<News>) -> io::Result<()> {
                         code: status.exit_status(),
                         signal: status.terminating_signal(),
                         last: Vec::new(),
+                        cause: None,
                     };
                     let _ = tell.send(News::Exited(exit));
                     return;

@@ -29,6 +29,8 @@ pub struct Members<'a> {
     /// Who was found before, by pid and start time. Whoever was a member once is one until it ends, also where it has
     /// left everything by which it was found.
     known: RefCell<HashSet<(i32, u64)>>,
+    /// Who was seen not to carry the mark. It comes from the parent alone, so nobody gets it later.
+    unmarked: RefCell<HashSet<(i32, u64)>>,
     /// What each of them had used when it was seen last.
     spent: RefCell<HashMap<(i32, u64), (u64, u64)>>,
 }
@@ -46,7 +48,14 @@ impl<'a> Members<'a> {
     /// Those of a command and whatever it started: that has `mark`, a variable and its value, in its environment.
     #[must_use]
     pub fn of(started: &'a Started, mark: &'a (String, String), watcher: Watcher<'a>) -> Self {
-        Self { started, mark, watcher, known: RefCell::default(), spent: RefCell::default() }
+        Self {
+            started,
+            mark,
+            watcher,
+            known: RefCell::default(),
+            unmarked: RefCell::default(),
+            spent: RefCell::default(),
+        }
     }
 
     /// What holds them.
@@ -64,7 +73,7 @@ impl<'a> Members<'a> {
 
     /// All that live: the container's, the session's and the group's, those with the mark, those that were found before,
     /// and whoever descends from one of them or from the keeper. Never a process with a pid of 1 or less, nor this one, nor one that it descends from.
-    /// What ended and is this process's to fetch is fetched.
+    /// What ended and is this process's to fetch is fetched. User and command are left empty: [`Process::described`].
     #[must_use]
     pub fn living(&self) -> Vec<Process> {
         let all = processes();
@@ -87,7 +96,7 @@ impl<'a> Members<'a> {
                     || (pinned && self.is_in_session(process))
                     || (process.kin.parent == parent && self.is_orphan(process, own_session))
                     || self.known.borrow().contains(&(process.pid, process.start_time))
-                    || process.has_in_environment(self.mark)
+                    || self.has_mark(process)
             })
             .map(|process| process.pid)
             .collect();
@@ -107,10 +116,28 @@ impl<'a> Members<'a> {
             .into_iter()
             .filter(|process| members.contains(&process.pid) && !matches!(process.kin.state, 'Z' | 'X'))
             // What ended since then is no member any more.
-            .filter_map(|process| Process::of(process.pid).filter(|now| now.same_as(process)))
+            .filter(|process| process.lives())
+            .cloned()
             .collect();
         self.known.borrow_mut().extend(living.iter().map(|process| (process.pid, process.start_time)));
         living
+    }
+
+    fn has_mark(&self, process: &Process) -> bool {
+        let who = (process.pid, process.start_time);
+        if self.unmarked.borrow().contains(&who) {
+            return false;
+        }
+        match process.environment(&self.mark.0) {
+            Some(value) => value == self.mark.1,
+            None => {
+                // In the midst of an exec it has none at all for a moment, and proves nothing.
+                if process.has_an_environment() {
+                    self.unmarked.borrow_mut().insert(who);
+                }
+                false
+            }
+        }
     }
 
     /// The session and the group have the command's pid as their number. Nobody else can get it as long as the command

@@ -178,11 +178,15 @@ pub struct Exit {
     /// Its last lines.
     #[serde(default)]
     pub last: Vec<String>,
+    /// Why it was stopped, where nobody asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
 }
 
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.code, self.signal) {
+            _ if let Some(cause) = &self.cause => write!(f, "was stopped: {cause}"),
             (Some(code), _) => write!(f, "exited with code {code}"),
             (None, Some(signal)) => write!(f, "ended by signal {signal}"),
             (None, None) => f.write_str("ended"),

@@ -47,6 +47,12 @@ impl Process {
         Some(Self { pid, start_time, user, command: command(pid), kin })
     }
 
+    /// The same with its user and its command line, as long as it is there.
+    #[must_use]
+    pub fn described(self) -> Self {
+        Self::of(self.pid).filter(|now| now.same_as(&self)).unwrap_or(self)
+    }
+
     /// Whether both are one process, and not two that had one pid after the other.
     #[must_use]
     pub fn same_as(&self, other: &Self) -> bool {
@@ -80,10 +86,10 @@ impl Process {
         (ticks * 1000 / rustix::param::clock_ticks_per_second().max(1), own)
     }
 
-    /// Whether its environment has a variable with that value. `false` where it may not be read.
+    /// Whether it has an environment at all that may be read.
     #[must_use]
-    pub fn has_in_environment(&self, (name, value): &(String, String)) -> bool {
-        self.environment(name).is_some_and(|found| found == *value)
+    pub fn has_an_environment(&self) -> bool {
+        fs::read(format!("/proc/{}/environ", self.pid)).is_ok_and(|text| !text.is_empty())
     }
 
     /// A variable of its environment, as it was started with. `None` where it has none, or may not be read.

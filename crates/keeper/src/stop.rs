@@ -3,6 +3,7 @@
 use crate::members::signal;
 use crate::{Cgroup, Containment, Members, Process, Proof, Stop, Stopped, Survivor, Verdict};
 use rustix::process::Signal;
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 /// How often is looked while something may end by itself.
@@ -39,7 +40,7 @@ pub fn stop(
     sooner: &mut dyn FnMut() -> Option<Stop>,
 ) -> Stopped {
     let began = Instant::now();
-    let mut before = members.living();
+    let mut before = described(members.living());
     let mut killed_by = "nothing: it ended by itself";
     // What was said while one thing was waited for holds for the next one too.
     let mut bound = None;
@@ -71,12 +72,7 @@ pub fn stop(
     let mut rounds = 0;
     let passes = loop {
         // What came into sight only now was there before.
-        before.extend(
-            left.iter()
-                .filter(|it| !before.iter().any(|known| known.same_as(it)))
-                .cloned()
-                .collect::<Vec<_>>(),
-        );
+        before.extend(new(&left, &before));
         if left.is_empty() {
             let passes = look_again(members, &mut left);
             if left.is_empty() {
@@ -198,7 +194,19 @@ fn is_out_of_reach(process: &Process) -> bool {
     signal(process, Signal::KILL) == Err(rustix::io::Errno::PERM)
 }
 
+fn described(processes: Vec<Process>) -> Vec<Process> {
+    processes.into_iter().map(Process::described).collect()
+}
+
+/// Those of `now` that are not among `known`, which may be many: a storm of forks has hundreds.
+fn new(now: &[Process], known: &[Process]) -> Vec<Process> {
+    let known: HashSet<(i32, u64)> = known.iter().map(|it| (it.pid, it.start_time)).collect();
+    let fresh = now.iter().filter(|it| !known.contains(&(it.pid, it.start_time)));
+    described(fresh.cloned().collect())
+}
+
 fn survivor(process: Process) -> Survivor {
+    let process = process.described();
     let why = match (process.kin.state, signal(&process, Signal::KILL)) {
         ('D', _) => "it waits for a device and cannot be interrupted",
         (_, Err(rustix::io::Errno::PERM)) => "not permitted: it belongs to another user",

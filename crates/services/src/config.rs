@@ -165,6 +165,19 @@ fn read_service(id: &str, value: &Value<'_>, folder: &Path) -> Option<Definition
             _ => loss.word(&[("keep", OnLoss::Keep)])?,
         };
     }
+    if let Some(mut fields) = fields.optional("limits").and_then(|value| value.fields()) {
+        let mut bound = |key| fields.optional(key).and_then(|value| time(&value)).map(millis);
+        (read.limits.wall_ms, read.limits.idle_ms, read.limits.cpu_ms) =
+            (bound("wall"), bound("idle"), bound("cpu"));
+        if let Some(value) = fields.optional("memory") {
+            let found = value.text().and_then(size);
+            read.limits.memory = found.map(|bytes| bytes as u64);
+            if found.is_none() {
+                value.error("expected a size such as 512MiB", None);
+            }
+        }
+        fields.finish();
+    }
     if let Some(mut fields) = fields.optional("logs").and_then(|value| value.fields()) {
         if let Some(value) = fields.optional("size") {
             let found = value.text().and_then(size).filter(|bytes| *bytes >= 1 << 20);
@@ -374,7 +387,7 @@ mod tests {
         let text = "services:\n  db: { command: postgres -D data }\n  web:\n    command: [npm, run, dev, --, \"${port}\"]\n    \
                     cwd: web\n    env: { A: \"x${port}\" }\n    port: auto\n    ready: { http: /health, timeout: 5s }\n    \
                     live: { all: [{ port: own }, { log: up }], every: 1s }\n    depends_on: { db: ready }\n    \
-                    restart: { policy: always, backoff: 100ms, max: 2 }\n    stop: { signal: INT, grace: 1s }\n    on_loss: keep\n    \
+                    restart: { policy: always, backoff: 100ms, max: 2 }\n    stop: { signal: INT, grace: 1s }\n    on_loss: keep\n    limits: { wall: 1h, idle: 5m, cpu: 1m, memory: 512MiB }\n    \
                     logs: { size: 2MiB }\n    tags: [front]\n";
         let all = read(Path::new("/x/services.yaml"), text).unwrap();
         assert_eq!(all["db"].command, ["sh", "-c", "postgres -D data"]);
@@ -382,6 +395,7 @@ mod tests {
         assert_eq!(web.command, ["npm", "run", "dev", "--", "${port}"]);
         assert_eq!((web.cwd.as_path(), &web.env[0].1[..]), (Path::new("/x/web"), "x${port}"));
         assert_eq!((web.port, web.on_loss, web.log), (Some(Port::Auto), OnLoss::Keep, 2 << 20));
+        assert_eq!((web.limits.idle_ms, web.limits.memory), (Some(300_000), Some(512 << 20)));
         assert_eq!(web.ready.as_ref().unwrap().timeout, Duration::from_secs(5));
         assert_eq!((web.stop.signal, web.stop.grace), (Some(2), Duration::from_secs(1)));
         assert_eq!(web.depends_on, [("db".into(), Condition::Ready)]);

@@ -1,6 +1,6 @@
 //! What a service is.
 
-use portcullis_runs::{Ending, OnLoss};
+use portcullis_runs::{Ending, Limits, OnLoss};
 use regex::Regex;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -38,6 +38,8 @@ pub struct Definition {
     pub stop: Ending,
     /// What becomes of it once the gate is gone.
     pub on_loss: OnLoss,
+    /// What it may use.
+    pub limits: Limits,
     /// Bytes of its output that are kept.
     pub log: u64,
     /// Words to choose it by.
@@ -164,6 +166,7 @@ impl Definition {
             restart: Restart::default(),
             stop: Ending { grace: GRACE, ..Ending::default() },
             on_loss: OnLoss::StopAfter(5000),
+            limits: Limits::default(),
             log: LOG,
             tags: Vec::new(),
             description: None,

@@ -355,7 +355,7 @@ impl Service {
             return;
         }
         let last = exit.last.last().map(|line| format!("; last: {line}")).unwrap_or_default();
-        self.fail(held, &format!("it {exit}{last}"), exit.code == Some(0));
+        self.fail(held, &format!("it {exit}{last}"), exit.code == Some(0) && exit.cause.is_none());
     }
 
     /// It ended, or has to: it is started again, or is done.

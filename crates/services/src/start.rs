@@ -42,6 +42,7 @@ pub(crate) fn service(
     hold.kind = Kind::Service;
     hold.spool = Some(spool);
     hold.keep = definition.log;
+    hold.limits = definition.limits;
     hold.ending = definition.stop.clone();
     hold.ending.command =
         hold.ending.command.map(|words| words.iter().map(|word| with_port(word, port)).collect());

@@ -632,3 +632,32 @@ fn the_built_in_server_speaks_on_stdin_and_stdout_too() {
     let (code, _, err) = house.run(&["mcp", "services", "--file", "nowhere.yaml", "--data", "data"]);
     assert!(code == 2 && err.contains("nowhere.yaml is not there"), "{err}");
 }
+
+/// Each bound ends all of a run, and says which it was.
+#[tokio::test]
+async fn a_limit_ends_all_that_a_service_started() {
+    let burn = "while :; do :; done";
+    let grow = "import time\\nx = []\\nwhile True:\\n    x.append(bytearray(1 << 20)); time.sleep(0.01)";
+    let house = house(&format!(
+        "  wall: {{ command: \"sleep 1000 & sleep 1000\", limits: {{ wall: 400ms }} }}\n  \
+           idle: {{ command: \"echo once; (trap '' TERM; sleep 1000) & sleep 1000\", limits: {{ idle: 400ms }}, stop: {{ grace: 300ms }} }}\n  \
+           cpu: {{ command: \"({burn}) & {burn}\", limits: {{ cpu: 800ms }} }}\n  \
+           memory: {{ command: [python3, -c, \"{grow}\"], limits: {{ memory: 40MiB }} }}\n"
+    ));
+    let session = house.session("/mcp/services").await;
+    for (id, said) in [
+        ("wall", "it ran for 0.4 s, which is its limit"),
+        ("idle", "it said nothing for 0.4 s, which is its limit"),
+        ("cpu", "it used 0.8 s of processor time, which is its limit"),
+        ("memory", "of memory, and its limit is 40 MiB"),
+    ] {
+        let (started, why, failed) = call(&session, "start_server", json!({ "server_id": id })).await;
+        assert!(!failed, "{why}");
+        let members = family(&process(&started));
+        let status = until(&session, id, |status| status["state"] == "failed").await;
+        assert!(status["reason"].as_str().unwrap().contains(said), "{status}");
+        let run = started["run"].as_str().unwrap();
+        assert_eq!(house.run(&["runs", "wait", run]).0, 0);
+        assert!(members.iter().all(|it| !it.lives()), "{id}: {members:?}");
+    }
+}
