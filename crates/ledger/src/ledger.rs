@@ -29,6 +29,8 @@ struct Inner {
     key: GateKey,
     writer: Arc<Writer>,
     anew: bool,
+    /// Whether there were tasks in it when it was opened.
+    had_tasks: bool,
 }
 
 impl Drop for Inner {
@@ -51,7 +53,10 @@ impl Ledger {
     pub fn open(folder: &Path) -> Result<Self, Failure> {
         let anew = GateKey::is_in(folder) && !folder.join(FILE).exists();
         let key = GateKey::open(folder)?;
-        let store = Store::new(open_writer(folder)?)?;
+        let conn = open_writer(folder)?;
+        let had_tasks = conn.query_row("SELECT EXISTS(SELECT 1 FROM tasks)", [], |row| row.get(0));
+        let had_tasks = had_tasks.unwrap_or(true);
+        let store = Store::new(conn)?;
         let writer = Arc::new(Writer::new(store, Files::of(folder)));
         let failed = |error: std::io::Error| Failure::Write(error.to_string());
         let (writing, ended) = mpsc::channel::<()>();
@@ -70,7 +75,7 @@ impl Ledger {
                 });
             })
             .map_err(failed)?;
-        Ok(Self(Arc::new(Inner { folder: folder.to_owned(), key, writer, anew })))
+        Ok(Self(Arc::new(Inner { folder: folder.to_owned(), key, writer, anew, had_tasks })))
     }
 
     /// The keyed hash under which arguments are recorded, hexadecimal.
@@ -349,11 +354,15 @@ impl Ledger {
         .await
     }
 
-    /// All tasks that were kept.
+    /// The tasks that were kept before it was opened: none where there were none then.
     ///
     /// # Errors
     /// Where the file cannot be read.
     pub fn tasks(&self) -> Result<Vec<TaskRow>, Failure> {
+        // Most gates have none, and a connection costs memory.
+        if !self.0.had_tasks {
+            return Ok(Vec::new());
+        }
         let conn = open_reader(&self.0.folder)?;
         let read = || -> rusqlite::Result<Vec<TaskRow>> {
             let mut statement = conn.prepare("SELECT * FROM tasks ORDER BY created, id")?;
