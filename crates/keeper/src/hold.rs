@@ -6,7 +6,7 @@ use crate::{signals, spawn};
 use portcullis_keeper::spool::{Spool, Stream, now_ms};
 use portcullis_keeper::{
     Ask, Ended, Exit, Folder, Limits, Members, OnLoss, Order, Process, Report, RunFile, Start, Stop, Watcher,
-    boot_id, stop,
+    boot_id, let_go_of_the_start, stop,
 };
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use std::io;
@@ -88,6 +88,8 @@ pub(crate) fn hold() -> io::Result<()> {
     control.listen(tell)?;
     control.tell(&Report::Started(spawned.started.clone()));
 
+    // There may be many keepers, and most only wait.
+    let_go_of_the_start();
     let members = Members::of(&spawned.started, &start.mark, Watcher::Keeper);
     let mut holding =
         Holding { start: &start, control, members: &members, output: &output, exit: None, cause: None };

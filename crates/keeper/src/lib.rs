@@ -20,6 +20,7 @@
 mod cgroup;
 mod folder;
 mod members;
+mod memory;
 mod message;
 mod process;
 pub mod spool;
@@ -28,6 +29,7 @@ mod stop;
 pub use cgroup::Cgroup;
 pub use folder::{Folder, RunFile, boot_id};
 pub use members::{Members, Usage, Watcher, fetch_ended_children};
+pub use memory::let_go_of_the_start;
 pub use message::{
     Containment, Ended, Exit, Limits, OnLoss, Order, Output, Proof, Report, Start, Started, Stop, Stopped,
     Survivor, Verdict,

@@ -39,7 +39,8 @@ pub use id::RunId;
 pub use keepers::Keepers;
 pub use logs::{Begin, LogLine, Page, Wanted, page};
 pub use portcullis_keeper::{
-    Containment, Ended, Exit, Limits, OnLoss, Process, Started, Stopped, Verdict, parent_of, processes, spool,
+    Containment, Ended, Exit, Limits, OnLoss, Process, Started, Stopped, Verdict, let_go_of_the_start,
+    parent_of, processes, spool,
 };
 pub use program::{Program, end_keepers_of, keepers_of};
 pub use table::{Caller, InUse, NewRun, OpenRun, Run, Runs};

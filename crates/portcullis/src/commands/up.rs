@@ -17,6 +17,9 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+/// How long a start takes with all that follows it, such as the first words with the upstreams.
+const START: std::time::Duration = std::time::Duration::from_millis(500);
+
 /// Starts the gate and runs it until it is told to stop.
 pub(crate) fn run(place: &PlaceArgs, args: &UpArgs) -> Result<ExitCode, Failure> {
     let runtime = start::runtime(&mut tokio::runtime::Builder::new_multi_thread())?;
@@ -43,6 +46,10 @@ async fn serve(prepared: Prepared, args: &UpArgs) -> Result<ExitCode, Failure> {
     crate::watch::start(&running, stop.clone())?;
     aside!("ready http://{address}");
     greet(&running, &address, fresh).await;
+    tokio::spawn(async {
+        tokio::time::sleep(START).await;
+        portcullis_runs::let_go_of_the_start();
+    });
     signals.wait_for_the_end(&running).await;
     stop.cancel();
     running.stop().await;
