@@ -157,6 +157,8 @@ fn ended_with_its_server(upstream: &Upstream, task: &Task) -> Option<&'static st
 pub(crate) async fn note(gate: &Arc<Gate>, task: &Arc<Task>, answer: &Envelope) -> Looked {
     if let Some(result) = answer.result() {
         match task.hear(result, now_ms()) {
+            // Somebody else heard of its end first, and may still be writing it down.
+            Heard::Same if task.is_end_to_be_kept() => keep(gate, task, None).await,
             Heard::Same => {}
             Heard::Changed => {
                 let done = task.state().is_final().then(|| task.record(&task.told()));
@@ -197,7 +199,12 @@ pub(crate) async fn lost(gate: &Arc<Gate>, task: &Arc<Task>, why: &str) {
 }
 
 pub(super) async fn keep(gate: &Gate, task: &Task, row: Option<Written>) {
-    if let Err(failure) = gate.ledger().keep_task(task.row(), row).await {
-        tracing::error!(%failure, task = %task.run, "how a task stands could not be kept");
+    let has_ended = task.state().is_final();
+    match gate.ledger().keep_task(task.row(), row).await {
+        Ok(()) if has_ended => task.end_is_kept(),
+        Ok(()) => {}
+        Err(failure) => {
+            tracing::error!(%failure, task = %task.run, "how a task stands could not be kept");
+        }
     }
 }

@@ -9,6 +9,7 @@ use portcullis_upstreams::Link;
 use portcullis_wire::{Era, member, text};
 use serde_json::json;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
@@ -121,6 +122,8 @@ pub struct Task {
     /// Somebody has a reason to look at it before its time.
     pub(crate) nudged: Notify,
     changed: watch::Sender<()>,
+    /// Whether its end is on the disk.
+    kept_end: AtomicBool,
 }
 
 /// What came of hearing of a task.
@@ -184,6 +187,7 @@ impl Task {
             link,
             nudged,
             changed,
+            kept_end: AtomicBool::new(false),
         };
         let _ = task.hear(said, created);
         task
@@ -223,7 +227,18 @@ impl Task {
             link: Mutex::default(),
             nudged: Notify::new(),
             changed: watch::Sender::new(()),
+            kept_end: AtomicBool::new(state.is_final()),
         }
+    }
+
+    /// Whether it has ended and that is not on the disk yet: a client that hears of it must find it so after a restart.
+    pub(crate) fn is_end_to_be_kept(&self) -> bool {
+        self.state().is_final() && !self.kept_end.load(Ordering::Relaxed)
+    }
+
+    /// What was kept of it said so.
+    pub(crate) fn end_is_kept(&self) {
+        self.kept_end.store(true, Ordering::Relaxed);
     }
 
     /// As it is kept.
