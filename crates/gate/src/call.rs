@@ -14,7 +14,7 @@ use crate::asker::Asker;
 use crate::gate::Gate;
 use crate::links::{self, Chosen};
 use crate::mrtr;
-use crate::outlet::Outlet;
+use crate::outlet::{Outlet, left};
 use crate::rewrite::{Known, is_error, with_result_type};
 use crate::tasks::Task;
 use crate::tasks::message::{Shown, mentions, shown};
@@ -190,13 +190,7 @@ impl Call {
             let link = self.chosen.link.clone();
             let id = link.next_id();
             let cancelled = self.open.cancelled().clone();
-            let new_era = self.asker.era == Era::New;
-            let gone = async {
-                match (&mut self.outlet, new_era) {
-                    (Some(outlet), true) => outlet.gone().await,
-                    _ => std::future::pending().await,
-                }
-            };
+            let gone = left(self.outlet.as_mut(), self.asker.era);
             let sent = tokio::select! {
                 biased;
                 sent = link.send_as(id, permit) => sent,
@@ -240,7 +234,6 @@ impl Call {
 
     /// Waits for the next word, or for a reason to stop waiting.
     async fn next(&mut self, reply: &mut Reply, deadline: Instant) -> Woke {
-        let new_era = self.asker.era == Era::New;
         let (waits_quietly, gone) = match &mut self.outlet {
             Some(outlet) => (outlet.takes_events() && !outlet.is_stream(), Some(outlet)),
             None => (false, None),
@@ -254,13 +247,7 @@ impl Call {
             }
             std::future::pending().await
         };
-        let gone = async {
-            match gone {
-                // In the old era a closed connection is not a cancellation (specification, "Transports").
-                Some(outlet) if new_era => outlet.gone().await,
-                _ => std::future::pending().await,
-            }
-        };
+        let gone = left(gone, self.asker.era);
         tokio::select! {
             biased;
             heard = reply.next() => Woke::Heard(heard),

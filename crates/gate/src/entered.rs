@@ -8,7 +8,7 @@ use crate::call::{About, Call, as_task, denial, with_tasks};
 use crate::gate::Gate;
 use crate::headers;
 use crate::links::{self, Chosen};
-use crate::outlet::{Outlet, carrying};
+use crate::outlet::{Outlet, carrying, left};
 use crate::rewrite::{Known, with_meta, without_modern_meta};
 use crate::tasks::Task;
 use http::StatusCode;
@@ -128,18 +128,11 @@ impl Entered {
             let list = if self.calls_a_tool { look_up(upstream, &chosen, &self.name).await } else { None };
             Ok((chosen, list))
         };
-        let gone = async {
-            match asker.era {
-                Era::New => outlet.gone().await,
-                // In the old era a closed connection is not a cancellation (specification, "Transports").
-                Era::Old => std::future::pending().await,
-            }
-        };
         tokio::select! {
             biased;
             reached = reached => reached,
             () = open.cancelled().cancelled() => Err(Stopped::Cancelled(open.reason().to_owned())),
-            () = gone => Err(Stopped::Cancelled("the client closed the stream".into())),
+            () = left(Some(outlet), asker.era) => Err(Stopped::Cancelled("the client closed the stream".into())),
             () = tokio::time::sleep(patience) => Err(Stopped::Unreached(format!(
                 "the upstream `{}` was not ready for the call within {} s",
                 upstream.name(),

@@ -3,7 +3,7 @@
 use crate::answer::{Answer, empty, events, json};
 use bytes::Bytes;
 use http::StatusCode;
-use portcullis_wire::{Event, encode_event};
+use portcullis_wire::{Era, Event, encode_event};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -142,6 +142,15 @@ impl Outlet {
             (None, Some(stream)) => stream.closed().await,
             (None, None) => std::future::pending().await,
         }
+    }
+}
+
+/// Comes when the client has left, which cancels its call in the new era. In the old era a closed connection is not a
+/// cancellation (specification, "Transports").
+pub(crate) async fn left(outlet: Option<&mut Outlet>, era: Era) {
+    match outlet {
+        Some(outlet) if era == Era::New => outlet.gone().await,
+        _ => std::future::pending().await,
     }
 }
 

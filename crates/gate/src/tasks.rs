@@ -15,7 +15,8 @@ mod stop;
 pub(crate) mod target;
 mod task;
 
+pub(crate) use registry::NotKept;
 pub use registry::{Counts, Tasks};
-pub(crate) use registry::{NewTask, NotKept};
 pub use stop::TaskStopped;
+pub(crate) use task::NewTask;
 pub use task::{State, Task};

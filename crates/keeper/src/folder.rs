@@ -28,8 +28,6 @@ pub struct RunFile {
     pub keeper: Process,
     /// The command, and what contains it.
     pub started: Started,
-    /// The variable and the value that mark everything the run started.
-    pub mark: (String, String),
     /// When it was started, in ms since 1970.
     pub began_ms: u64,
     /// What becomes of it once its gate is gone.

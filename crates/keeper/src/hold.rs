@@ -61,22 +61,8 @@ pub(crate) fn hold() -> io::Result<()> {
     };
     let output = Output::new(start.output.as_ref().map(|kept| Spool::open(&kept.folder, kept.bytes)));
     let (said_all, last_words) = mpsc::channel::<()>();
-    if let Some(stderr) = spawned.stderr.take() {
-        let (output, said_all) = (output.clone(), said_all.clone());
-        std::thread::Builder::new().name("stderr".into()).spawn(move || {
-            output.keep(stderr, Stream::Err);
-            drop(said_all);
-        })?;
-    }
-    if let Some(stdout) = spawned.stdout.take() {
-        let output = output.clone();
-        std::thread::Builder::new().name("stdout".into()).spawn(move || {
-            output.keep(stdout, Stream::Out);
-            drop(said_all);
-        })?;
-    } else {
-        drop(said_all);
-    }
+    output.follow(spawned.stderr.take(), Stream::Err, said_all.clone())?;
+    output.follow(spawned.stdout.take(), Stream::Out, said_all)?;
     watch(spawned.pid, tell.clone())?;
     let folder = Folder::at(start.folder.clone());
     // Where that cannot be had, the run is held all the same; a gate that comes later does not find it.
@@ -245,7 +231,6 @@ fn keep_run(folder: &Folder, start: &Start, started: &portcullis_keeper::Started
         boot: boot_id(),
         keeper,
         started: started.clone(),
-        mark: start.mark.clone(),
         began_ms: now_ms(),
         on_loss: start.on_loss,
         about: start.about.clone(),

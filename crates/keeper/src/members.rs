@@ -1,5 +1,6 @@
 //! Who belongs to a run.
 
+use crate::process::variable;
 use crate::{Cgroup, Containment, Process, Started, processes};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 use std::cell::RefCell;
@@ -128,11 +129,12 @@ impl<'a> Members<'a> {
         if self.unmarked.borrow().contains(&who) {
             return false;
         }
-        match process.environment(&self.mark.0) {
+        let all = process.variables();
+        match variable(&all, &self.mark.0) {
             Some(value) => value == self.mark.1,
             None => {
                 // In the midst of an exec it has none at all for a moment, and proves nothing.
-                if process.has_an_environment() {
+                if !all.is_empty() {
                     self.unmarked.borrow_mut().insert(who);
                 }
                 false

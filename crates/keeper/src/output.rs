@@ -3,8 +3,9 @@
 use portcullis_keeper::spool::{Spool, Stream};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::VecDeque;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -42,8 +43,24 @@ impl Output {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).latest
     }
 
+    /// Reads a stream on a thread of its own, which lets go of `said_all` at its end.
+    pub(crate) fn follow(
+        &self,
+        pipe: Option<impl Read + AsFd + Send + 'static>,
+        stream: Stream,
+        said_all: Sender<()>,
+    ) -> io::Result<()> {
+        let Some(pipe) = pipe else { return Ok(()) };
+        let output = self.clone();
+        std::thread::Builder::new().name(stream.as_str().into()).spawn(move || {
+            output.keep(pipe, stream);
+            drop(said_all);
+        })?;
+        Ok(())
+    }
+
     /// Reads until nobody has the other end any more. Whole lines are kept together, where they come in time.
-    pub(crate) fn keep(&self, mut pipe: impl Read + AsFd, stream: Stream) {
+    fn keep(&self, mut pipe: impl Read + AsFd, stream: Stream) {
         let mut buffer = vec![0; BUFFER];
         let mut held = 0;
         loop {
@@ -52,7 +69,7 @@ impl Output {
                 held = 0;
             }
             let read = match pipe.read(buffer.get_mut(held..).unwrap_or_default()) {
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Ok(read) if read > 0 => read,
                 _ => break,
             };

@@ -86,20 +86,23 @@ impl Process {
         (ticks * 1000 / rustix::param::clock_ticks_per_second().max(1), own)
     }
 
-    /// Whether it has an environment at all that may be read.
-    #[must_use]
-    pub fn has_an_environment(&self) -> bool {
-        fs::read(format!("/proc/{}/environ", self.pid)).is_ok_and(|text| !text.is_empty())
-    }
-
     /// A variable of its environment, as it was started with. `None` where it has none, or may not be read.
     #[must_use]
     pub fn environment(&self, name: &str) -> Option<String> {
-        let text = fs::read(format!("/proc/{}/environ", self.pid)).ok()?;
-        let mut variables = text.split(|byte| *byte == 0);
-        let value = variables.find_map(|it| it.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
-        Some(String::from_utf8_lossy(value).into_owned())
+        variable(&self.variables(), name)
     }
+
+    /// Its environment as the kernel gives it; empty where it has none, or may not be read.
+    pub(crate) fn variables(&self) -> Vec<u8> {
+        fs::read(format!("/proc/{}/environ", self.pid)).unwrap_or_default()
+    }
+}
+
+/// One of the variables of a process.
+pub(crate) fn variable(all: &[u8], name: &str) -> Option<String> {
+    let mut variables = all.split(|byte| *byte == 0);
+    let value = variables.find_map(|it| it.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+    Some(String::from_utf8_lossy(value).into_owned())
 }
 
 /// All processes that `/proc` shows, without those that end while it is read. Command and user are left empty, since

@@ -29,18 +29,15 @@ pub(crate) enum Any {
     Process(Arc<Held>),
 }
 
-/// What runs now.
-pub(crate) fn current(running: &Running) -> Vec<Any> {
-    let processes = running.keepers.list().into_iter().map(Any::Process);
-    let tasks = running.gate.tasks().live().into_iter().map(Any::Task);
-    processes.chain(running.gate.runs().list().into_iter().map(Any::Call)).chain(tasks).collect()
-}
-
-/// The tasks that ended and are still known, and those under way.
-pub(crate) fn tasks(running: &Running) -> (Vec<Any>, Vec<Any>) {
-    let all = running.gate.tasks().all();
-    let (over, live): (Vec<_>, Vec<_>) = all.into_iter().partition(|task| task.state().is_final());
-    (over.into_iter().map(Any::Task).collect(), live.into_iter().map(Any::Task).collect())
+/// What runs now, and the last that is over: each run is in one of them.
+pub(crate) fn all(running: &Running) -> (Vec<Any>, Vec<Any>) {
+    let (held, ended) = running.keepers.all();
+    let (done, live): (Vec<_>, Vec<_>) =
+        running.gate.tasks().all().into_iter().partition(|task| task.state().is_final());
+    let calls = running.gate.runs().list().into_iter().map(Any::Call);
+    let current = held.into_iter().map(Any::Process).chain(calls).chain(live.into_iter().map(Any::Task));
+    let over = ended.into_iter().map(Any::Process).chain(done.into_iter().map(Any::Task));
+    (current.collect(), over.collect())
 }
 
 /// Stops runs side by side and gives a verdict for each.
@@ -59,10 +56,7 @@ pub(crate) async fn stop(running: &Running, chosen: Vec<Any>, why: &str, grace: 
         let gate = running.gate.clone();
         stops.spawn(async move {
             let stopped = match &run {
-                Any::Process(held) => match keepers.stop(held, grace).await {
-                    Some(ended) => ended.stopped.clone(),
-                    None => Stopped::without_proof(Verdict::Unconfirmed, 0),
-                },
+                Any::Process(held) => keepers.stop(held, grace).await,
                 Any::Call(call) => end_call(call, &calls).await,
                 Any::Task(task) => end_task(&gate, task, grace).await,
             };
@@ -177,7 +171,7 @@ async fn end_all(running: &Running, dropped: &Dropped, grace: Duration) -> Vec<V
     };
     // New calls are denied by now. What an earlier gate left is part of what runs.
     let _ = tokio::time::timeout(KEPT, running.adopted()).await;
-    let chosen = current(running).into_iter().filter(within).collect();
+    let chosen = all(running).0.into_iter().filter(within).collect();
     stop(running, chosen, &dropped.said(), grace).await
 }
 
@@ -196,13 +190,13 @@ async fn end_call(call: &Arc<Run>, calls: &Runs) -> Stopped {
     while began.elapsed() < CALL_ENDS && calls.has(call) {
         tokio::time::sleep(LOOK).await;
     }
-    Stopped::without_proof(Verdict::Unconfirmed, began.elapsed().as_millis().try_into().unwrap_or(u64::MAX))
+    Stopped::without_proof(Verdict::Unconfirmed, portcullis_runs::millis(began.elapsed()))
 }
 
 /// Asks the server of a task to stop it and waits for the final state that it reports.
 async fn end_task(gate: &Arc<Gate>, task: &Arc<Task>, patience: Duration) -> Stopped {
     let TaskStopped { verdict, state, why, took, .. } = gate.stop_task(task, "operator", patience).await;
-    let mut stopped = Stopped::without_proof(verdict, took.as_millis().try_into().unwrap_or(u64::MAX));
+    let mut stopped = Stopped::without_proof(verdict, portcullis_runs::millis(took));
     stopped.proof.scope = match why {
         Some(why) => format!("none: {why}"),
         None if verdict == Verdict::Acknowledged => {
@@ -299,7 +293,7 @@ fn shown_task(task: &Task) -> Value {
     })
 }
 
-pub(crate) fn shown_process(held: &Held) -> Value {
+fn shown_process(held: &Held) -> Value {
     let over = held.over();
     json!({
         "id": held.about.id.as_str(), "kind": held.about.kind.as_str(), "owner": &*held.about.owner,

@@ -1,9 +1,9 @@
 //! A run that a keeper holds.
 
 use crate::keepers::mark;
-use crate::{GRACE, Kind, RunId};
+use crate::{GRACE, Kind, RunId, millis};
 use portcullis_keeper::{
-    Ended, Exit, Folder, Members, OnLoss, Order, Process, Report, Started, Stop, Watcher, parent_of,
+    Ended, Exit, Folder, Members, OnLoss, Order, Process, Report, Started, Stop, Verdict, Watcher, parent_of,
 };
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -95,7 +95,7 @@ impl Held {
     /// already; `None` where that cannot be known.
     pub async fn stop(&self, grace: Duration) -> Option<Arc<Ended>> {
         self.stopping.store(true, Ordering::Relaxed);
-        let grace_ms = grace.as_millis().try_into().unwrap_or(u64::MAX);
+        let grace_ms = millis(grace);
         self.grace.fetch_min(grace_ms, Ordering::Relaxed);
         let _ = self.orders.send(Order::Stop(Stop { wait_ms: 0, grace_ms })).await;
         self.ended().await
@@ -135,6 +135,12 @@ impl Held {
     #[must_use]
     pub fn over(&self) -> Option<Arc<Ended>> {
         self.over.borrow().clone()
+    }
+
+    /// Whether something of it may live: it is not over, or was not brought to its end.
+    #[must_use]
+    pub fn may_live(&self) -> bool {
+        self.over().is_none_or(|over| over.stopped.verdict == Verdict::Partial)
     }
 
     /// Whether somebody asked for its end.
@@ -218,7 +224,7 @@ pub(crate) async fn hear(
     tell_exit: watch::Sender<Option<Exit>>,
 ) -> Last {
     let keeps = run.on_loss == OnLoss::Keep;
-    let wait_ms = GRACE.as_millis().try_into().unwrap_or(u64::MAX);
+    let wait_ms = millis(GRACE);
     let mut asked = false;
     loop {
         let order = tokio::select! {

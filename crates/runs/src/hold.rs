@@ -125,3 +125,9 @@ const ALLOWED: [&str; 14] = [
 pub fn allowed_environment() -> impl Iterator<Item = (String, String)> {
     ALLOWED.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
 }
+
+/// A time as messages and files have it, in ms.
+#[must_use]
+pub fn millis(time: Duration) -> u64 {
+    time.as_millis().try_into().unwrap_or(u64::MAX)
+}

@@ -1,12 +1,12 @@
 //! Runs that are processes: each is held by a keeper of its own, and all of them are known here.
 
 use crate::held::{Last, Line, hear, spool_in};
-use crate::{About, Drops, GRACE, Held, Hold, MARK, Piped, Pipes, Program, RunId, What};
+use crate::{About, Drops, GRACE, Held, Hold, MARK, Piped, Pipes, Program, RunId, What, millis};
 use parking_lot::Mutex;
 use portcullis_keeper::spool::now_ms;
 use portcullis_keeper::{
-    Ask, Containment, Ended, Exit, Folder, Members, OnLoss, Output, Process, Report, Start, Started, Stop,
-    Stopped, Verdict, Watcher,
+    Ask, Containment, Ended, Folder, Members, OnLoss, Output, Process, Report, Start, Started, Stop, Stopped,
+    Verdict, Watcher,
 };
 use portcullis_ledger::{Draft, Keep, Kind, Ledger};
 use std::collections::{BTreeMap, VecDeque};
@@ -260,8 +260,7 @@ impl Keepers {
 
     /// A run is over: that is recorded, and it is listed among the others that are.
     async fn over(&self, run: &Arc<Held>, mut ended: Ended) {
-        let survivors = ended.stopped.survivors.iter_mut().map(|survivor| &mut survivor.process);
-        ended.stopped.before.iter_mut().chain(survivors).for_each(|process| self.cover(process));
+        self.cover_all(&mut ended.stopped);
         let cause = ended.cause.as_ref().map(|cause| format!("{cause}; ")).unwrap_or_default();
         self.record_end(run, &format!("over: {cause}{}", ended.stopped.summary()), &ended).await;
         let _ = run.over.send_replace(Some(Arc::new(ended)));
@@ -288,25 +287,23 @@ impl Keepers {
             () = tokio::time::sleep(AGAIN) => {}
             () = self.0.stop.cancelled() => return,
         }
-        let Some(first) = run.over() else { return };
-        if first.stopped.verdict != Verdict::Partial {
-            let _ = self
-                .stop_what_is_left(&run, GRACE, &format!("looked again after {} s", AGAIN.as_secs()))
-                .await;
+        if !run.may_live() {
+            let why = format!("looked again after {} s", AGAIN.as_secs());
+            self.stop_what_is_left(&run, GRACE, &why).await;
         }
     }
 
-    /// Stops a run, also one of which something survived an earlier stop. Gives what came of it; `None` where that cannot
-    /// be known.
-    pub async fn stop(&self, run: &Arc<Held>, grace: Duration) -> Option<Arc<Ended>> {
-        match run.over() {
+    /// Stops a run, also one of which something survived an earlier stop.
+    pub async fn stop(&self, run: &Arc<Held>, grace: Duration) -> Stopped {
+        let ended = match run.over() {
             None => run.stop(grace).await,
-            Some(over) if over.stopped.verdict == Verdict::Partial => {
+            Some(_) if run.may_live() => {
                 self.stop_what_is_left(run, grace, "stopped again").await;
                 run.over()
             }
-            over => over,
-        }
+            Some(over) => return over.stopped.once_more(),
+        };
+        ended.map_or(Stopped::without_proof(Verdict::Unconfirmed, 0), |ended| ended.stopped.clone())
     }
 
     /// Looks for what lives of a run that is over, and stops it. What is found is recorded, and amends the verdict.
@@ -320,7 +317,7 @@ impl Keepers {
             let found = !members.living().is_empty();
             found.then(|| portcullis_keeper::stop(&members, stop_within(grace), Ask::TERM, &mut || None))
         });
-        let stopped = match found.await {
+        let mut stopped = match found.await {
             Ok(Some(stopped)) => stopped,
             // What had survived ended meanwhile.
             Ok(None) if first.stopped.verdict == Verdict::Partial => {
@@ -331,6 +328,7 @@ impl Keepers {
             }
             _ => return,
         };
+        self.cover_all(&mut stopped);
         let ended = Ended { stopped, at_ms: now_ms(), ..Ended::clone(&first) };
         self.record_end(run, &format!("{why}: {}", ended.stopped.summary()), &ended).await;
         let _ = run.folder.keep_over(&ended);
@@ -343,6 +341,11 @@ impl Keepers {
 
     fn cover(&self, process: &mut Process) {
         process.command = (self.0.cover)(&process.command);
+    }
+
+    fn cover_all(&self, stopped: &mut Stopped) {
+        let survivors = stopped.survivors.iter_mut().map(|survivor| &mut survivor.process);
+        stopped.before.iter_mut().chain(survivors).for_each(|process| self.cover(process));
     }
 
     pub(crate) async fn record_end(&self, run: &Held, message: &str, ended: &Ended) {
@@ -393,7 +396,7 @@ async fn without_keeper(run: Arc<Held>, keepers: PathBuf) -> Ended {
     let stopped = tokio::task::spawn_blocking(work).await;
     let stopped = stopped.unwrap_or_else(|_| Stopped::without_proof(Verdict::Partial, 0));
     let cause = Some("its keeper was ended from outside".to_owned());
-    let ended = Ended { at_ms: now_ms(), stopped, exit: None::<Exit>, cause };
+    let ended = Ended { at_ms: now_ms(), stopped, exit: None, cause };
     let _ = run.folder.keep_over(&ended);
     ended
 }
@@ -404,10 +407,6 @@ pub(crate) fn mark(id: &RunId) -> (String, String) {
 
 fn stop_within(grace: Duration) -> Stop {
     Stop { wait_ms: 0, grace_ms: millis(grace) }
-}
-
-fn millis(time: Duration) -> u64 {
-    time.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 async fn spawn(command: &mut Command) -> io::Result<Child> {

@@ -34,7 +34,7 @@ mod table;
 pub use adopt::Left;
 pub use drops::{DROPPED, Dropped, Drops, Scope};
 pub use held::{About, Held, Piped, What};
-pub use hold::{Ending, GRACE, Hold, Kind, Pipes, allowed_environment};
+pub use hold::{Ending, GRACE, Hold, Kind, Pipes, allowed_environment, millis};
 pub use id::RunId;
 pub use keepers::Keepers;
 pub use logs::{Begin, LogLine, Page, Wanted, page};

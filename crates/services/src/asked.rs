@@ -2,7 +2,7 @@
 
 use portcullis_document::duration;
 use portcullis_runs::spool::{Stream, now_ms};
-use portcullis_runs::{Begin, Wanted};
+use portcullis_runs::{Begin, Wanted, millis};
 use regex::Regex;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected};
@@ -64,7 +64,7 @@ pub(crate) fn wanted(
             (Some(cursor), None) => Begin::At(cursor),
             (None, tail) => Begin::Tail(tail.unwrap_or(TAIL).clamp(1, 10_000)),
         },
-        since_ms: since.map_or(0, |since| now_ms().saturating_sub(crate::config::millis(since.0))),
+        since_ms: since.map_or(0, |since| now_ms().saturating_sub(millis(since.0))),
         grep: grep.map_err(|error| format!("grep: expected a regular expression: {error}"))?,
         stream: stream.map(|stream| match stream {
             StreamName::Stdout => Stream::Out,

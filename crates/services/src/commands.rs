@@ -2,7 +2,7 @@
 
 use crate::services::Services;
 use parking_lot::Mutex;
-use portcullis_runs::{Ending, Held, Hold, Kind, Limits, OnLoss, Pipes, allowed_environment};
+use portcullis_runs::{Ending, Held, Hold, Kind, Limits, OnLoss, Pipes, allowed_environment, millis};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ impl Commands {
     pub(crate) async fn run(&self, wanted: Wanted) -> Result<Arc<Held>, String> {
         let mut words = wanted.words.into_iter();
         let program = words.next().filter(|it| !it.is_empty()).ok_or("the command is empty")?;
-        let limits = Limits { wall_ms: wanted.timeout.map(crate::config::millis), ..Limits::default() };
+        let limits = Limits { wall_ms: wanted.timeout.map(millis), ..Limits::default() };
         let folder = self.services.folder_of_file();
         let hold = Hold {
             kind: Kind::Command,

@@ -5,7 +5,7 @@ use crate::definition::{
 };
 use crate::import;
 use portcullis_document::{Document, Fields, Kind, Problems, Reading, Value, duration, fill, size};
-use portcullis_runs::OnLoss;
+use portcullis_runs::{OnLoss, millis};
 use regex::Regex;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -367,10 +367,6 @@ fn count(value: &Value<'_>) -> Option<u32> {
         value.mismatch("a whole number above 0", None);
     }
     number
-}
-
-pub(crate) fn millis(time: Duration) -> u64 {
-    time.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

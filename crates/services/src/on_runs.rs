@@ -5,7 +5,7 @@ use crate::commands::{Commands, Wanted as Command};
 use crate::definition::in_shell;
 use crate::shapes::{ending, outcome, paged, paper, read, summed, time, told, verdict_of};
 use portcullis_builtin::{Answer, Calling};
-use portcullis_runs::{Begin, Held, Stopped, Verdict, Wanted};
+use portcullis_runs::{Begin, Held, Stopped, Wanted};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -178,12 +178,7 @@ pub(crate) async fn stop_run(own: Arc<Commands>, asked: StopRun, _: Calling) -> 
 }
 
 async fn stop_one(own: &Commands, held: &Arc<Held>, grace: Option<Time>) -> Stopped {
-    let before = held.over().filter(|over| over.stopped.verdict != Verdict::Partial);
-    if let Some(over) = before {
-        return over.stopped.once_more();
-    }
-    let ended = own.services.0.keepers.stop(held, grace.map_or(GRACE, |grace| grace.0)).await;
-    ended.map_or(Stopped::without_proof(Verdict::Unconfirmed, 0), |ended| ended.stopped.clone())
+    own.services.0.keepers.stop(held, grace.map_or(GRACE, |grace| grace.0)).await
 }
 
 #[derive(Deserialize)]
@@ -193,7 +188,7 @@ pub(crate) struct StopRuns {
 }
 
 pub(crate) async fn stop_all_runs(own: Arc<Commands>, asked: StopRuns, _: Calling) -> Answer {
-    let running: Vec<Arc<Held>> = own.list().into_iter().filter(is_left).collect();
+    let running: Vec<Arc<Held>> = own.list().into_iter().filter(|held| held.may_live()).collect();
     let each = running.iter().map(|held| async {
         let stopped = stop_one(&own, held, asked.grace).await;
         verdict_of(Some(held), &stopped)
@@ -202,9 +197,4 @@ pub(crate) async fn stop_all_runs(own: Arc<Commands>, asked: StopRuns, _: Callin
     let good = all.iter().all(|(_, _, good)| *good);
     let (text, content) = summed(all.into_iter().map(|(_, content, _)| content).collect(), "verdict");
     told(&text, content, good)
-}
-
-/// Whether something of it may live.
-fn is_left(held: &Arc<Held>) -> bool {
-    held.over().is_none_or(|over| over.stopped.verdict == Verdict::Partial)
 }

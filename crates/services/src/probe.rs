@@ -6,7 +6,7 @@ use crate::start;
 use futures_util::future::BoxFuture;
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
-use portcullis_runs::{Begin, Held, Keepers, Limits, Wanted, page};
+use portcullis_runs::{Begin, Held, Keepers, Limits, Wanted, millis, page};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,7 +114,7 @@ impl Looked {
     }
 
     async fn runs(&self, command: &[String]) -> Seen {
-        let limits = Limits { wall_ms: Some(crate::config::millis(COMMAND)), ..Limits::default() };
+        let limits = Limits { wall_ms: Some(millis(COMMAND)), ..Limits::default() };
         let hold = start::probe(&self.upstream, &self.definition, self.port, command, limits);
         let run = match self.keepers.hold(hold).await {
             Ok(run) => run,

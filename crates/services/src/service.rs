@@ -194,11 +194,10 @@ impl Service {
     /// What survived the last stop must not meet what is started now. It is stopped once more; what lives then is named.
     async fn is_in_the_way(&self) -> Option<String> {
         let now = self.now();
-        let partial = |run: &Arc<Held>| run.over().is_some_and(|it| it.stopped.verdict == Verdict::Partial);
-        let run = now.run.filter(partial)?;
-        let ended = self.keepers.stop(&run, now.definition.stop.grace).await?;
-        let lives = ended.stopped.verdict == Verdict::Partial;
-        lives.then(|| format!("its last run was not stopped: {}", ended.stopped.summary()))
+        let run = now.run.filter(|run| run.may_live())?;
+        let stopped = self.keepers.stop(&run, now.definition.stop.grace).await;
+        let lives = stopped.verdict == Verdict::Partial;
+        lives.then(|| format!("its last run was not stopped: {}", stopped.summary()))
     }
 
     async fn start(self: &Arc<Self>, asked: Option<u16>) -> Begun {
@@ -270,8 +269,8 @@ impl Service {
         };
         let exit = tokio::select! {
             exit = held.exited() => Some(exit),
-            // It never ends by itself.
-            _ = self.look_at(&looked, &held) => None,
+            // It ends where the run was given up.
+            () = self.look_at(&looked, &held) => None,
             () = watch.cancelled() => return,
         };
         if let Some(exit) = &exit {
@@ -398,16 +397,14 @@ impl Service {
             () = tokio::time::sleep(pause + jitter) => {}
             () = watch.cancelled() => return,
         }
-        {
-            let again = self.clone();
-            // A task of its own: this one ends with the run that it looked after.
-            tokio::spawn(async move {
-                let _one = again.one.lock().await;
-                if again.now().state == State::Restarting {
-                    let _ = again.begin_alone(None).await;
-                }
-            });
-        }
+        let again = self.clone();
+        // A task of its own: this one ends with the run that it looked after.
+        tokio::spawn(async move {
+            let _one = again.one.lock().await;
+            if again.now().state == State::Restarting {
+                let _ = again.begin_alone(None).await;
+            }
+        });
     }
 
     /// Stops it: nothing of it lives then, and nothing starts it again. Gives its last run and what came of it.
@@ -425,21 +422,20 @@ impl Service {
         let Some(run) = now.run else {
             return (None, Stopped::without_proof(Verdict::AlreadyEnded, 0));
         };
-        if let Some(over) = run.over().filter(|over| over.stopped.verdict != Verdict::Partial) {
-            return (Some(run), over.stopped.once_more());
+        if !run.may_live() {
+            let stopped = self.keepers.stop(&run, grace).await;
+            return (Some(run), stopped);
         }
         self.change_of(&run, |now| {
             now.watch.cancel();
             (now.state, now.reason) = (State::Stopping, None);
         });
         drop(one);
-        let Some(ended) = self.keepers.stop(&run, grace).await else {
-            return (Some(run), Stopped::without_proof(Verdict::Unconfirmed, 0));
-        };
+        let stopped = self.keepers.stop(&run, grace).await;
         self.change_of(&run, |now| {
-            (now.state, now.reason) = (State::Stopped, ended.exit.as_ref().map(ToString::to_string));
+            (now.state, now.reason) = (State::Stopped, run.exit().as_ref().map(ToString::to_string));
         });
-        (Some(run), ended.stopped.clone())
+        (Some(run), stopped)
     }
 
     /// Waits until that is true, at most so long. Gives how it is then.

@@ -2,6 +2,7 @@
 
 use super::Call;
 use super::refusals::TOO_LONG;
+use crate::outlet::left;
 use portcullis_admit::End;
 use portcullis_upstreams::Reply;
 use portcullis_wire::Era;
@@ -32,13 +33,7 @@ impl Call {
             tokio::time::sleep(pause).await;
             link.listen(Some(event)).await
         };
-        let new_era = self.asker.era == Era::New;
-        let gone = async {
-            match &mut self.outlet {
-                Some(outlet) if new_era => outlet.gone().await,
-                _ => std::future::pending().await,
-            }
-        };
+        let gone = left(self.outlet.as_mut(), self.asker.era);
         tokio::select! {
             resumed = resumed => match resumed {
                 Ok(mut stream) => {

@@ -5,7 +5,7 @@
 use super::Call;
 use crate::asker::Asker;
 use crate::mrtr::Inputs;
-use crate::outlet::carrying;
+use crate::outlet::{carrying, left};
 use crate::rewrite::with_params;
 use crate::tasks::message::answer_about;
 use crate::tasks::target::declares_tasks;
@@ -111,13 +111,7 @@ impl Call {
             }
             steps += 1;
             self.tell_step(steps, answer.ok().as_ref()).await;
-            let new_era = self.asker.era == Era::New;
-            let gone = async {
-                match &mut self.outlet {
-                    Some(outlet) if new_era => outlet.gone().await,
-                    _ => std::future::pending().await,
-                }
-            };
+            let gone = left(self.outlet.as_mut(), self.asker.era);
             tokio::select! {
                 biased;
                 () = self.open.cancelled().cancelled() => return Err(self.cancelled_before().await),

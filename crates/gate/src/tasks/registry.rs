@@ -1,13 +1,12 @@
 //! All tasks that the gate knows.
 
-use super::task::{Made, Task};
+use super::task::{NewTask, Task};
 use crate::call::now_ms;
 use data_encoding::BASE32_NOPAD;
 use parking_lot::Mutex;
 use portcullis_ledger::{Failure, Ledger};
 use portcullis_runs::RunId;
 use portcullis_upstreams::Link;
-use portcullis_wire::Era;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -57,19 +56,6 @@ pub struct Counts {
     pub expired: u64,
     /// Lost since the start: their server does not know them any more.
     pub lost: u64,
-}
-
-/// A task that a server has just made.
-pub(crate) struct NewTask {
-    pub owner: Arc<str>,
-    pub upstream: Arc<str>,
-    pub tool: Box<str>,
-    pub theirs: Box<str>,
-    pub design: Era,
-    pub digest: Box<str>,
-    /// What its server says of it, JSON.
-    pub said: String,
-    pub link: Option<Arc<Link>>,
 }
 
 /// Why a task cannot be looked after.
@@ -150,21 +136,8 @@ impl Tasks {
         new: NewTask,
     ) -> Result<Arc<Task>, NotKept> {
         self.room(&new.owner, cap)?;
-        let NewTask { owner, upstream, tool, theirs, design, digest, said, link } = new;
-        let run = RunId::fresh().map_err(|_| NotKept::NoRandom)?.as_str().into();
-        let made = Made {
-            id: fresh_id()?,
-            run,
-            owner,
-            upstream,
-            tool,
-            theirs,
-            design,
-            digest,
-            created: now_ms(),
-            link,
-        };
-        let task = Arc::new(Task::new(made, &said));
+        let run = RunId::fresh().map_err(|_| NotKept::NoRandom)?;
+        let task = Arc::new(Task::new(fresh_id()?, run.as_str().into(), now_ms(), new));
         ledger.keep_task(task.row(), Some(task.record("the server made a task of the call"))).await?;
         let evicted = {
             let mut table = self.table.lock();

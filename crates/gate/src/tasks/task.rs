@@ -137,17 +137,16 @@ pub(crate) enum Heard {
     Another,
 }
 
-/// What a task is made of.
-pub(crate) struct Made {
-    pub id: Box<str>,
-    pub run: Box<str>,
+/// A task that a server has just made.
+pub(crate) struct NewTask {
     pub owner: Arc<str>,
     pub upstream: Arc<str>,
     pub tool: Box<str>,
     pub theirs: Box<str>,
     pub design: Era,
     pub digest: Box<str>,
-    pub created: i64,
+    /// What its server says of it, JSON.
+    pub said: String,
     pub link: Option<Arc<Link>>,
 }
 
@@ -157,8 +156,8 @@ fn string(said: &str, name: &str) -> Option<String> {
 
 impl Task {
     /// A task as its server first describes it.
-    pub(crate) fn new(made: Made, said: &str) -> Self {
-        let Made { id, run, owner, upstream, tool, theirs, design, digest, created, link } = made;
+    pub(crate) fn new(id: Box<str>, run: Box<str>, created: i64, new: NewTask) -> Self {
+        let NewTask { owner, upstream, tool, theirs, design, digest, said, link } = new;
         let now = Now {
             state: State::Working,
             why: None,
@@ -169,7 +168,7 @@ impl Task {
             stop: None,
             said: "{}".into(),
         };
-        let stamp = string(said, "createdAt").unwrap_or_default().into();
+        let stamp = string(&said, "createdAt").unwrap_or_default().into();
         let (now, link, changed) = (Mutex::new(now), Mutex::new(link), watch::Sender::new(()));
         let nudged = Notify::new();
         let task = Self {
@@ -189,7 +188,7 @@ impl Task {
             changed,
             kept_end: AtomicBool::new(false),
         };
-        let _ = task.hear(said, created);
+        let _ = task.hear(&said, created);
         task
     }
 

@@ -1,6 +1,6 @@
 //! `portcullis drop` and `portcullis raise`.
 
-use super::runs::{grace, millis, verdicts};
+use super::runs::{grace, verdicts};
 use super::table::cell;
 use crate::cli::{DropArgs, PlaceArgs};
 use crate::control::Client;
@@ -12,7 +12,7 @@ use crate::{peer, place};
 use http::Method;
 use portcullis_ledger::time_text;
 use portcullis_runs::{
-    DROPPED, Dropped, Drops, Left, RunId, Scope, Stopped, Verdict, end_keepers_of, keepers_of,
+    DROPPED, Dropped, Drops, Left, RunId, Scope, Stopped, Verdict, end_keepers_of, keepers_of, millis,
 };
 use serde_json::{Value, json};
 use std::path::Path;

@@ -8,7 +8,7 @@ use crate::place;
 use portcullis_admit::covered_line;
 use portcullis_ledger::time_text;
 use portcullis_runs::spool::Stream;
-use portcullis_runs::{Begin, Left, LogLine, Page, RunId, Wanted, page};
+use portcullis_runs::{Begin, Left, LogLine, Page, RunId, Wanted, millis, page};
 use regex::Regex;
 use serde_json::json;
 use std::process::ExitCode;
@@ -59,7 +59,7 @@ fn wanted(args: &LogsArgs) -> Result<Wanted, Failure> {
                 Failure::usage(format!("--since: expected a time such as 10m, found `{text}`"))
             })?;
             let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
-            now.saturating_sub(ago.as_millis().try_into().unwrap_or(u64::MAX))
+            now.saturating_sub(millis(ago))
         }
     };
     let grep = args.grep.as_deref().map(Regex::new).transpose();

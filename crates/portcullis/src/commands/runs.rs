@@ -8,7 +8,7 @@ use crate::control::Client;
 use crate::failure::Failure;
 use crate::out::{counted, say};
 use http::Method;
-use portcullis_runs::Verdict;
+use portcullis_runs::{Verdict, millis};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -118,10 +118,6 @@ fn stop(client: &Client, args: &StopArgs, as_json: bool) -> Result<ExitCode, Fai
 pub(super) fn grace(text: &str) -> Result<Duration, Failure> {
     duration(text)
         .ok_or_else(|| Failure::usage(format!("--grace: expected a time such as 5s, found `{text}`")))
-}
-
-pub(super) fn millis(time: Duration) -> u64 {
-    time.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 /// Says what came of each run, and the sum. The exit code tells whether something is left.

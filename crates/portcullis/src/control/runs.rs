@@ -3,7 +3,7 @@
 use super::api::No;
 use crate::out::counted;
 use crate::running::Running;
-use crate::stopping::{self, Any, counts, current, result, shown_process};
+use crate::stopping::{self, Any, counts, result};
 use http::StatusCode;
 use portcullis_ledger::time_text;
 use portcullis_runs::{Dropped, Process, Scope, Stopped, Verdict};
@@ -17,11 +17,8 @@ const GRACE: Duration = Duration::from_mins(10);
 /// What runs now, and after it the last processes that are over.
 pub(super) async fn list(running: &Running) -> Value {
     running.adopted().await;
-    let (held, ended) = running.keepers.all();
-    let (over, live) = stopping::tasks(running);
-    let calls = running.gate.runs().list().into_iter().map(Any::Call);
-    let current = held.into_iter().map(Any::Process).chain(calls).chain(live).map(|run| run.shown());
-    current.chain(ended.iter().map(|held| shown_process(held))).chain(over.iter().map(Any::shown)).collect()
+    let (current, over) = stopping::all(running);
+    current.iter().chain(&over).map(Any::shown).collect()
 }
 
 /// What to stop: these, or all that match.
@@ -40,8 +37,7 @@ pub(super) async fn stop(running: &Running, body: &[u8]) -> Result<Value, No> {
     let wanted: Wanted = read(body)?;
     let grace = grace(wanted.grace_ms)?;
     running.adopted().await;
-    let ended = running.keepers.ended();
-    let mut chosen = current(running);
+    let (mut chosen, over) = stopping::all(running);
     let mut results = Vec::new();
     if wanted.ids.is_empty() {
         chosen.retain(|run| {
@@ -53,21 +49,13 @@ pub(super) async fn stop(running: &Running, body: &[u8]) -> Result<Value, No> {
             if chosen.iter().any(|run| run.id() == id) {
                 continue;
             }
-            // One that ended while this was asked for is among these by now.
-            let late = || running.keepers.ended().into_iter().find(|held| held.about.id.as_str() == id);
-            match ended.iter().find(|held| held.about.id.as_str() == id).cloned().or_else(late) {
-                Some(held) => match held.over() {
-                    // Something survived, which can be tried again.
-                    Some(over) if over.stopped.verdict == Verdict::Partial => chosen.push(Any::Process(held)),
-                    over => {
-                        let stopped = over.map(|over| over.stopped.once_more());
-                        let stopped = stopped.unwrap_or(Stopped::without_proof(Verdict::AlreadyEnded, 0));
-                        results.push(result(id, &stopped));
-                    }
-                },
-                None if stopping::tasks(running).0.iter().any(|task| task.id() == id) => {
-                    results.push(result(id, &Stopped::without_proof(Verdict::AlreadyEnded, 0)));
+            match over.iter().find(|run| run.id() == id) {
+                // Something survived, which can be tried again.
+                Some(Any::Process(held)) if held.may_live() => chosen.push(Any::Process(held.clone())),
+                Some(Any::Process(held)) => {
+                    results.push(result(id, &running.keepers.stop(held, grace).await));
                 }
+                Some(_) => results.push(result(id, &Stopped::without_proof(Verdict::AlreadyEnded, 0))),
                 None => {
                     return Err(No::usage(format!("no run has the id `{id}`; `portcullis runs` lists them")));
                 }

@@ -171,7 +171,6 @@ async fn nothing_is_signalled_that_was_not_started_here() {
         };
         process["pid"] = json!(stranger.id());
     }
-    record["mark"] = json!(["PORTCULLIS_RUN", "r_bbbbbbbbbbbbbbbbbbbb"]);
     record["started"]["cgroup"] = Value::Null;
     std::fs::write(forged.join("run.json"), record.to_string()).unwrap();
 
