@@ -116,7 +116,8 @@ def run_batch(settings, batch):
     manager = None
     try:
         if batch.is_ours:
-            manager = Gate(settings.program, folder / "gate", batch.subject, ways.ALL[settings.through](), trials)
+            way = situations.THROUGH.get(batch.situation, ways.ALL[settings.through])
+            manager = Gate(settings.program, folder / "gate", batch.subject, way(), trials)
             if batch.situation not in situations.BEFORE_THE_START:
                 manager.up()
                 for trial in trials:

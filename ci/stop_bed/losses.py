@@ -1,4 +1,4 @@
-"""The situations in which a gate or a keeper is lost."""
+"""The situations in which nobody asks: a gate or a keeper is lost, a limit is reached."""
 
 import random
 import time
@@ -8,6 +8,7 @@ from . import processes
 from .outcome import Answer
 from .stops import ENDING, MANY, SPARE, SPARE_ALL, STDIN, living_marked, side_by_side
 from .subjects.portcullis import answer_of
+from .subjects.through_services import WALL
 from .trial import PATIENCE
 
 
@@ -111,6 +112,31 @@ def gate_restarted(stops):
     for name, outcome in zip(names, outcomes[before:]):
         if code == 0 and early[name]:
             outcome.wrong.append(f"`runs stop --all` ended with 0, and {early[name]} lived on: {said}")
+    return outcomes
+
+
+def timed_out(stops):
+    """a time limit of its own is reached (as services)"""
+    cases = stops.started()
+    waiting = {run["id"]: (trial, run) for trial, run in cases}
+    before = {trial.name: living_marked(trial) for trial, _ in cases}
+    causes = {}
+    until = time.monotonic() + WALL + PATIENCE
+    while waiting and time.monotonic() < until:
+        for listed in stops.gate.runs():
+            if listed["state"] == "ended" and listed["id"] in waiting:
+                trial, run = waiting.pop(listed["id"])
+                causes[trial.name] = listed["cause"]
+                stops.note(trial, recorded(stops.gate, run, trial.age() - WALL), before[trial.name])
+        time.sleep(0.05)
+    for trial, _ in waiting.values():
+        stops.note(trial, Answer(said_done=None, took=PATIENCE, words="runs on"), before[trial.name])
+    names = [trial.name for trial, *_ in stops.found]
+    earlier = len(stops.outcomes)
+    outcomes = stops.conclude(stops.seconds + SPARE)
+    for name, outcome in zip(names, outcomes[earlier:]):
+        if "which is its limit" not in (causes.get(name) or ""):
+            outcome.wrong.append(f"the cause of its end is `{causes.get(name)}`")
     return outcomes
 
 

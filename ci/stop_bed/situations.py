@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from . import losses, processes
 from .outcome import Answer
 from .stops import AT_ONCE, SPARE, SPARE_ALL, living_marked, side_by_side
+from .subjects.through_services import TimeLimited
 from .subjects.through_upstream import stopped_all
 from .trial import PATIENCE
 
@@ -118,6 +119,7 @@ ALL = {
     "crashed": crashed,
     "keeper_killed": losses.keeper_killed,
     "keeper_killed_stopping": losses.keeper_killed_stopping,
+    "timed_out": losses.timed_out,
     "gate_killed": losses.gate_killed,
     "gate_killed_starting": losses.gate_killed_starting,
     "gate_ended": losses.gate_ended,
@@ -125,3 +127,5 @@ ALL = {
 }
 # Here the gate is not up when the situation begins.
 BEFORE_THE_START = {"gate_killed_starting"}
+# Here workloads are handed over in this way, whatever was asked for.
+THROUGH = {"timed_out": TimeLimited}

@@ -1,5 +1,6 @@
 """One workload, started once: its folder, all that it consists of, and what of it lives."""
 
+import os
 import pathlib
 import shutil
 import time
@@ -32,6 +33,11 @@ class Trial:
 
     def marked(self):
         return marked_in(self.marks)
+
+    def age(self):
+        """Seconds since its first process was started."""
+        started = min(process.start_time for process in self.marked())
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")
 
     def find(self):
         """All that ever belonged to it and was seen."""
