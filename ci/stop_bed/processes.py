@@ -22,6 +22,7 @@ class Look(NamedTuple):
     parent: int
     state: str
     name: str
+    threads: int
 
 
 def parse(stat):
@@ -29,7 +30,7 @@ def parse(stat):
     pid, rest = stat.split(" (", 1)
     name, rest = rest.rsplit(") ", 1)
     fields = rest.split(" ")
-    return Look(Process(int(pid), int(fields[19])), int(fields[1]), fields[0], name)
+    return Look(Process(int(pid), int(fields[19])), int(fields[1]), fields[0], name, int(fields[17]))
 
 
 def look(pid):
@@ -39,19 +40,20 @@ def look(pid):
         return None
 
 
-def state(process):
-    """The state of that very process; None where it is gone."""
+def now(process):
+    """That very process; None where it is gone."""
     found = look(process.pid)
-    return found.state if found and found.process == process else None
+    return found if found and found.process == process else None
 
 
 def lives(process):
-    now = state(process)
-    return now is not None and now not in DEAD
+    """One whose first thread has ended reads as ended too, while others go on."""
+    found = now(process)
+    return found is not None and (found.state not in DEAD or found.threads > 1)
 
 
 def is_zombie(process):
-    return state(process) == "Z"
+    return now(process) is not None and not lives(process)
 
 
 def command(process):

@@ -52,7 +52,7 @@ class Trial:
         return {process for process in self.known if processes.is_zombie(process)}
 
     def has_started(self):
-        return len(self.marked()) >= self.workload.marks
+        return len(self.marks.read_bytes().splitlines()) >= self.workload.marks
 
     def wait_until_started(self, until):
         while not self.has_started():

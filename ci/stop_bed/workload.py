@@ -10,7 +10,7 @@ class Workload(NamedTuple):
     letter: str
     script: str
     what: str
-    marks: int  # processes that write their mark before it counts as started
+    marks: int  # lines that are written before it counts as started: each process writes one as its first act
 
 
 ALL = [
@@ -25,11 +25,12 @@ ALL = [
     Workload("R", "respawning", "a loop in a session of its own that starts its child again", 3),
     Workload("B", "storm", "200 processes that ignore TERM, most of them forked while they are being stopped", 30),
     Workload("S", "sudo", "a child of root through sudo, and one of another user where we are root", 2 + (os.geteuid() == 0)),
+    Workload("X", "strange", "a child whose name is no text and whose first thread has ended", 3),
     Workload("W", "wrapper", "a wrapper that forwards no signal", 2),
     Workload("C", "workers", "a node program with an attached and a detached worker", 4),
 ]
 BY_LETTER = {workload.letter: workload for workload in ALL}
-WORST = [BY_LETTER[letter] for letter in "TEFRB"]
+WORST = [BY_LETTER[letter] for letter in "TEFRBX"]
 
 
 def can_start(workload):

@@ -63,6 +63,13 @@ impl Cgroup {
         pids
     }
 
+    /// Whether the kernel counts a process in it or below it that has not ended.
+    #[must_use]
+    pub fn is_populated(&self) -> bool {
+        let events = fs::read_to_string(self.folder.join("cgroup.events")).unwrap_or_default();
+        events.lines().any(|line| line == "populated 1")
+    }
+
     /// Ends all that is in it and below it, also what is being started at this moment.
     pub fn kill(&self) -> bool {
         fs::write(self.folder.join("cgroup.kill"), "1").is_ok()

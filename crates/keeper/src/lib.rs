@@ -19,6 +19,7 @@
 
 mod cgroup;
 mod folder;
+mod handle;
 mod members;
 mod memory;
 mod message;

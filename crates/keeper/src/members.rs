@@ -2,7 +2,7 @@
 
 use crate::process::variable;
 use crate::{Cgroup, Containment, Process, Started, processes};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
+use rustix::process::{Pid, WaitOptions};
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -88,8 +88,12 @@ impl<'a> Members<'a> {
         let own_session = by_pid.get(&me).map_or(0, |process| process.kin.session);
         let pinned =
             matches!(self.watcher, Watcher::Keeper | Watcher::Beside(_)) || self.started.process.lives();
-        let others: Vec<&Process> =
-            all.iter().filter(|process| process.pid > 1 && !untouchable.contains(&process.pid)).collect();
+        let others: Vec<&Process> = all
+            .iter()
+            // Whoever was there before the command is none of its making.
+            .filter(|process| process.pid > 1 && process.start_time >= self.started.process.start_time)
+            .filter(|process| !untouchable.contains(&process.pid))
+            .collect();
         let mut members: HashSet<i32> = others
             .iter()
             .filter(|process| {
@@ -115,7 +119,7 @@ impl<'a> Members<'a> {
         }
         let living: Vec<Process> = others
             .into_iter()
-            .filter(|process| members.contains(&process.pid) && !matches!(process.kin.state, 'Z' | 'X'))
+            .filter(|process| members.contains(&process.pid) && !process.kin.is_over())
             // What ended since then is no member any more.
             .filter(|process| process.lives())
             .cloned()
@@ -208,7 +212,7 @@ impl<'a> Members<'a> {
     fn reap(&self, all: &[Process]) {
         let me = rustix::process::getpid().as_raw_nonzero().get();
         let known = self.known.borrow();
-        for ended in all.iter().filter(|process| process.kin.parent == me && process.kin.state == 'Z') {
+        for ended in all.iter().filter(|process| process.kin.parent == me && process.kin.is_over()) {
             let own = match self.watcher {
                 Watcher::Keeper => ended.pid != self.started.process.pid,
                 // Other children of a gate are waited for elsewhere.
@@ -221,20 +225,21 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// Whether the kernel says that the keeper has no child left, living or dead. Where all that lose their parent
-    /// become its children, it has no descendant then either. Gives up the command's pid.
-    pub(crate) fn no_child_left(&self) -> bool {
-        if !matches!(self.watcher, Watcher::Keeper) {
-            return false;
+    /// Whether the kernel says that something lives, which needs no look at `/proc`: the keeper has a child that did not
+    /// end (where all that lose their parent become its children, it has a descendant else neither), or the control group
+    /// has somebody in it. `None` where the kernel cannot be asked. Gives up the command's pid.
+    pub(crate) fn kernel_knows_of_one(&self) -> Option<bool> {
+        if self.started.cgroup.as_ref().is_some_and(|folder| Cgroup::at(folder).is_populated()) {
+            return Some(true);
+        }
+        if !matches!(self.watcher, Watcher::Keeper) || self.started.containment == Containment::Group {
+            return None;
         }
         loop {
             match rustix::process::wait(WaitOptions::NOHANG) {
                 Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
-                Ok(None) => return false,
-                Err(error) => {
-                    return error == rustix::io::Errno::CHILD
-                        && self.started.containment != Containment::Group;
-                }
+                Ok(None) => return Some(true),
+                Err(error) => return Some(error != rustix::io::Errno::CHILD),
             }
         }
     }
@@ -263,17 +268,6 @@ pub fn fetch_ended_children() {
             return;
         }
     }
-}
-
-/// Sends a signal to one process and to no other that got its pid.
-pub(crate) fn signal(process: &Process, signal: Signal) -> rustix::io::Result<()> {
-    let pid = Pid::from_raw(process.pid).filter(|_| process.pid > 1).ok_or(rustix::io::Errno::SRCH)?;
-    let handle = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
-    // The handle stands for whoever had the pid when it was opened: looked at after that, it is the right one.
-    if !process.lives() {
-        return Ok(());
-    }
-    rustix::process::pidfd_send_signal(&handle, signal)
 }
 
 fn with_ancestors(me: i32, by_pid: &HashMap<i32, &Process>) -> HashSet<i32> {

@@ -237,6 +237,9 @@ impl Stopped {
             Verdict::Stopped => format!("stopped: {of}, nothing of it lives"),
             Verdict::AlreadyEnded => "already ended: nothing of it lived".to_owned(),
             Verdict::Acknowledged => "acknowledged: the server says that it ended".to_owned(),
+            Verdict::Unconfirmed if self.proof.passes > 0 => {
+                "unconfirmed: the kernel knows of a process of it, and none is seen".to_owned()
+            }
             Verdict::Unconfirmed => {
                 "unconfirmed: the server was asked to stop it, and need not answer".to_owned()
             }
@@ -253,7 +256,8 @@ impl Stopped {
     }
 }
 
-/// The answer to a stop, never "signalled". A keeper gives one of three; the others are for what runs elsewhere.
+/// The answer to a stop, never "signalled". A keeper gives `stopped`, `already_ended` or `partial`, and `unconfirmed` where
+/// the kernel knows of something that `/proc` does not show; the others are for what runs elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {

@@ -1,6 +1,8 @@
 //! What `/proc` says of processes.
 
+use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::fs;
 
 /// Characters of a command line that are kept.
@@ -33,6 +35,16 @@ pub struct Kin {
     pub session: i32,
     /// The state's letter (`man 5 proc`).
     pub state: char,
+    /// How many threads it has.
+    pub threads: u32,
+}
+
+impl Kin {
+    /// Whether only its exit status is left. One whose first thread has ended has the same letter, and others go on.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, 'Z' | 'X') && self.threads <= 1
+    }
 }
 
 impl Process {
@@ -40,17 +52,26 @@ impl Process {
     #[must_use]
     pub fn of(pid: i32) -> Option<Self> {
         let (start_time, kin) = stat(pid)?;
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let uid =
-            status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().nth(1)?.to_owned();
-        let user = name_of(&uid).unwrap_or(uid);
-        Some(Self { pid, start_time, user, command: command(pid), kin })
+        let bare = Self { pid, start_time, user: String::new(), command: String::new(), kin };
+        Self::described(vec![bare]).pop().filter(|process| !process.user.is_empty())
     }
 
-    /// The same with its user and its command line, as long as it is there.
+    /// The same with their users and command lines, where they are still there.
     #[must_use]
-    pub fn described(self) -> Self {
-        Self::of(self.pid).filter(|now| now.same_as(&self)).unwrap_or(self)
+    pub fn described(mut processes: Vec<Self>) -> Vec<Self> {
+        let mut names = HashMap::new();
+        for process in &mut processes {
+            let found = user(process.pid).map(|uid| {
+                names.entry(uid).or_insert_with_key(|uid| name_of(uid).unwrap_or_else(|| uid.clone())).clone()
+            });
+            let command = command(process.pid);
+            let Some((start_time, kin)) = stat(process.pid) else { continue };
+            // It is the same that the user and the command line were read of.
+            if let Some(user) = found.filter(|_| start_time == process.start_time) {
+                (process.user, process.command, process.kin) = (user, command, kin);
+            }
+        }
+        processes
     }
 
     /// Whether both are one process, and not two that had one pid after the other.
@@ -62,14 +83,14 @@ impl Process {
     /// Whether it is there, and not only its exit status.
     #[must_use]
     pub fn lives(&self) -> bool {
-        stat(self.pid).is_some_and(|(start, kin)| start == self.start_time && !matches!(kin.state, 'Z' | 'X'))
+        stat(self.pid).is_some_and(|(start, kin)| start == self.start_time && !kin.is_over())
     }
 
     /// The processor time that it has had, in ms, and the memory that it shares with
     /// nobody, in bytes. Nothing where it ended.
     #[must_use]
     pub fn usage(&self) -> (u64, u64) {
-        let read = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", self.pid)).unwrap_or_default();
+        let read = |name: &str| text(self.pid, name).unwrap_or_default();
         let stat = read("stat");
         let fields: Vec<u64> = stat
             .rsplit_once(") ")
@@ -125,24 +146,44 @@ pub fn parent_of(pid: i32) -> Option<i32> {
     Some(stat(pid)?.1.parent)
 }
 
-/// Start time and kin.
+/// Start time and kin. Whoever looks reads this of each process of the machine.
 fn stat(pid: i32) -> Option<(u64, Kin)> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name is in parentheses and may hold anything; what follows the last one is plain.
-    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    // Longer than any: fifty numbers and a name of 64 bytes at most.
+    let mut buffer = [0; 1536];
+    let path = format!("/proc/{pid}/stat");
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let read = rustix::io::read(&file, &mut buffer).ok()?;
+    parsed(buffer.get(..read)?)
+}
+
+/// The name is in parentheses and may hold anything, also what is no text; what follows the last one is plain.
+fn parsed(stat: &[u8]) -> Option<(u64, Kin)> {
+    let name_ends = stat.iter().rposition(|byte| *byte == b')')?;
+    let mut fields = std::str::from_utf8(stat.get(name_ends + 2..)?).ok()?.split(' ');
     let state = fields.next()?.chars().next()?;
     let mut number = || fields.next()?.parse().ok();
-    let kin = Kin { parent: number()?, group: number()?, session: number()?, state };
-    // Of the fields counted from 1, the session is the 6th and the start time the 22nd.
-    Some((fields.nth(15)?.parse().ok()?, kin))
+    let (parent, group, session) = (number()?, number()?, number()?);
+    // Of the fields counted from 1, the session is the 6th, the number of threads the 20th and the start time the 22nd.
+    let threads = fields.nth(13)?.parse().ok()?;
+    Some((fields.nth(1)?.parse().ok()?, Kin { parent, group, session, state, threads }))
+}
+
+/// A file of `/proc` about it. What is no text in it was named by the process, and is shown as far as it can be.
+fn text(pid: i32, name: &str) -> Option<String> {
+    let bytes = fs::read(format!("/proc/{pid}/{name}")).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The number of its user.
+fn user(pid: i32) -> Option<String> {
+    let status = text(pid, "status")?;
+    Some(status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().nth(1)?.to_owned())
 }
 
 fn command(pid: i32) -> String {
-    let argv = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let line = String::from_utf8_lossy(&argv).trim_end_matches('\0').replace(['\0', '\n'], " ");
+    let line = text(pid, "cmdline").unwrap_or_default().trim_end_matches('\0').replace(['\0', '\n'], " ");
     if line.is_empty() {
-        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        return format!("[{}]", name.trim_end());
+        return format!("[{}]", text(pid, "comm").unwrap_or_default().trim_end());
     }
     line.chars().take(SHOWN).collect()
 }
@@ -159,6 +200,21 @@ fn name_of(uid: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_is_no_text_and_reads_like_more_hides_nothing() {
+        let fields = "S 7 42 41 0 -1 0 0 0 0 0 1 2 0 0 20 0 3 0 1234 0 0";
+        let expected = Kin { parent: 7, group: 42, session: 41, state: 'S', threads: 3 };
+        for name in [&b"sh"[..], b"\xff\xfe", b"a) Z 1 1 1 0 0", b"(", b") "] {
+            let line = [b"42 (", name, b") ", fields.as_bytes(), b"\n"].concat();
+            assert_eq!(parsed(&line), Some((1234, expected)), "{}", String::from_utf8_lossy(&line));
+        }
+        assert_eq!(parsed(b"42 (sh"), None);
+        assert_eq!(parsed(b"42 (sh)"), None);
+        // The first thread has ended, and two go on.
+        assert!(!Kin { state: 'Z', ..expected }.is_over());
+        assert!(Kin { state: 'Z', threads: 1, ..expected }.is_over());
+    }
 
     #[test]
     #[allow(clippy::disallowed_methods, reason = "a child of the test itself")]

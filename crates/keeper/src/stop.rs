@@ -1,18 +1,22 @@
 //! Stopping a run, and proving it.
 
-use crate::members::signal;
+use crate::handle::{has_ended, pause, signal};
 use crate::{Cgroup, Containment, Members, Process, Proof, Stop, Stopped, Survivor, Verdict};
 use rustix::process::Signal;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-/// How often is looked while something may end by itself.
-const LOOK: Duration = Duration::from_millis(10);
-/// Rounds of killing at most, and looks in each: what was killed takes a moment to be gone.
+/// How often is heard, while something may end by itself, whether somebody wants it sooner.
+const HEAR: Duration = Duration::from_millis(20);
+/// How often is looked then who is there, where nothing else tells of those that leave all by which they are found.
+const LOOK: Duration = Duration::from_millis(100);
+/// Rounds of killing at most, and looks in each.
 const ROUNDS: u32 = 10;
-const LOOKS: u32 = 40;
-/// Between two looks of a round.
+const LOOKS: u32 = 16;
+/// What was killed takes a moment to be gone, the longer the busier the machine is: that of the first look of a round, which
+/// is doubled at each, and the longest.
 const MOMENT: Duration = Duration::from_millis(5);
+const LONG: Duration = Duration::from_millis(80);
 /// Looks in a row that have to find nothing, and what lies between them.
 const PASSES: u32 = 2;
 const BETWEEN: Duration = Duration::from_millis(200);
@@ -40,7 +44,7 @@ pub fn stop(
     sooner: &mut dyn FnMut() -> Option<Stop>,
 ) -> Stopped {
     let began = Instant::now();
-    let mut before = described(members.living());
+    let mut before = Process::described(members.living());
     let mut killed_by = "nothing: it ended by itself";
     // What was said while one thing was waited for holds for the next one too.
     let mut bound = None;
@@ -86,20 +90,23 @@ pub fn stop(
         killed_by = kill(members);
         left = members.living();
     };
-    let looked_by = looked_by(members, left.is_empty());
+    let kernel = if left.is_empty() { members.kernel_knows_of_one() } else { None };
     if let Some(folder) = members.started.cgroup.as_ref().filter(|_| left.is_empty()) {
         Cgroup::at(folder).remove();
     }
     let verdict = match (left.is_empty(), before.is_empty()) {
         (false, _) => Verdict::Partial,
+        // What the kernel knows of, and `/proc` does not show, can be neither named nor denied.
+        (true, _) if kernel == Some(true) => Verdict::Unconfirmed,
         (true, true) => Verdict::AlreadyEnded,
         (true, false) => Verdict::Stopped,
     };
+    let looked_by = looked_by(members, kernel == Some(false));
     Stopped {
         verdict,
         took_ms: began.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
         before,
-        survivors: left.into_iter().map(survivor).collect(),
+        survivors: Process::described(left).into_iter().map(survivor).collect(),
         proof: Proof { scope: scope(members).into(), killed_by: killed_by.into(), looked_by, passes },
     }
 }
@@ -120,29 +127,39 @@ fn name_of(signal: Signal) -> &'static str {
 fn wait(members: &Members<'_>, at_most_ms: u64, bound: &mut dyn FnMut() -> Option<Instant>) -> Vec<Process> {
     let longest = Instant::now() + Duration::from_millis(at_most_ms);
     loop {
-        let look = Instant::now();
-        let until = bound().map_or(longest, |bound| bound.min(longest));
         let left = members.living();
-        if left.is_empty() || Instant::now() >= until {
+        if left.is_empty() || Instant::now() >= bound().map_or(longest, |bound| bound.min(longest)) {
             return left;
         }
-        // A machine with thousands of processes is not kept busy by being looked at.
-        pause(LOOK.max(3 * look.elapsed()));
+        let look = (members.started.containment == Containment::Group).then(|| Instant::now() + LOOK);
+        // Whether all of these ended is not asked of `/proc`, which tells of every process of the machine.
+        let mut waiting = left.iter().peekable();
+        while let Some(process) = waiting.peek() {
+            let until = [bound(), look].into_iter().flatten().fold(longest, Instant::min);
+            let now = Instant::now();
+            if now >= until {
+                break;
+            }
+            if has_ended(process, until.min(now + HEAR)) {
+                waiting.next();
+            }
+        }
     }
 }
 
 /// Kills until nothing is found, and says by what means.
 fn kill(members: &Members<'_>) -> &'static str {
     let at_once = members.started.cgroup.as_ref().is_some_and(|folder| Cgroup::at(folder).kill());
+    let mut moment = MOMENT;
     for _ in 0..LOOKS {
-        let left = members.living();
+        let mut left = members.living();
+        left.retain(|process| signal(process, Signal::KILL) != Err(rustix::io::Errno::PERM));
         if left.is_empty() {
             break;
         }
-        for process in &left {
-            let _ = signal(process, Signal::KILL);
-        }
-        pause(MOMENT);
+        let until = Instant::now() + moment;
+        let _ = left.iter().all(|process| has_ended(process, until));
+        moment = LONG.min(2 * moment);
     }
     if at_once { "cgroup.kill and SIGKILL" } else { "SIGKILL" }
 }
@@ -159,14 +176,6 @@ fn look_again(members: &Members<'_>, left: &mut Vec<Process>) -> u32 {
     PASSES
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "/proc tells nobody when it changes: it can only be looked at again"
-)]
-fn pause(how_long: Duration) {
-    std::thread::sleep(how_long);
-}
-
 fn scope(members: &Members<'_>) -> &'static str {
     match members.started.containment {
         Containment::Cgroup | Containment::Namespace | Containment::Subreaper => {
@@ -178,12 +187,12 @@ fn scope(members: &Members<'_>) -> &'static str {
     }
 }
 
-fn looked_by(members: &Members<'_>, nothing_lives: bool) -> Vec<String> {
+fn looked_by(members: &Members<'_>, kernel_knows_of_none: bool) -> Vec<String> {
     let mut ways = vec!["mark in /proc", "session and group in /proc", "descendants in /proc"];
     if members.started.containment == Containment::Cgroup {
         ways.push("processes of the control group");
     }
-    if nothing_lives && members.no_child_left() {
+    if kernel_knows_of_none {
         ways.push("the kernel: the keeper has no child left");
     }
     ways.into_iter().map(str::to_owned).collect()
@@ -194,23 +203,48 @@ fn is_out_of_reach(process: &Process) -> bool {
     signal(process, Signal::KILL) == Err(rustix::io::Errno::PERM)
 }
 
-fn described(processes: Vec<Process>) -> Vec<Process> {
-    processes.into_iter().map(Process::described).collect()
-}
-
 /// Those of `now` that are not among `known`, which may be many: a storm of forks has hundreds.
 fn new(now: &[Process], known: &[Process]) -> Vec<Process> {
     let known: HashSet<(i32, u64)> = known.iter().map(|it| (it.pid, it.start_time)).collect();
     let fresh = now.iter().filter(|it| !known.contains(&(it.pid, it.start_time)));
-    described(fresh.cloned().collect())
+    Process::described(fresh.cloned().collect())
 }
 
 fn survivor(process: Process) -> Survivor {
-    let process = process.described();
     let why = match (process.kin.state, signal(&process, Signal::KILL)) {
         ('D', _) => "it waits for a device and cannot be interrupted",
         (_, Err(rustix::io::Errno::PERM)) => "not permitted: it belongs to another user",
         _ => "it was killed again and again and is still there",
     };
     Survivor { process, why: why.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Started, Watcher};
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a child of the test itself")]
+    fn what_the_kernel_knows_of_and_nobody_sees_is_not_called_stopped() {
+        let mut child = std::process::Command::new("sleep").arg("100").spawn().unwrap();
+        let mut process = Process::of(i32::try_from(child.id()).unwrap()).unwrap();
+        let started = |process| Started { process, containment: Containment::Subreaper, cgroup: None };
+        let mark = ("PORTCULLIS_TEST_RUN".to_owned(), "none".to_owned());
+        // It counts as older than the run, so no look finds it.
+        process.start_time += 1_000_000;
+        let unseen = started(process.clone());
+        let members = Members::of(&unseen, &mark, Watcher::Keeper);
+        let how = Stop { wait_ms: 0, grace_ms: 10 };
+        let stopped = stop(&members, how, Ask::TERM, &mut || None);
+        assert_eq!((stopped.verdict, stopped.proof.passes), (Verdict::Unconfirmed, PASSES), "{stopped:?}");
+        assert!(stopped.summary().contains("none is seen"), "{}", stopped.summary());
+
+        process.start_time -= 1_000_000;
+        let seen = started(process);
+        let stopped = stop(&Members::of(&seen, &mark, Watcher::Keeper), how, Ask::TERM, &mut || None);
+        assert_eq!(stopped.verdict, Verdict::Stopped, "{stopped:?}");
+        assert!(stopped.proof.looked_by.iter().any(|way| way.contains("no child left")), "{stopped:?}");
+        let _ = child.kill();
+    }
 }

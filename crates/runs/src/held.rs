@@ -137,10 +137,11 @@ impl Held {
         self.over.borrow().clone()
     }
 
-    /// Whether something of it may live: it is not over, or was not brought to its end.
+    /// Whether something of it may live: it is not over, or nothing proved its end.
     #[must_use]
     pub fn may_live(&self) -> bool {
-        self.over().is_none_or(|over| over.stopped.verdict == Verdict::Partial)
+        let unproved = |verdict| matches!(verdict, Verdict::Partial | Verdict::Unconfirmed);
+        self.over().is_none_or(|over| unproved(over.stopped.verdict))
     }
 
     /// Whether somebody asked for its end.

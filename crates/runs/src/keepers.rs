@@ -320,7 +320,7 @@ impl Keepers {
         let mut stopped = match found.await {
             Ok(Some(stopped)) => stopped,
             // What had survived ended meanwhile.
-            Ok(None) if first.stopped.verdict == Verdict::Partial => {
+            Ok(None) if run.may_live() => {
                 let mut stopped = first.stopped.clone();
                 (stopped.verdict, stopped.survivors) = (Verdict::Stopped, Vec::new());
                 "nothing: it ended by itself".clone_into(&mut stopped.proof.killed_by);

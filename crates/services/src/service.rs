@@ -196,8 +196,7 @@ impl Service {
         let now = self.now();
         let run = now.run.filter(|run| run.may_live())?;
         let stopped = self.keepers.stop(&run, now.definition.stop.grace).await;
-        let lives = stopped.verdict == Verdict::Partial;
-        lives.then(|| format!("its last run was not stopped: {}", stopped.summary()))
+        run.may_live().then(|| format!("its last run was not stopped: {}", stopped.summary()))
     }
 
     async fn start(self: &Arc<Self>, asked: Option<u16>) -> Begun {
