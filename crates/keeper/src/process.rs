@@ -64,7 +64,7 @@ impl Process {
             let found = user(process.pid).map(|uid| {
                 names.entry(uid).or_insert_with_key(|uid| name_of(uid).unwrap_or_else(|| uid.clone())).clone()
             });
-            let command = command(process.pid);
+            let command = command(process.pid, &process.kin);
             let Some((start_time, kin)) = stat(process.pid) else { continue };
             // It is the same that the user and the command line were read of.
             if let Some(user) = found.filter(|_| start_time == process.start_time) {
@@ -115,7 +115,7 @@ impl Process {
 
     /// Its environment as the kernel gives it; empty where it has none, or may not be read.
     pub(crate) fn variables(&self) -> Vec<u8> {
-        fs::read(format!("/proc/{}/environ", self.pid)).unwrap_or_default()
+        of_the_first_or_another(self.pid, &self.kin, "environ")
     }
 }
 
@@ -168,6 +168,16 @@ fn parsed(stat: &[u8]) -> Option<(u64, Kin)> {
     Some((fields.nth(1)?.parse().ok()?, Kin { parent, group, session, state, threads }))
 }
 
+/// A file of `/proc` that a thread which has ended has nothing in any more: then that of another one.
+fn of_the_first_or_another(pid: i32, kin: &Kin, name: &str) -> Vec<u8> {
+    if kin.state != 'Z' {
+        return fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    }
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let mut said = threads.filter_map(|thread| fs::read(thread.path().join(name)).ok());
+    said.find(|said| !said.is_empty()).unwrap_or_default()
+}
+
 /// A file of `/proc` about it. What is no text in it was named by the process, and is shown as far as it can be.
 fn text(pid: i32, name: &str) -> Option<String> {
     let bytes = fs::read(format!("/proc/{pid}/{name}")).ok()?;
@@ -180,8 +190,9 @@ fn user(pid: i32) -> Option<String> {
     Some(status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().nth(1)?.to_owned())
 }
 
-fn command(pid: i32) -> String {
-    let line = text(pid, "cmdline").unwrap_or_default().trim_end_matches('\0').replace(['\0', '\n'], " ");
+fn command(pid: i32, kin: &Kin) -> String {
+    let said = of_the_first_or_another(pid, kin, "cmdline");
+    let line = String::from_utf8_lossy(&said).trim_end_matches('\0').replace(['\0', '\n'], " ");
     if line.is_empty() {
         return format!("[{}]", text(pid, "comm").unwrap_or_default().trim_end());
     }

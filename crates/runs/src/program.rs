@@ -1,11 +1,13 @@
 //! The keeper's program, which the gate has in itself.
 
+use parking_lot::Mutex;
 use rustix::process::{Pid, PidfdFlags, Signal};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 fn hash_of(file: &Path) -> io::Result<String> {
     let (mut file, mut hash, mut part) = (fs::File::open(file)?, Sha256::new(), vec![0; 64 * 1024]);
@@ -56,21 +58,37 @@ pub struct Program {
     bytes: &'static [u8],
     hash: &'static str,
     file: PathBuf,
+    /// The file as it was when its hash was the right one.
+    right: Arc<Mutex<Option<Stamp>>>,
+}
+
+/// What changes with a file: its device and number, its size, and when it and its name were changed.
+type Stamp = (u64, u64, u64, (i64, i64), (i64, i64));
+
+fn stamp_of(file: &Path) -> io::Result<Stamp> {
+    let it = fs::metadata(file)?;
+    Ok((it.dev(), it.ino(), it.size(), (it.mtime(), it.mtime_nsec()), (it.ctime(), it.ctime_nsec())))
 }
 
 impl Program {
     /// These bytes with their SHA-256, hexadecimal, to be kept in that folder.
     #[must_use]
     pub fn new(bytes: &'static [u8], hash: &'static str, folder: &Path) -> Self {
-        Self { bytes, hash, file: folder.join(format!("{PREFIX}{}", hash.get(..16).unwrap_or(hash))) }
+        let file = folder.join(format!("{PREFIX}{}", hash.get(..16).unwrap_or(hash)));
+        Self { bytes, hash, file, right: Arc::default() }
     }
 
-    /// Where it is. Its hash is looked at before every start, and it is written anew where somebody changed it.
+    /// Where it is. Whether somebody changed it is looked at before every start; then it is written anew.
     ///
     /// # Errors
     /// Where it cannot be written.
     pub(crate) fn path(&self) -> Result<PathBuf, String> {
+        let stamp = stamp_of(&self.file).ok();
+        if stamp.is_some() && *self.right.lock() == stamp {
+            return Ok(self.file.clone());
+        }
         if hash_of(&self.file).is_ok_and(|found| found == self.hash) {
+            *self.right.lock() = stamp;
             return Ok(self.file.clone());
         }
         self.write()

@@ -467,6 +467,11 @@ impl Now {
         self.run.as_ref().filter(|run| run.about.kind == Kind::Service && run.over().is_none())
     }
 
+    /// Whether it runs, or will again without being asked.
+    pub(crate) fn may_run(&self) -> bool {
+        self.lives().is_some() || matches!(self.state, State::Restarting)
+    }
+
     /// Ports that its processes listen on, and what these use: ms of processor time, bytes. Blocks.
     pub(crate) fn looked_at(&self) -> (Vec<u16>, u64, u64) {
         let members = self.lives().map(|run| run.processes()).unwrap_or_default();

@@ -3,7 +3,7 @@
 use crate::config::{Definitions, read};
 use crate::definition::{Condition, Definition};
 use crate::service::{Begun, Now, Service, State};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use portcullis_document::{Colours, Problems};
 use portcullis_runs::{Held, Keepers, Kind, Stopped};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +26,10 @@ pub(crate) struct Inner {
     /// Where the output of services is kept.
     folder: PathBuf,
     file: PathBuf,
+    /// Those of the file, and those that an earlier one had and that still run.
     all: Mutex<BTreeMap<Arc<str>, Arc<Service>>>,
+    /// Those of the file.
+    wanted: Mutex<BTreeSet<Arc<str>>>,
     /// What is wrong with the file at present.
     trouble: Mutex<Option<String>>,
 }
@@ -67,6 +70,7 @@ impl Services {
             folder: folder.join(upstream),
             file: file.to_owned(),
             all: Mutex::default(),
+            wanted: Mutex::default(),
             trouble: Mutex::default(),
         }));
         if let Err(why) = services.reload() {
@@ -82,9 +86,9 @@ impl Services {
     pub fn reload(&self) -> Result<(), String> {
         let read = definitions(&self.0.file);
         *self.0.trouble.lock() = read.as_ref().err().cloned();
-        let mut all = self.0.all.lock();
         let read = read?;
-        all.retain(|id, service| read.contains_key(id) || service.now().lives().is_some());
+        let mut all = self.0.all.lock();
+        *self.0.wanted.lock() = read.keys().cloned().collect();
         for (id, definition) in read {
             match all.get(&id) {
                 Some(service) => service.define(definition),
@@ -133,12 +137,20 @@ impl Services {
     }
 
     pub(crate) fn list(&self) -> Vec<Arc<Service>> {
-        self.0.all.lock().values().cloned().collect()
+        self.known().values().cloned().collect()
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Arc<Service>>> {
+        let mut all = self.0.all.lock();
+        let wanted = self.0.wanted.lock();
+        // What is not in the file any more goes when it has ended for good.
+        all.retain(|id, service| wanted.contains(id) || service.now().may_run());
+        all
     }
 
     /// A service by its name.
     pub(crate) fn get(&self, id: &str) -> Result<Arc<Service>, String> {
-        if let Some(found) = self.0.all.lock().get(id) {
+        if let Some(found) = self.known().get(id) {
             return Ok(found.clone());
         }
         if id.is_empty() {
