@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import peers, situations, workload
+from . import pace, peers, situations, workload
 from .outcome import Outcome
 from .stops import MANY, Stops
 from .subjects import ways
@@ -20,6 +20,8 @@ from .subjects.portcullis import Gate
 from .trial import Trial
 
 ENDING = threading.Event()
+# More managers than those that act wait for what comes after their stops.
+RESTING = 3
 
 
 @dataclass
@@ -78,7 +80,8 @@ def plan_peers(chosen, letters, rounds):
 def run(settings, batches, workers, say):
     """All of them, some at a time; gives the outcomes."""
     outcomes = []
-    with ProcessPoolExecutor(workers, initializer=end_tidily) as pool:
+    slots = multiprocessing.Semaphore(workers)
+    with ProcessPoolExecutor(workers * RESTING, initializer=begin, initargs=(slots,)) as pool:
         try:
             pending = [pool.submit(run_batch, settings, batch) for batch in batches]
             for number, done in enumerate(as_completed(pending), 1):
@@ -93,6 +96,11 @@ def run(settings, batches, workers, say):
     return outcomes
 
 
+def begin(slots):
+    pace.SLOTS = slots
+    end_tidily()
+
+
 def end_tidily():
     """A batch that is ended from outside ends what it started, and none begins after it."""
     def end(*_):
@@ -105,8 +113,11 @@ def end_tidily():
 
 
 def run_batch(settings, batch):
-    if ENDING.is_set():
-        return []
+    with pace.acting():
+        return [] if ENDING.is_set() else run_alone(settings, batch)
+
+
+def run_alone(settings, batch):
     folder = Path(tempfile.mkdtemp(prefix=f"{batch.situation}-", dir=settings.base))
     folder.chmod(0o711)
     trials = [

@@ -4,7 +4,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from . import judge, processes
+from . import judge, pace, processes
 from .outcome import Answer, Outcome
 from .stops import AFTER, AT_ONCE
 from .subjects.node_server_orchestrator import NodeServerOrchestrator
@@ -40,7 +40,7 @@ def plain(manager, trials, situation):
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = list(pool.map(stop, there))
-    time.sleep(AFTER)
+    pace.rest(AFTER)
     return outcomes + [
         judge.outcome(manager.name, situation, trial, answer, now, trial.living()) for trial, answer, now in found
     ]

@@ -3,7 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from . import judge, processes
+from . import judge, pace, processes
 from .outcome import Outcome
 from .trial import PATIENCE
 
@@ -54,7 +54,7 @@ class Stops:
 
     def conclude(self, seconds, may_have_ended=False, is_ours=True):
         """Counts once more after a while, and judges."""
-        time.sleep(max(0.0, self.last + AFTER - time.monotonic()))
+        pace.rest(self.last + AFTER - time.monotonic())
         for trial, answer, before, now in self.found:
             result = judge.outcome(self.subject, self.situation, trial, answer, now, trial.living())
             if is_ours:

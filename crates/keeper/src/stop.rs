@@ -44,7 +44,8 @@ pub fn stop(
     sooner: &mut dyn FnMut() -> Option<Stop>,
 ) -> Stopped {
     let began = Instant::now();
-    let mut before = Process::described(members.living());
+    let left = members.living();
+    let mut before = Process::described(left.clone());
     let mut killed_by = "nothing: it ended by itself";
     // What was said while one thing was waited for holds for the next one too.
     let mut bound = None;
@@ -55,7 +56,7 @@ pub fn stop(
         }
         bound
     };
-    let mut left = wait(members, how.wait_ms, &mut bound);
+    let mut left = wait(members, left, how.wait_ms, &mut bound);
     if !left.is_empty() {
         killed_by = match ask {
             Ask::Signal(gently) => {
@@ -71,7 +72,7 @@ pub fn stop(
                 "its stop command"
             }
         };
-        left = wait(members, how.grace_ms, &mut bound);
+        left = wait(members, left, how.grace_ms, &mut bound);
     }
     let mut rounds = 0;
     let passes = loop {
@@ -87,8 +88,7 @@ pub fn stop(
             break 0;
         }
         rounds += 1;
-        killed_by = kill(members);
-        left = members.living();
+        (left, killed_by) = kill(members, left);
     };
     let kernel = if left.is_empty() { members.kernel_knows_of_one() } else { None };
     if let Some(folder) = members.started.cgroup.as_ref().filter(|_| left.is_empty()) {
@@ -123,11 +123,15 @@ fn name_of(signal: Signal) -> &'static str {
     NAMES.into_iter().find(|(known, _)| *known == signal).map_or("its own signal", |(_, name)| name)
 }
 
-/// Waits until nothing lives, at most so long, and gives what does.
-fn wait(members: &Members<'_>, at_most_ms: u64, bound: &mut dyn FnMut() -> Option<Instant>) -> Vec<Process> {
+/// Waits until nothing lives of what was seen last, at most so long, and gives what does.
+fn wait(
+    members: &Members<'_>,
+    mut left: Vec<Process>,
+    at_most_ms: u64,
+    bound: &mut dyn FnMut() -> Option<Instant>,
+) -> Vec<Process> {
     let longest = Instant::now() + Duration::from_millis(at_most_ms);
     loop {
-        let left = members.living();
         if left.is_empty() || Instant::now() >= bound().map_or(longest, |bound| bound.min(longest)) {
             return left;
         }
@@ -144,24 +148,26 @@ fn wait(members: &Members<'_>, at_most_ms: u64, bound: &mut dyn FnMut() -> Optio
                 waiting.next();
             }
         }
+        left = members.living();
     }
 }
 
-/// Kills until nothing is found, and says by what means.
-fn kill(members: &Members<'_>) -> &'static str {
+/// Kills until nothing is found, and says what is and by what means.
+fn kill(members: &Members<'_>, mut left: Vec<Process>) -> (Vec<Process>, &'static str) {
     let at_once = members.started.cgroup.as_ref().is_some_and(|folder| Cgroup::at(folder).kill());
     let mut moment = MOMENT;
     for _ in 0..LOOKS {
-        let mut left = members.living();
-        left.retain(|process| signal(process, Signal::KILL) != Err(rustix::io::Errno::PERM));
-        if left.is_empty() {
+        let may_end = |process: &&Process| signal(process, Signal::KILL) != Err(rustix::io::Errno::PERM);
+        let ending: Vec<_> = left.iter().filter(may_end).collect();
+        if ending.is_empty() {
             break;
         }
         let until = Instant::now() + moment;
-        let _ = left.iter().all(|process| has_ended(process, until));
+        let _ = ending.into_iter().all(|process| has_ended(process, until));
         moment = LONG.min(2 * moment);
+        left = members.living();
     }
-    if at_once { "cgroup.kill and SIGKILL" } else { "SIGKILL" }
+    (left, if at_once { "cgroup.kill and SIGKILL" } else { "SIGKILL" })
 }
 
 /// Nothing was found: looks again until that was so often enough, or something is found after all.
