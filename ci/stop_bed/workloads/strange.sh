@@ -1,3 +1,3 @@
 # A child that is hard to read: see strange.py.
-sh "$parts/as.sh" "$here" python3 "$parts/strange.py" "$here/marks" >/dev/null 2>&1 &
+sh "$parts/as.sh" "$here" "$parts/python3" "$parts/strange.py" "$here/marks" >/dev/null 2>&1 &
 lead

@@ -251,6 +251,6 @@ mod tests {
         let stopped = stop(&Members::of(&seen, &mark, Watcher::Keeper), how, Ask::TERM, &mut || None);
         assert_eq!(stopped.verdict, Verdict::Stopped, "{stopped:?}");
         assert!(stopped.proof.looked_by.iter().any(|way| way.contains("no child left")), "{stopped:?}");
-        let _ = child.kill();
+        let _ = child.wait();
     }
 }
