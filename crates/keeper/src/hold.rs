@@ -200,12 +200,14 @@ impl Holding<'_> {
     /// What came while the run is being stopped: its command may have ended in the course of it, somebody may wait for the
     /// outcome, or want it sooner.
     fn hear_meanwhile(&mut self, news: &Receiver<News>) -> Option<Stop> {
-        let mut sooner = None;
+        let mut sooner: Option<Stop> = None;
+        let end = |stop: &Stop| stop.wait_ms.saturating_add(stop.grace_ms);
         for late in news.try_iter() {
             match late {
                 News::Exited(exit) => self.exited(exit),
                 News::Joined(from, guest) => self.control.join(from, guest),
-                News::Order(_, Order::Stop(how)) => sooner = Some(how),
+                // The gate may order a stop of its own, with time, right after somebody's who has none.
+                News::Order(_, Order::Stop(how)) => sooner = sooner.into_iter().chain([how]).min_by_key(end),
                 News::Order(..) | News::Gone(_) | News::Signal => {}
             }
         }
