@@ -65,11 +65,14 @@ pub(crate) fn hold() -> io::Result<()> {
     output.follow(spawned.stdout.take(), Stream::Out, said_all)?;
     watch(spawned.pid, tell.clone())?;
     let folder = Folder::at(start.folder.clone());
-    // Where that cannot be had, the run is held all the same; a gate that comes later does not find it.
+    // Where that cannot be had, the run is held all the same. A gate that comes later does not find it, so it ends with this
+    // one.
+    let mut on_loss = OnLoss::StopAfter(0);
     if keep_run(&folder, &start, &spawned.started)
         && let Ok(listener) = folder.listen()
     {
         control::receive(listener, tell.clone())?;
+        on_loss = start.on_loss;
     }
     control.listen(tell)?;
     control.tell(&Report::Started(spawned.started.clone()));
@@ -77,8 +80,15 @@ pub(crate) fn hold() -> io::Result<()> {
     // There may be many keepers, and most only wait.
     let_go_of_the_start();
     let members = Members::of(&spawned.started, &start.mark, Watcher::Keeper);
-    let mut holding =
-        Holding { start: &start, control, members: &members, output: &output, exit: None, cause: None };
+    let mut holding = Holding {
+        start: &start,
+        on_loss,
+        control,
+        members: &members,
+        output: &output,
+        exit: None,
+        cause: None,
+    };
     let how = match holding.wait(&news, &last_words) {
         Why::Asked(how) => how,
         Why::Ended => Stop { wait_ms: 0, ..start.stop },
@@ -104,6 +114,7 @@ pub(crate) fn hold() -> io::Result<()> {
 
 struct Holding<'a> {
     start: &'a Start,
+    on_loss: OnLoss,
     control: Control,
     members: &'a Members<'a>,
     output: &'a Output,
@@ -120,7 +131,7 @@ impl Holding<'_> {
         let mut looked = began;
         loop {
             let now = Instant::now();
-            if let (Some(lost), OnLoss::StopAfter(ms)) = (lost, self.start.on_loss)
+            if let (Some(lost), OnLoss::StopAfter(ms)) = (lost, self.on_loss)
                 && now >= lost + Duration::from_millis(ms)
             {
                 return Why::Cause("its gate is gone".into());
@@ -164,7 +175,7 @@ impl Holding<'_> {
     fn until_next(&self, began: Instant, lost: Option<Instant>, look: Instant) -> Duration {
         let Limits { wall_ms, idle_ms, .. } = self.start.limits;
         let after = |since: Instant, ms: u64| since + Duration::from_millis(ms);
-        let loss = match self.start.on_loss {
+        let loss = match self.on_loss {
             OnLoss::StopAfter(ms) => lost.map(|lost| after(lost, ms)),
             OnLoss::Keep => None,
         };

@@ -25,13 +25,13 @@ struct Found {
 }
 
 impl Keepers {
-    /// Looks through the folders of runs. Gives those that go on.
+    /// Looks through the folders of runs that were there when these keepers were made, once. Gives those that go on.
     pub async fn adopt(&self) -> Vec<Arc<Held>> {
-        let folder = self.0.folder.clone();
-        if !folder.exists() {
+        let left = std::mem::take(&mut *self.0.left.lock());
+        if left.is_empty() {
             return Vec::new();
         }
-        let found = tokio::task::spawn_blocking(move || found_in(&folder)).await.unwrap_or_default();
+        let found = tokio::task::spawn_blocking(move || found_in(left)).await.unwrap_or_default();
         let boot = boot_id();
         let mut going = Vec::new();
         for Found { about, folder, run, over } in found {
@@ -81,13 +81,19 @@ fn ended(
     Arc::new(Held { about, began_ms, started, on_loss, folder, orders, exit, over, stopping, grace })
 }
 
+/// The folders of runs that are there.
+pub(crate) fn folders_in(runs: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(runs).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
+}
+
 /// What the folders have, the oldest end first. More than are listed are taken away.
-fn found_in(folder: &Path) -> Vec<Found> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut found: Vec<Found> = entries
-        .filter_map(|entry| {
-            let folder = Folder::at(entry.path());
-            let id = RunId::parse(entry.file_name().to_str()?)?;
+fn found_in(folders: Vec<PathBuf>) -> Vec<Found> {
+    let mut found: Vec<Found> = folders
+        .into_iter()
+        .filter_map(|path| {
+            let id = RunId::parse(path.file_name()?.to_str()?)?;
+            let folder = Folder::at(path);
             let read = || {
                 let run = folder.run()?;
                 let what: What = serde_json::from_value(run.about.clone()).ok()?;

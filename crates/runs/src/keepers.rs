@@ -46,6 +46,8 @@ pub(crate) struct Inner {
     cover: fn(&str) -> String,
     /// Where the folders of the runs are.
     pub(crate) folder: PathBuf,
+    /// Those that others left there, until they are adopted.
+    pub(crate) left: Mutex<Vec<PathBuf>>,
     held: Mutex<BTreeMap<RunId, Arc<Held>>>,
     pub(crate) ended: Mutex<VecDeque<Arc<Held>>>,
     tasks: TaskTracker,
@@ -80,8 +82,12 @@ impl Keepers {
         // What a killed keeper leaves then comes to this process, and not to the machine's first one. Where the system has
         // no such thing, the mark and the session are all there is.
         let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+        let folder = crate::adopt::runs_of(program.folder());
+        // Read before anything is started, whose folder is made while others are adopted.
+        let left = Mutex::new(crate::adopt::folders_in(&folder));
         Self(Arc::new(Inner {
-            folder: crate::adopt::runs_of(program.folder()),
+            folder,
+            left,
             program,
             ledger,
             containment,
@@ -420,4 +426,28 @@ async fn spawn(command: &mut Command) -> io::Result<Child> {
         }
     }
     Err(io::ErrorKind::ExecutableFileBusy.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_being_started_is_not_taken_for_what_was_left() {
+        let data = tempfile::tempdir().unwrap();
+        let make = || {
+            let folder =
+                Folder::at(crate::adopt::runs_of(data.path()).join(RunId::fresh().unwrap().as_str()));
+            folder.make().unwrap();
+            folder
+        };
+        let left = make();
+        let program = Program::new(b"", "", data.path());
+        let ledger = Ledger::open(data.path()).unwrap();
+        let keepers = Keepers::new(program, ledger, None, Drops::of(data.path()), str::to_owned);
+        let started = make();
+        assert!(keepers.adopt().await.is_empty());
+        assert!(!left.path().exists(), "half of a run that nobody holds stays");
+        assert!(started.path().exists(), "the folder of a run that is being started is gone");
+    }
 }
