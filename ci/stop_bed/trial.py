@@ -69,7 +69,11 @@ class Trial:
 
 def marked_in(marks):
     found = set()
-    for line in marks.read_text(errors="replace").splitlines():
+    try:
+        lines = marks.read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return found
+    for line in lines:
         try:
             found.add(processes.parse(line).process)
         except (ValueError, IndexError):
@@ -79,7 +83,11 @@ def marked_in(marks):
 
 def sweep(base):
     """Ends whatever was started below that folder and lives, and takes the folder away."""
-    marked = set().union(*(marked_in(marks) for marks in base.rglob("marks")))
+    # Batches that are ended too take their folders away meanwhile.
+    marked = set()
+    for folder, _, files in os.walk(base):
+        if "marks" in files:
+            marked |= marked_in(pathlib.Path(folder) / "marks")
 
     def living():
         found = marked | processes.linked_into(base, "cwd") | processes.linked_into(base, "exe")
