@@ -12,11 +12,20 @@
 //! ```
 
 mod canonical;
+mod category;
+mod classify;
+mod definition;
 mod kind;
 mod list;
+mod signals;
 mod tool;
+mod words;
 
 pub use canonical::{canonical, fingerprint};
+pub use category::{Category, Risk};
+pub use classify::{Class, Confidence, Evidence, Place, RULES, Rule, Surroundings, classify};
+pub use definition::Definition;
 pub use kind::ListKind;
 pub use list::{BadList, Item, List};
+pub use signals::Signal;
 pub use tool::{ParamHeader, Tool};

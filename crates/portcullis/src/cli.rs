@@ -98,6 +98,9 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look at a server before an agent is connected to it: what its tools do, how grave that is, and what says so. No tool
+    /// is called
+    Scan(ScanArgs),
     /// Look at the machine, the configuration and the upstreams, and say what to do
     Doctor {
         /// One JSON object a line
@@ -115,6 +118,30 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+/// What to look at.
+#[derive(Debug, Args)]
+pub(crate) struct ScanArgs {
+    /// The address of a server
+    #[arg(value_name = "URL")]
+    pub url: Option<String>,
+    /// The command that starts a server
+    #[arg(value_name = "COMMAND", last = true)]
+    pub command: Vec<String>,
+    /// End with 1 where a tool is of this risk or a higher one
+    #[arg(long, value_name = "RISK")]
+    pub fail_on: Option<FailOn>,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a scan may fail on.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum FailOn {
+    Critical,
+    High,
 }
 
 /// Files that have a schema.

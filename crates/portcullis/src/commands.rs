@@ -10,6 +10,7 @@ mod logs;
 mod mcp;
 mod policy;
 mod runs;
+mod scan;
 mod schema;
 mod start;
 mod status;
@@ -49,6 +50,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Import { files, write, json }) => {
             import::run(place, &import::Wish { files, write, json })
         }
+        Some(Command::Scan(args)) => scan::run(&args),
         Some(Command::Doctor { json }) => doctor::run(place, json),
         Some(Command::Schema { of }) => Ok(schema::run(of)),
         Some(Command::Completions { shell }) => {

@@ -14,6 +14,7 @@ mod peer;
 mod place;
 mod remember;
 mod running;
+mod scan;
 mod stopping;
 mod watch;
 
@@ -25,7 +26,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    let result = log().and_then(|()| commands::run(cli));
+    let result = log(&cli).and_then(|()| commands::run(cli));
     // A failure of the command itself says more than that its words did not arrive.
     let result = result.and_then(|code| out::finish().map(|()| code));
     match result {
@@ -37,10 +38,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Sets up the log: one line for each event that matters, on stderr.
-fn log() -> Result<(), failure::Failure> {
+/// Sets up the log: one line for each event that matters, on stderr. A scan says itself what came of it.
+fn log(cli: &cli::Cli) -> Result<(), failure::Failure> {
     use tracing_subscriber::EnvFilter;
     let filter = match std::env::var("PORTCULLIS_LOG") {
+        Err(_) if matches!(cli.command, Some(cli::Command::Scan(_))) => EnvFilter::new("off"),
         Err(_) => EnvFilter::new("info,hyper=warn"),
         Ok(text) => EnvFilter::try_new(&text).map_err(|error| {
             failure::Failure::usage(format!(

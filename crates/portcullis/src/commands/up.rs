@@ -18,7 +18,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// How long a start takes with all that follows it, such as the first words with the upstreams.
-const START: std::time::Duration = std::time::Duration::from_millis(500);
+const START: std::time::Duration = std::time::Duration::from_millis(300);
 
 /// Starts the gate and runs it until it is told to stop.
 pub(crate) fn run(place: &PlaceArgs, args: &UpArgs) -> Result<ExitCode, Failure> {

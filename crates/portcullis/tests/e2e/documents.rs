@@ -144,6 +144,8 @@ fn no_block_of_a_page_goes_untried() {
             ("stopping.md", "json") => true,
             // The suite installs hundreds of packages and runs for minutes; the release check runs it.
             ("protocol.md" | "conformance.md", "console") => text.contains("ci/through-gate"),
+            // `scan::the_page_shows_what_comes`.
+            ("scan.md", "console") => true,
             // It builds the gate from its sources and measures for minutes; `./check long` runs it.
             ("benchmark.md", "console") => text.contains("portcullis-bench run"),
             // Both build the gate from its sources, which is what runs this test; what is printed is compared

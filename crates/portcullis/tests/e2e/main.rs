@@ -38,6 +38,7 @@ mod real;
 mod record;
 mod reload;
 mod resuming;
+mod scan;
 mod services;
 mod sessions;
 mod smuggling;
