@@ -129,8 +129,8 @@ pub(crate) struct ScanArgs {
     /// The command that starts a server
     #[arg(value_name = "COMMAND", last = true)]
     pub command: Vec<String>,
-    /// End with 1 where a tool is of this risk or a higher one
-    #[arg(long, value_name = "RISK")]
+    /// End with 1 where a tool is of this risk or a higher one, or where something was found that speaks to the model
+    #[arg(long, value_name = "WHAT")]
     pub fail_on: Option<FailOn>,
     /// One JSON object
     #[arg(long)]
@@ -142,6 +142,7 @@ pub(crate) struct ScanArgs {
 pub(crate) enum FailOn {
     Critical,
     High,
+    Finding,
 }
 
 /// Files that have a schema.

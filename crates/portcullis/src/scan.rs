@@ -4,8 +4,8 @@ mod connect;
 
 pub(crate) use connect::look;
 
-use portcullis_catalogue::{Category, Class, Definition, List, Surroundings, classify};
-use serde_json::{Map, Value, json};
+use portcullis_catalogue::{Category, Class, Definition, Finding, List, Surroundings, classify, findings};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// A server that answered.
@@ -15,7 +15,16 @@ pub(crate) struct Scanned {
     pub(crate) era: String,
     /// Its own version, where it says one.
     pub(crate) version: Option<String>,
-    pub(crate) tools: Vec<(Definition, Class)>,
+    pub(crate) tools: Vec<Seen>,
+    /// What was found in its own words on how to use it.
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// One of its tools.
+pub(crate) struct Seen {
+    pub(crate) tool: Definition,
+    pub(crate) class: Class,
+    pub(crate) findings: Vec<Finding>,
 }
 
 /// One that did not.
@@ -25,19 +34,40 @@ pub(crate) struct Failed {
 }
 
 impl Scanned {
-    /// What the tools of a list are.
-    pub(crate) fn of(name: String, era: String, version: Option<String>, tools: Option<&List>) -> Self {
+    /// What the tools of a list are, and what is found in them and in what the server says of itself.
+    pub(crate) fn of(
+        name: String,
+        era: String,
+        version: Option<String>,
+        instructions: Option<&str>,
+        tools: Option<&List>,
+    ) -> Self {
         let items = tools.map(List::items).unwrap_or_default();
         let around = Surroundings::of(&name, items.iter().map(portcullis_catalogue::Item::key));
-        let read = items.iter().filter_map(|item| Definition::read(item.raw()));
-        let tools =
-            read.map(|tool| (classify(&tool, &around), tool)).map(|(class, tool)| (tool, class)).collect();
-        Self { name, era, version, tools }
+        let seen = items.iter().filter_map(|item| {
+            let tool = Definition::read(item.raw())?;
+            let raw: Value = serde_json::from_str(item.raw()).ok()?;
+            Some(Seen { class: classify(&tool, &around), findings: findings(&raw), tool })
+        });
+        let said = findings(
+            &json!({ "instructions": instructions, "serverInfo": { "name": name, "version": version } }),
+        );
+        Self { name, era, version, tools: seen.collect(), findings: said }
+    }
+
+    /// All that was found, with the tool in which it stands.
+    pub(crate) fn all_findings(&self) -> impl Iterator<Item = (Option<&str>, &Finding)> {
+        let own = self.findings.iter().map(|finding| (None, finding));
+        own.chain(
+            self.tools
+                .iter()
+                .flat_map(|seen| seen.findings.iter().map(|it| (Some(seen.tool.name.as_str()), it))),
+        )
     }
 
     /// How many tools are of each category, the gravest first.
     pub(crate) fn counts(&self) -> Vec<(Category, usize)> {
-        let count = |category| self.tools.iter().filter(|(_, class)| class.category == category).count();
+        let count = |category| self.tools.iter().filter(|seen| seen.class.category == category).count();
         Category::ALL.into_iter().rev().map(|category| (category, count(category))).collect()
     }
 
@@ -45,8 +75,11 @@ impl Scanned {
     pub(crate) fn shown(&self) -> Value {
         let counts: BTreeMap<&str, usize> =
             self.counts().into_iter().map(|(category, count)| (category.as_str(), count)).collect();
-        let tools: Vec<Value> = self.tools.iter().map(|(tool, class)| shown(tool, class)).collect();
-        json!({ "name": self.name, "era": self.era, "version": self.version, "tools": tools, "counts": counts })
+        let tools: Vec<Value> = self.tools.iter().map(Seen::shown).collect();
+        json!({
+            "name": self.name, "era": self.era, "version": self.version, "tools": tools, "counts": counts,
+            "findings": self.findings,
+        })
     }
 }
 
@@ -67,19 +100,18 @@ pub(crate) fn why(class: &Class) -> String {
     }
 }
 
-fn shown(tool: &Definition, class: &Class) -> Value {
-    let evidence: Vec<Value> = class
-        .evidence
-        .iter()
-        .map(|it| {
-            Value::Object(Map::from_iter([
-                ("place".to_owned(), it.place.as_str().into()),
-                ("words".to_owned(), it.words.clone().into()),
-            ]))
+impl Seen {
+    fn shown(&self) -> Value {
+        let Self { tool, class, findings } = self;
+        let evidence: Vec<Value> = class
+            .evidence
+            .iter()
+            .map(|it| json!({ "place": it.place.as_str(), "words": it.words }))
+            .collect();
+        json!({
+            "name": tool.name, "category": class.category, "risk": class.category.risk(), "why": why(class),
+            "rule": class.rule.id, "evidence": evidence, "confidence": class.confidence.as_str(), "signals": class.signals,
+            "findings": findings,
         })
-        .collect();
-    json!({
-        "name": tool.name, "category": class.category, "risk": class.category.risk(), "why": why(class),
-        "rule": class.rule.id, "evidence": evidence, "confidence": class.confidence.as_str(), "signals": class.signals,
-    })
+    }
 }

@@ -4,8 +4,8 @@ use super::{start, table};
 use crate::cli::{FailOn, ScanArgs};
 use crate::failure::Failure;
 use crate::out::{aside, counted, say};
-use crate::scan::{Scanned, look, why};
-use portcullis_catalogue::{Category, Class, Definition, Risk};
+use crate::scan::{Scanned, Seen, look, why};
+use portcullis_catalogue::{Risk, Severity, written_out};
 use portcullis_upstreams::{CommandSpec, How, UrlSpec};
 use serde_json::json;
 use std::cmp::Reverse;
@@ -40,12 +40,17 @@ pub(crate) fn run(args: &ScanArgs) -> Result<ExitCode, Failure> {
     } else {
         servers.iter().for_each(print);
         for failed in &failed {
-            say!("{}: {}", failed.name, failed.reason);
+            say!("{}: {}", failed.name, written_out(&failed.reason));
         }
     }
     let grave = |server: &Scanned| {
-        let risks = server.tools.iter().map(|(_, class)| class.category.risk());
-        args.fail_on.is_some_and(|least| risks.max() >= Some(least.into()))
+        let risk = |least| server.tools.iter().any(|seen| seen.class.category.risk() >= least);
+        match args.fail_on {
+            Some(FailOn::Critical) => risk(Risk::Critical),
+            Some(FailOn::High) => risk(Risk::High),
+            Some(FailOn::Finding) => server.all_findings().next().is_some(),
+            None => false,
+        }
     };
     let bad = !failed.is_empty() || servers.iter().any(grave);
     Ok(ExitCode::from(u8::from(bad)))
@@ -89,35 +94,39 @@ fn print(server: &Scanned) {
         .collect();
     let tools = counted(server.tools.len(), "tool", "tools");
     let counts = if counts.is_empty() { String::new() } else { format!(": {}", counts.join(", ")) };
-    say!("{}{version}, MCP {}: {tools}{counts}", server.name, server.era);
-    if server.tools.is_empty() {
-        return;
+    say!(
+        "{}, MCP {}: {tools}{counts}",
+        written_out(&format!("{}{version}", server.name)),
+        written_out(&server.era)
+    );
+    if !server.tools.is_empty() {
+        say!("");
+        let mut tools: Vec<&Seen> = server.tools.iter().collect();
+        tools.sort_by_key(|seen| Reverse(seen.class.category));
+        let rows: Vec<Vec<String>> = tools.into_iter().map(row).collect();
+        table::print(&["risk", "category", "tool", "why"], &rows);
     }
-    say!("");
-    let mut tools: Vec<&(Definition, Class)> = server.tools.iter().collect();
-    tools.sort_by_key(|(_, class)| Reverse(class.category));
-    let rows: Vec<Vec<String>> = tools
-        .into_iter()
-        .map(|(tool, class)| {
-            let signals: Vec<&str> = class.signals.iter().map(|signal| signal.says()).collect();
-            let also = if signals.is_empty() { String::new() } else { format!("; {}", signals.join(", ")) };
-            let category: Category = class.category;
-            vec![
-                category.risk().as_str().to_owned(),
-                category.as_str().to_owned(),
-                tool.name.clone(),
-                format!("{}{also}", why(class)),
-            ]
+    let found: Vec<Vec<String>> = server
+        .all_findings()
+        .map(|(tool, finding)| {
+            let severity = if finding.severity == Severity::Block { "block" } else { "suspicion" };
+            let place = tool.map_or_else(
+                || finding.place.clone(),
+                |tool| format!("{}: {}", written_out(tool), finding.place),
+            );
+            vec![severity.to_owned(), finding.rule.clone(), place, finding.text.clone()]
         })
         .collect();
-    table::print(&["risk", "category", "tool", "why"], &rows);
+    if !found.is_empty() {
+        say!("");
+        table::print(&["finding", "rule", "where", "text"], &found);
+    }
 }
 
-impl From<FailOn> for Risk {
-    fn from(asked: FailOn) -> Self {
-        match asked {
-            FailOn::Critical => Self::Critical,
-            FailOn::High => Self::High,
-        }
-    }
+fn row(seen: &Seen) -> Vec<String> {
+    let category = seen.class.category;
+    let signals: Vec<&str> = seen.class.signals.iter().map(|signal| signal.says()).collect();
+    let also = if signals.is_empty() { String::new() } else { format!("; {}", signals.join(", ")) };
+    let (risk, category) = (category.risk().as_str().to_owned(), category.as_str().to_owned());
+    vec![risk, category, written_out(&seen.tool.name), written_out(&format!("{}{also}", why(&seen.class)))]
 }

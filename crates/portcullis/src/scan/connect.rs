@@ -93,6 +93,13 @@ async fn ask(called: &str, upstream: &Arc<Upstream>, patience: Duration) -> Resu
         true => Some(upstream.list(ListKind::Tools, &link).await.map_err(|failed| failed.to_string())?),
         false => None,
     };
+    let instructions = member(link.hello(), "instructions").and_then(text);
     let name = said("name").unwrap_or_else(|| called.to_owned());
-    Ok(Scanned::of(name, link.version().to_owned(), said("version"), tools.as_deref()))
+    Ok(Scanned::of(
+        name,
+        link.version().to_owned(),
+        said("version"),
+        instructions.as_deref(),
+        tools.as_deref(),
+    ))
 }
