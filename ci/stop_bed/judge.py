@@ -6,6 +6,7 @@ from .outcome import Outcome
 PROVED = {"stopped", "already_ended"}
 NOT_PERMITTED = "not permitted"
 UNSEEN = "is not seen"  # in the scope of a proof that cannot see all
+UNMARKED = "without a mark"  # in the scope of one that cannot tell whose a process is
 
 
 def outcome(subject, situation, trial, answer, now, later):

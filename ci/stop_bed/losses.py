@@ -106,13 +106,10 @@ def gate_restarted(stops):
     code, said, _ = stops.gate.run("runs", "stop", "--all", "--grace", f"{stops.grace}ms", "--json")
     early = {trial.name: len(trial.living()) for trial, _ in cases}
     lost(stops, cases, stops.loss + SPARE, began)
-    before = len(stops.outcomes)
-    names = [trial.name for trial, *_ in stops.found]
-    outcomes = stops.conclude(stops.loss + SPARE, is_ours=False)
-    for name, outcome in zip(names, outcomes[before:]):
-        if code == 0 and early[name]:
-            outcome.wrong.append(f"`runs stop --all` ended with 0, and {early[name]} lived on: {said}")
-    return outcomes
+    faults = {
+        name: f"`runs stop --all` ended with 0, and {count} lived on: {said}" for name, count in early.items() if code == 0 and count
+    }
+    return stops.conclude(stops.loss + SPARE, is_ours=False, faults=faults)
 
 
 def timed_out(stops):
@@ -131,26 +128,28 @@ def timed_out(stops):
         time.sleep(0.05)
     for trial, _ in waiting.values():
         stops.note(trial, Answer(said_done=None, took=PATIENCE, words="runs on"), before[trial.name])
-    names = [trial.name for trial, *_ in stops.found]
-    earlier = len(stops.outcomes)
-    outcomes = stops.conclude(stops.seconds + SPARE)
-    for name, outcome in zip(names, outcomes[earlier:]):
-        if "which is its limit" not in (causes.get(name) or ""):
-            outcome.wrong.append(f"the cause of its end is `{causes.get(name)}`")
-    return outcomes
+    causes = {trial.name: causes.get(trial.name) for trial, _ in cases}
+    faults = {
+        name: f"the cause of its end is `{cause}`" for name, cause in causes.items() if "which is its limit" not in (cause or "")
+    }
+    return stops.conclude(stops.seconds + SPARE, faults=faults)
 
 
 def lost(stops, cases, seconds, began=None, at_least=0.0):
     """Nobody answers here: how long it takes until nothing lives is seen, and what lives when it may not any more."""
     began = began or time.monotonic()
-    waiting = [trial for trial, _ in cases]
+    waiting = dict.fromkeys((trial for trial, _ in cases), False)
     while waiting:
         took = time.monotonic() - began
         over = took >= seconds
-        for trial in list(waiting):
-            if over or (took > at_least and not trial.living()):
-                waiting.remove(trial)
+        for trial, was_empty in list(waiting.items()):
+            empty = took > at_least and not trial.living()
+            # One look at processes that fork may miss the child of one that just ended.
+            if over or (empty and was_empty):
+                del waiting[trial]
                 stops.note(trial, Answer(said_done=True, took=min(took, seconds), words="the gate is gone"), set())
+            else:
+                waiting[trial] = empty
         time.sleep(0.02)
 
 

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from . import bed, machine, page, peers, situations, workload
+from .outcome import Outcome
 from .subjects import ways
 from .trial import sweep
 
@@ -57,6 +58,7 @@ def asked():
     parser.add_argument("--workers", type=int, default=4, help="managers at once (4)")
     parser.add_argument("--markdown", type=Path, help="write the page here")
     parser.add_argument("--json", type=Path, help="write every single outcome here")
+    parser.add_argument("--earlier", type=Path, help="what `--json` wrote: cells that are not tried now are told from there")
     options = parser.parse_args()
     options.program = options.program.resolve()
     if not options.program.is_file():
@@ -90,6 +92,7 @@ def measured(options, settings):
     if cannot and not can:
         print("\n".join(["there is nothing by which it can hold a process here:", *dict.fromkeys(cannot.values())]), file=sys.stderr)
         return 2
+    held_by = list(can)
     if options.containment:
         can = [means for means in can if means in options.containment.split(",")]
     skipped += [f"containment {means}: {why}" for means, why in cannot.items()]
@@ -97,9 +100,10 @@ def measured(options, settings):
     if can:
         batches = quick(can, letters, options) if options.quick else bed.plan_ours(can, letters, options.rounds, options.situations)
     others = []
-    if not options.no_peers and not options.quick:
+    if not options.quick and (options.earlier or not options.no_peers):
         others, missing = peers.installed(settings.parts)
         skipped += missing
+    if not options.no_peers:
         batches += bed.plan_peers(others, letters, options.peer_rounds)
     for one in skipped:
         print(f"skipped: {one}", flush=True)
@@ -115,7 +119,16 @@ def measured(options, settings):
     outcomes = bed.run(settings, batches, options.workers, say)
     took = time.monotonic() - began
     ours = [outcome for outcome in outcomes if outcome.is_ours]
-    facts |= {"load": round(sum(loads) / len(loads), 1), "grace_ms": settings.grace_ms, "minutes": round(took / 60, 1), "through": options.through, "rounds": options.rounds}
+    facts |= {"load": round(sum(loads) / len(loads), 1), "grace_ms": settings.grace_ms, "minutes": round(took / 60, 1)}
+    facts |= {"through": options.through, "rounds": options.rounds, "workers": options.workers}
+    if options.earlier:
+        earlier = json.loads(options.earlier.read_text())
+        facts["minutes"] = round(facts["minutes"] + earlier["facts"]["minutes"], 1)
+        now = {(outcome.subject, outcome.situation) for outcome in outcomes}
+        before = [Outcome(**one) for one in earlier["outcomes"]]
+        outcomes += [outcome for outcome in before if (outcome.subject, outcome.situation) not in now]
+        can, options.situations = held_by, list(situations.ALL)
+        ours = [outcome for outcome in outcomes if outcome.is_ours]
     facts["versions"] = {peer.name: peer.version(settings.parts) for peer in others}
     facts["portcullis"] = machine.version(settings.program)
     if options.json:

@@ -13,7 +13,7 @@ file as its first act; that list, which no manager reads, says who has to be dea
 
 ```console
 $ ci/parts && cargo build --release
-$ ci/stop-bed --program target/release/portcullis --rounds {rounds} --markdown docs/stop-bed.md
+$ ci/stop-bed --program target/release/portcullis --rounds {rounds} --workers {workers} --markdown docs/stop-bed.md
 ```
 
 {facts}
@@ -28,7 +28,7 @@ An answer that took longer than the grace and {spare:g} s ({spare_all:g} s where
 def page(facts, can, others, letters, chosen, outcomes, skipped):
     parts = [
         HEAD.format(
-            after=AFTER, rounds=facts["rounds"], facts=told(facts, can, others),
+            after=AFTER, rounds=facts["rounds"], workers=facts["workers"], facts=told(facts, can, others),
             ours=OURS.format(spare=SPARE, spare_all=SPARE_ALL),
         ),
         "## Stopped by one command",

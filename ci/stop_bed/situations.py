@@ -89,13 +89,7 @@ def twice(stops):
     cases = stops.started()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         faults = {trial.name: fault for trial, fault in pool.map(lambda case: stop(*case), cases)}
-    names = [trial.name for trial, *_ in stops.found]
-    before = len(stops.outcomes)
-    outcomes = stops.conclude(stops.seconds + SPARE)
-    for name, outcome in zip(names, outcomes[before:]):
-        if faults[name]:
-            outcome.wrong.append(faults[name])
-    return outcomes
+    return stops.conclude(stops.seconds + SPARE, faults=faults)
 
 
 def crashed(stops):

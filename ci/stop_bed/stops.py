@@ -52,19 +52,26 @@ class Stops:
         self.last = time.monotonic()
         self.found.append((trial, answer, before, now))
 
-    def conclude(self, seconds, may_have_ended=False, is_ours=True):
-        """Counts once more after a while, and judges."""
+    def conclude(self, seconds, may_have_ended=False, is_ours=True, faults=None):
+        """Counts once more after a while, and judges. `faults` has what was wrong besides, by the names of trials."""
         pace.rest(self.last + AFTER - time.monotonic())
         for trial, answer, before, now in self.found:
             result = judge.outcome(self.subject, self.situation, trial, answer, now, trial.living())
             if is_ours:
                 judge.ours(result, trial, answer, now, self.gate.containment, before, may_have_ended)
                 self.names_no_other(result, trial, answer)
+            fault = (faults or {}).get(trial.name)
+            if fault:
+                result.wrong.append(fault)
             self.outcomes.append(judge.deadline(result, answer, seconds))
         return self.outcomes
 
     def names_no_other(self, result, trial, answer):
-        strangers = {one for other in self.trials if other is not trial for one in other.known}
+        others = [other for other in self.trials if other is not trial]
+        if judge.UNMARKED in answer.scope:
+            # It says itself that such a one may be another's.
+            others = [other for other in others if other.workload.letter != "E"]
+        strangers = {one for other in others for one in other.known}
         for what, named in (("before", answer.before), ("survivors", set(answer.survivors))):
             if named & strangers:
                 result.wrong.append(f"`{what}` names {len(named & strangers)} processes of other runs")

@@ -128,6 +128,11 @@ impl<'a> Members<'a> {
         living
     }
 
+    /// Whether the gate looks, since the keeper was killed.
+    pub(crate) fn keeper_is_lost(&self) -> bool {
+        matches!(self.watcher, Watcher::Gate(_))
+    }
+
     fn has_mark(&self, process: &Process) -> bool {
         let who = (process.pid, process.start_time);
         if self.unmarked.borrow().contains(&who) {

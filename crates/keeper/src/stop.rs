@@ -184,6 +184,11 @@ fn look_again(members: &Members<'_>, left: &mut Vec<Process>) -> u32 {
 
 fn scope(members: &Members<'_>) -> &'static str {
     match members.started.containment {
+        Containment::Namespace | Containment::Subreaper if members.keeper_is_lost() => {
+            "all that it started itself, and what came to the gate without a mark, which may be that of another run whose \
+             keeper was lost at the same moment; what it had a service of the machine start for it (systemd, cron, docker) \
+             is outside"
+        }
         Containment::Cgroup | Containment::Namespace | Containment::Subreaper => {
             "all that it started itself; what it had a service of the machine start for it (systemd, cron, docker) is outside"
         }
