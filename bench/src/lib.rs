@@ -17,6 +17,7 @@
 pub mod checks;
 pub mod compare;
 pub mod counts;
+pub mod definitions;
 pub mod disk;
 pub mod echo;
 pub mod error;

@@ -68,6 +68,14 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Era::Old)]
         era: Era,
     },
+    /// Read, classify, grade, look through and fingerprint definitions, on one core
+    Definitions {
+        /// Saved tools/list results whose definitions are taken [default: made up]
+        lists: Vec<PathBuf>,
+        /// How many
+        #[arg(long, default_value_t = 10_000)]
+        count: usize,
+    },
     /// Start everything, measure direct, pass-through and gate in turn, and judge
     Run(Box<Run>),
 }
@@ -150,6 +158,9 @@ impl Command {
                     target = target.with_token(&token);
                 }
                 load(&target, in_flight, seconds).await?;
+            }
+            Self::Definitions { lists, count } => {
+                print!("{}", portcullis_bench::definitions::measure(&lists, count)?)
             }
             Self::Run(options) => return options.carry_out().await,
         }

@@ -3,9 +3,11 @@
 use crate::Principal;
 use crate::limits::{Counters, Draw, Reserved};
 use crate::permit::{Message, Permit};
+use crate::pins::{Pins, Withheld};
 use crate::rules::{InForce, Rules};
 use crate::ticket::Ticket;
 use arc_swap::ArcSwap;
+use portcullis_catalogue::{Risk, Tool};
 use portcullis_ledger::{Draft, Failure, Kind, Ledger, Outcome};
 use portcullis_policy::{Call, Judgement};
 use portcullis_runs::Drops;
@@ -24,6 +26,7 @@ struct Inner {
     counters: Counters,
     rules: ArcSwap<Rules>,
     drops: Drops,
+    pins: Pins,
 }
 
 /// A request to be judged.
@@ -46,8 +49,8 @@ pub struct Ask<'a> {
 /// What a request is about.
 #[derive(Debug, Clone, Copy)]
 pub enum Subject<'a> {
-    /// A tool that the upstream lists, with the names of its schema's properties.
-    Tool(&'a str, &'a [String]),
+    /// A tool that the upstream lists.
+    Tool(&'a str, &'a Tool),
     /// A tool that the upstream does not list.
     UnknownTool(&'a str),
     /// A task that the asker owns, by the tool that made it. The call that made it was judged; to look after it
@@ -111,7 +114,8 @@ impl Admit {
     /// Where the counters cannot be read.
     pub fn new(ledger: Ledger, rules: Rules, drops: Drops) -> Result<Self, Failure> {
         let counters = Counters::new(ledger.counters()?).map_err(Failure::Read)?;
-        Ok(Self(Arc::new(Inner { ledger, counters, rules: ArcSwap::from_pointee(rules), drops })))
+        let pins = Pins::of(ledger.clone())?;
+        Ok(Self(Arc::new(Inner { ledger, counters, rules: ArcSwap::from_pointee(rules), drops, pins })))
     }
 
     /// The record.
@@ -126,6 +130,12 @@ impl Admit {
         &self.0.drops
     }
 
+    /// What was accepted of servers.
+    #[must_use]
+    pub fn pins(&self) -> &Pins {
+        &self.0.pins
+    }
+
     /// The rules in force.
     #[must_use]
     pub fn rules(&self) -> Arc<Rules> {
@@ -138,11 +148,12 @@ impl Admit {
     }
 
     /// Whether a principal may see a tool in lists. The same rule as for calling it: what could never be
-    /// called is never listed.
+    /// called is never listed, nor what waits for a person.
     #[must_use]
-    pub fn lists(&self, who: &Principal, upstream: &str, tool: &str) -> bool {
+    pub fn lists(&self, who: &Principal, upstream: &str, tool: &str, fingerprint: &str) -> bool {
         let rules = self.0.rules.load();
         rules.in_force(&who.grant, upstream).is_ok_and(|in_force| in_force.visible(tool))
+            && self.0.pins.withholds(upstream, tool, fingerprint).is_none()
     }
 
     /// Whether what is not a tool call passes for a principal at an upstream: version 1 of the policy
@@ -168,7 +179,7 @@ impl Admit {
         let rules = self.0.rules.load_full();
         let message = ask.message.clone();
         let arguments = message.envelope.peek().arguments.unwrap_or("{}");
-        let mut judged = judge(&rules, &ask, arguments, now_ms);
+        let mut judged = judge(&rules, &self.0.pins, &ask, arguments, now_ms);
         if let Some(why) = self.0.drops.holds(ask.who.name(), ask.upstream) {
             judged.outcome = Err(No::new(Answer::Dropped, "(dropped)", why));
         }
@@ -176,7 +187,7 @@ impl Admit {
         let kept = rules.values.keep(arguments);
         let request = ask.request.to_json();
         let (name, is_tool) = match ask.subject {
-            Subject::Tool(name, _) | Subject::UnknownTool(name) => (name, true),
+            Subject::Tool(name, ..) | Subject::UnknownTool(name) => (name, true),
             Subject::Task(name) | Subject::Other(name) => (name, false),
         };
         let method = ask.message.envelope.method().filter(|_| !is_tool);
@@ -203,7 +214,11 @@ impl Admit {
             Ok((reserved, rows)) => {
                 let draft = Draft { outcome: Some(Outcome::Allowed), ..draft };
                 let row = draft.write();
-                match self.0.ledger.append(row, rows, rules.durability.keep()).await {
+                let risk = match ask.subject {
+                    Subject::Tool(_, tool) => tool.risk,
+                    Subject::UnknownTool(_) | Subject::Task(_) | Subject::Other(_) => Risk::High,
+                };
+                match self.0.ledger.append(row, rows, rules.durability.keep(risk)).await {
                     Ok(row) => {
                         let about = crate::ticket::About {
                             grant: ask.who.name().to_owned(),
@@ -351,7 +366,7 @@ fn unjudged<'a>(upstream: &'a str, name: &'a str, outcome: Outcome, rule: &'a st
 }
 
 /// The decision, in the order that the policy language fixes.
-fn judge<'r>(rules: &'r Rules, ask: &'r Ask<'_>, arguments: &str, now_ms: i64) -> Judged<'r> {
+fn judge<'r>(rules: &'r Rules, pins: &Pins, ask: &'r Ask<'_>, arguments: &str, now_ms: i64) -> Judged<'r> {
     let deny = |rule: &str, message: String| Err(No::new(Answer::Denied, rule, message));
     if ask.who.expired(now_ms) {
         let message = format!("The grant {} has expired.", ask.who.name());
@@ -367,7 +382,18 @@ fn judge<'r>(rules: &'r Rules, ask: &'r Ask<'_>, arguments: &str, now_ms: i64) -
         Subject::UnknownTool(name) => {
             Err(No::new(Answer::UnknownTool, "(unknown tool)", format!("Unknown tool: {name}")))
         }
-        Subject::Tool(tool, properties) => judge_tool(&in_force, ask, tool, arguments, properties),
+        // What the policy shows to nobody is not told of either.
+        Subject::Tool(tool, known)
+            if in_force.visible(tool)
+                && let Some(withheld) = pins.withholds(ask.upstream, tool, &known.fingerprint) =>
+        {
+            Err(match withheld {
+                Withheld::Hidden => No::new(Answer::UnknownTool, "(hidden)", format!("Unknown tool: {tool}")),
+                Withheld::Quarantined(why) => No::new(Answer::Denied, "(quarantined)", why),
+                Withheld::Changed(why) => No::new(Answer::Denied, "(definition changed)", why),
+            })
+        }
+        Subject::Tool(tool, known) => judge_tool(&in_force, ask, tool, arguments, &known.properties),
         Subject::Task(_) => Ok(Vec::new()),
         Subject::Other(_) if in_force.default_allows() => Ok(Vec::new()),
         Subject::Other(_) => {

@@ -21,7 +21,8 @@
 //! let who = Principal { grant: grant.into(), client: "".into() };
 //! let text = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"rm","arguments":{}}}"#;
 //! let message = Message { envelope: Envelope::request(text.as_slice().into()).unwrap(), headers: Vec::new() };
-//! let subject = Subject::Tool("rm", &[]);
+//! let tool = portcullis_catalogue::Tool::read(r#"{"name":"rm"}"#, &Default::default());
+//! let subject = Subject::Tool("rm", &tool);
 //! let ask = Ask { who: &who, upstream: "files", run: "r_1", request: &Id::from(1), message, subject };
 //! assert_eq!(admit.judge(ask, 0).await.unwrap_err().rule, "(default deny)");
 //! # });
@@ -30,6 +31,7 @@
 mod admit;
 mod limits;
 mod permit;
+mod pins;
 mod principal;
 mod redact;
 mod rules;
@@ -37,6 +39,9 @@ mod ticket;
 
 pub use admit::{Admit, Answer, Ask, Denied, Subject};
 pub use permit::{Housekeeping, Message, Permit};
+pub use pins::{
+    FirstUse, Held, Identity, NewTools, PinRules, Pins, ServerPin, Sight, Sighting, ToolPin, Withheld,
+};
 pub use principal::Principal;
 pub use redact::{Values, covered_line};
 pub use rules::{Durability, Loaded, Rules};

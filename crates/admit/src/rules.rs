@@ -1,6 +1,7 @@
 //! What configuration and policies say, compiled: replaced whole when something changes.
 
 use crate::Values;
+use portcullis_catalogue::Risk;
 use portcullis_ledger::{Grant, Keep};
 use portcullis_policy::Policy;
 use std::collections::BTreeMap;
@@ -33,7 +34,7 @@ pub enum Loaded {
 pub enum Durability {
     /// In the operating system's hands.
     Process,
-    /// On the disk for tools of high and critical risk. Until tools are classified that is every tool.
+    /// On the disk for tools of high and critical risk, and for all that is no tool.
     #[default]
     Risky,
     /// On the disk.
@@ -41,9 +42,10 @@ pub enum Durability {
 }
 
 impl Durability {
-    pub(crate) fn keep(self) -> Keep {
+    pub(crate) fn keep(self, risk: Risk) -> Keep {
         match self {
             Self::Process => Keep::Process,
+            Self::Risky if risk < Risk::High => Keep::Process,
             Self::Risky | Self::Every => Keep::Disk,
         }
     }

@@ -21,6 +21,12 @@ pub fn fingerprint(json: &str) -> String {
     HEXLOWER.encode(&Sha256::digest(text.as_bytes()))
 }
 
+/// The same of what was parsed before.
+#[must_use]
+pub fn fingerprint_of(definition: &Value) -> String {
+    HEXLOWER.encode(&Sha256::digest(definition.to_string().as_bytes()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

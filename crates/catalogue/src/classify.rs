@@ -15,6 +15,7 @@ use acts::{Act, acts};
 pub use acts::{Place, Surroundings};
 use rules::When;
 pub use rules::{RULES, Rule};
+pub(crate) use verbs::verb;
 
 /// What a tool was found to be.
 #[derive(Debug, Clone)]
@@ -29,6 +30,19 @@ pub struct Class {
     pub confidence: Confidence,
     /// What else is to be known of it.
     pub signals: Vec<Signal>,
+}
+
+impl Class {
+    /// What decided, for a person: `it takes something away: name "delete"`.
+    #[must_use]
+    pub fn why(&self) -> String {
+        let evidence: Vec<String> =
+            self.evidence.iter().map(|it| format!("{} \"{}\"", it.place.as_str(), it.words)).collect();
+        match evidence.is_empty() {
+            true => self.rule.says.to_owned(),
+            false => format!("{}: {}", self.rule.says, evidence.join(", ")),
+        }
+    }
 }
 
 /// Words of a definition.

@@ -9,6 +9,8 @@ pub struct Definition {
     pub name: String,
     /// Its title for people, also where it stands among the annotations.
     pub title: Option<String>,
+    /// That of the definition itself.
+    pub own_title: Option<String>,
     /// What it says that it does. Empty where it says nothing.
     pub description: String,
     /// Schema of its arguments; null where there is none.
@@ -23,16 +25,20 @@ impl Definition {
     /// Takes the JSON of a definition apart. `None` where it has no name.
     #[must_use]
     pub fn read(raw: &str) -> Option<Self> {
-        let mut members = match serde_json::from_str(raw) {
-            Ok(Value::Object(members)) => members,
-            _ => return None,
-        };
+        Self::of(serde_json::from_str(raw).ok()?)
+    }
+
+    /// As [`Self::read`], of what was parsed before.
+    #[must_use]
+    pub fn of(definition: Value) -> Option<Self> {
+        let Value::Object(mut members) = definition else { return None };
         let mut take = |name: &str| members.remove(name).unwrap_or_default();
         let Value::String(name) = take("name") else { return None };
         let (title, description) = (text(take("title")), text(take("description")).unwrap_or_default());
         let (input, output, annotations) = (take("inputSchema"), take("outputSchema"), take("annotations"));
+        let own_title = title.clone();
         let title = title.or_else(|| text(annotations.get("title")?.clone()));
-        Some(Self { name, title, description, input, output, annotations })
+        Some(Self { name, title, own_title, description, input, output, annotations })
     }
 
     /// A hint of its annotations, where it is given.

@@ -9,9 +9,11 @@ mod rules;
 pub use characters::written_out;
 pub use rules::{TEXT_RULES, TextRule};
 
-use regex::RegexSet;
+use aho_corasick::AhoCorasick;
+use regex::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use unicode_normalization::UnicodeNormalization;
 
@@ -61,6 +63,12 @@ pub fn findings(said: &Value) -> Vec<Finding> {
     found
 }
 
+/// Whether something in it is enough to keep it from a model until a person has looked at it.
+#[must_use]
+pub fn blocks(said: &Value) -> bool {
+    findings(said).iter().any(|finding| finding.severity == Severity::Block)
+}
+
 fn walk(value: &Value, place: &mut String, found: &mut Vec<Finding>) {
     match value {
         Value::String(text) => look(text, place, found),
@@ -93,7 +101,7 @@ fn within(place: &mut String, step: &str, act: impl FnOnce(&mut String)) {
 fn look(text: &str, place: &str, found: &mut Vec<Finding>) {
     let end = text.char_indices().nth(LOOKED_AT).map_or(text.len(), |(at, _)| at);
     let text = text.get(..end).unwrap_or(text);
-    let mut hits: Vec<Found> = characters::hidden(text).into_iter().collect();
+    let mut hits = characters::hidden(text);
     hits.extend(said(text));
     found.extend(hits.into_iter().map(|hit| Finding {
         rule: hit.rule.to_owned(),
@@ -105,17 +113,50 @@ fn look(text: &str, place: &str, found: &mut Vec<Finding>) {
 
 /// What the words say, whatever letters they are written in.
 fn said(text: &str) -> Vec<Found> {
-    static PATTERNS: LazyLock<Option<RegexSet>> =
-        LazyLock::new(|| RegexSet::new(TEXT_RULES.iter().map(|rule| rule.pattern)).ok());
+    static PATTERNS: LazyLock<Vec<Option<Regex>>> =
+        LazyLock::new(|| TEXT_RULES.iter().map(|rule| Regex::new(rule.pattern).ok()).collect());
+    static NEEDS: LazyLock<Option<(AhoCorasick, Vec<usize>)>> = LazyLock::new(|| {
+        let all = || TEXT_RULES.iter().enumerate();
+        let words = AhoCorasick::new(all().flat_map(|(_, rule)| rule.needs)).ok()?;
+        Some((words, all().flat_map(|(number, rule)| rule.needs.iter().map(move |_| number)).collect()))
+    });
     // Most strings are names and types.
     if !text.contains([' ', '<', '|', '[', '(']) {
         return Vec::new();
     }
-    let plain: String = text.nfkc().filter(|letter| !characters::is_hidden(*letter)).collect();
-    let plain = plain.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
-    let Some(patterns) = &*PATTERNS else { return Vec::new() };
-    let matched = patterns.matches(&plain).into_iter().filter_map(|number| TEXT_RULES.get(number));
-    matched.map(|rule| Found { rule: rule.id, severity: rule.severity, at: 0 }).collect()
+    let plain = plain(text);
+    let Some((words, rules)) = &*NEEDS else { return Vec::new() };
+    let there: BTreeSet<usize> = words
+        .find_overlapping_iter(&plain)
+        .filter_map(|found| rules.get(found.pattern().as_usize()).copied())
+        .collect();
+    there
+        .into_iter()
+        .filter(|number| {
+            PATTERNS.get(*number).is_some_and(|it| it.as_ref().is_some_and(|it| it.is_match(&plain)))
+        })
+        .filter_map(|number| TEXT_RULES.get(number))
+        .map(|rule| Found { rule: rule.id, severity: rule.severity, at: 0 })
+        .collect()
+}
+
+/// A text in one form: lower case, no letter that is not seen, one space between words.
+fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut push = |letter: char| {
+        if !letter.is_whitespace() {
+            out.push(letter);
+        } else if !out.is_empty() && !out.ends_with(' ') {
+            out.push(' ');
+        }
+    };
+    if text.is_ascii() {
+        text.chars().for_each(|letter| push(letter.to_ascii_lowercase()));
+    } else {
+        let seen = text.nfkc().filter(|letter| !characters::is_hidden(*letter));
+        seen.flat_map(char::to_lowercase).for_each(push);
+    }
+    out
 }
 
 fn around(text: &str, at: usize) -> String {
@@ -128,6 +169,7 @@ fn around(text: &str, at: usize) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::collections::BTreeMap;
 
     fn rules_of(text: &str) -> Vec<String> {
         findings(&json!({ "name": "t", "description": text }))
@@ -138,7 +180,7 @@ mod tests {
 
     #[test]
     fn each_rule_finds_its_examples_and_not_what_only_looks_like_them() {
-        assert!(RegexSet::new(TEXT_RULES.iter().map(|rule| rule.pattern)).is_ok());
+        assert!(TEXT_RULES.iter().all(|rule| Regex::new(rule.pattern).is_ok()));
         for rule in &TEXT_RULES {
             for text in rule.examples {
                 assert!(rules_of(text).iter().any(|found| found == rule.id), "{}: {text}", rule.id);
@@ -180,6 +222,27 @@ mod tests {
             "{split:?}"
         );
         assert_eq!(rules_of("Do   not\n\ttell\nthe user"), ["conceals"]);
+    }
+
+    /// Definitions that speak to the model: fourteen kinds, each in eight places.
+    const POISONED: &str = include_str!("findings/poisoned.jsonl");
+
+    #[test]
+    fn what_is_poisoned_is_found_wherever_it_stands() {
+        let mut classes: BTreeMap<String, usize> = BTreeMap::new();
+        let mut missed = Vec::new();
+        for line in POISONED.lines() {
+            let one: Value = serde_json::from_str(line).unwrap();
+            let (class, structural) = (one["class"].as_str().unwrap(), one["structural"] == true);
+            *classes.entry(class.to_owned()).or_default() += 1;
+            let found = findings(&one["definition"]);
+            // What no definition for people has is enough to keep a tool back; what is said in words, to look at it.
+            if !found.iter().any(|finding| !structural || finding.severity == Severity::Block) {
+                missed.push(format!("{class}: {}: {found:?}", one["definition"]));
+            }
+        }
+        assert!(classes.len() >= 14 && classes.values().sum::<usize>() >= 100, "{classes:?}");
+        assert!(missed.is_empty(), "{}", missed.join("\n"));
     }
 
     #[test]

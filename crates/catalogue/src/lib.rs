@@ -11,23 +11,38 @@
 //! assert_eq!(list.write(list.items().iter(), None, &[]), page);
 //! ```
 
+mod attacks;
 mod canonical;
 mod category;
 mod classify;
 mod definition;
+mod difference;
 mod findings;
 mod kind;
+mod known;
 mod list;
+#[cfg(test)]
+mod pages;
+mod quality;
+mod recommend;
 mod signals;
 mod tool;
 mod words;
 
-pub use canonical::{canonical, fingerprint};
+pub use attacks::{ATTACKS, Attack, Coverage};
+pub use canonical::{canonical, fingerprint, fingerprint_of};
 pub use category::{Category, Risk};
 pub use classify::{Class, Confidence, Evidence, Place, RULES, Rule, Surroundings, classify};
 pub use definition::Definition;
-pub use findings::{Finding, Severity, TEXT_RULES, TextRule, findings, written_out};
+pub use difference::{Difference, differences};
+pub use findings::{Finding, Severity, TEXT_RULES, TextRule, blocks, findings, written_out};
 pub use kind::ListKind;
+pub use known::{Entry, Known};
 pub use list::{BadList, Item, List};
+pub use quality::{
+    Dimension, Facts, Flag, Grade, Hints, Quality, Score, ServerQuality, Shadow, Siblings, Tier, quality,
+    server_quality,
+};
+pub use recommend::{recommended, recommended_text};
 pub use signals::Signal;
 pub use tool::{ParamHeader, Tool};

@@ -1,6 +1,6 @@
 //! A list as a server gave it, all pages together.
 
-use crate::{ListKind, Tool};
+use crate::{ListKind, Surroundings, Tool};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, HashMap};
@@ -69,6 +69,12 @@ impl List {
         for page in pages {
             list.add(page)?;
         }
+        if kind == ListKind::Tools {
+            let around = Surroundings::of("", list.items.iter().map(Item::key));
+            for item in &mut list.items {
+                item.tool = Some(Box::new(Tool::read(&item.raw, &around)));
+            }
+        }
         Ok(list)
     }
 
@@ -87,9 +93,8 @@ impl List {
             if self.places.contains_key(&key) {
                 continue;
             }
-            let tool = (self.kind == ListKind::Tools).then(|| Box::new(Tool::read(raw.get())));
             self.places.insert(key.clone(), self.items.len());
-            self.items.push(Item { key, raw: raw.get().into(), tool });
+            self.items.push(Item { key, raw: raw.get().into(), tool: None });
         }
         Ok(())
     }
@@ -140,7 +145,13 @@ impl List {
     /// Whether the server's result had such a member beside its items.
     #[must_use]
     pub fn has_member(&self, name: &str) -> bool {
-        self.rest.iter().any(|(other, _)| other == name)
+        self.member(name).is_some()
+    }
+
+    /// A member of the server's last result beside its items, JSON.
+    #[must_use]
+    pub fn member(&self, name: &str) -> Option<&str> {
+        self.rest.iter().find(|(other, _)| other == name).map(|(_, value)| &**value)
     }
 }
 

@@ -75,7 +75,7 @@ const BULK: &[&str] = &["all", "batch", "bulk", "many", "mass", "multi", "multip
 /// Those of them that mean it in a sentence too.
 const IN_BULK: &[&str] = &["batch", "bulk", "mass"];
 const REPLACES: &[&str] = &["overwrite", "overwrites", "replace", "replaces", "force"];
-const SENDS: &[&str] = &["email", "forward", "mail", "notify", "publish", "send", "tweet", "upload"];
+const SENDS: &[&str] = &["email", "mail", "notify", "publish", "send", "tweet", "upload"];
 
 /// What is to be known of a tool.
 pub(crate) fn signals(tool: &Definition) -> Vec<Signal> {

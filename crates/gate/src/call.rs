@@ -89,8 +89,8 @@ impl Call {
         let now = now_ms();
         let subject = match &self.about {
             About::Tool(list, name) => {
-                let properties = list.get(name).and_then(|item| item.tool()).map(|tool| &tool.properties[..]);
-                Subject::Tool(name, properties.unwrap_or_default())
+                let tool = list.get(name).and_then(|item| item.tool());
+                tool.map_or(Subject::UnknownTool(name), |tool| Subject::Tool(name, tool))
             }
             About::UnknownTool(name) => Subject::UnknownTool(name),
             About::Other(name) if self.task.is_some() => Subject::Task(name),

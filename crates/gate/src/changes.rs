@@ -106,7 +106,10 @@ impl View {
         let mut whole = true;
         for item in list.items() {
             let visible = match kind {
-                ListKind::Tools => gate.admit.lists(who, upstream.name(), item.key()),
+                ListKind::Tools => {
+                    let fingerprint = item.tool().map_or("", |tool| &tool.fingerprint);
+                    gate.admit.lists(who, upstream.name(), item.key(), fingerprint)
+                }
                 _ => gate.admit.passes_other(who, upstream.name()),
             };
             if visible {

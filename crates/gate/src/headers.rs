@@ -85,6 +85,7 @@ mod tests {
         Tool::read(
             r#"{"name":"t","inputSchema":{"properties":{"region":{"type":"string","x-mcp-header":"Region"},
             "n":{"type":"integer","x-mcp-header":"N"}}}}"#,
+            &Default::default(),
         )
     }
 

@@ -102,8 +102,14 @@ async fn one(gate: &Arc<Gate>, asker: &Asker, name: &str, session: &Session) -> 
     Ok(Value::Object(hello).to_string())
 }
 
-/// Leaves out capabilities that the policy lets nobody use.
+/// Leaves out capabilities that the policy lets nobody use, and instructions that are not meant for people.
 fn narrow(gate: &Gate, asker: &Asker, upstream: &Upstream, link: &Link, hello: &mut Map<String, Value>) {
+    // Nobody has to call anything for these to be read.
+    let said = hello.get("instructions").map(|text| json!({ "instructions": text }));
+    if said.is_some_and(|said| portcullis_catalogue::blocks(&said)) {
+        tracing::warn!(upstream = %upstream.name(), "its instructions speak to the model behind its user's back: they are kept back");
+        hello.remove("instructions");
+    }
     let Some(Value::Object(capabilities)) = hello.get_mut("capabilities") else { return };
     if !gate.admit.passes_other(&asker.principal, upstream.name()) {
         // Tasks are calls of tools that take long.

@@ -186,7 +186,7 @@ pub(crate) async fn list_of(
     if asker.aggregated() && !chosen.link.declares(kind.capability()) {
         return Err(ListTrouble::NotOffered);
     }
-    let mut listed = upstream.list(kind, &chosen.link).await;
+    let mut listed = upstream.list_now(kind, &chosen.link).await;
     if let Err(ListFailed::Send(portcullis_upstreams::SendFailed::SessionLost)) = &listed {
         links::forget(gate, asker, upstream, &chosen).await;
         chosen =
@@ -199,7 +199,10 @@ pub(crate) async fn list_of(
 /// Whether the client may see an item: tools by the policy, everything else by its default.
 fn sees(gate: &Gate, asker: &Asker, upstream: &Upstream, kind: ListKind, item: &Item) -> bool {
     match kind {
-        ListKind::Tools => gate.admit.lists(&asker.principal, upstream.name(), item.key()),
+        ListKind::Tools => {
+            let fingerprint = item.tool().map_or("", |tool| &tool.fingerprint);
+            gate.admit.lists(&asker.principal, upstream.name(), item.key(), fingerprint)
+        }
         _ => gate.admit.passes_other(&asker.principal, upstream.name()),
     }
 }

@@ -5,7 +5,7 @@ use crate::row::Written;
 use crate::schema::{FILE, Failure, keep_house, open_reader, open_writer};
 use crate::store::{Store, stamp};
 use crate::writer::Writer;
-use crate::{CounterKey, CounterRow, GateKey, Grant, Head, SignedHead, TaskRow, TokenHash};
+use crate::{CounterKey, CounterRow, GateKey, Grant, Head, PinRow, SignedHead, TaskRow, TokenHash};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -312,6 +312,42 @@ impl Ledger {
         let read = || -> rusqlite::Result<Vec<(String, String, String)>> {
             let mut statement = conn.prepare("SELECT upstream, list, body FROM definitions")?;
             let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            rows.collect()
+        };
+        read().map_err(|error| Failure::read(&error))
+    }
+
+    /// Keeps what was accepted of servers and their tools. It is on the disk when this answers.
+    ///
+    /// # Errors
+    /// Where it cannot be written; then none of it is.
+    pub async fn keep_pins(&self, rows: Vec<PinRow>) -> Result<(), Failure> {
+        self.change(None, move |tx| {
+            let run = || -> rusqlite::Result<()> {
+                let mut statement =
+                    tx.prepare("INSERT OR REPLACE INTO pins (upstream, tool, body) VALUES (?1, ?2, ?3)")?;
+                for PinRow { upstream, tool, body } in &rows {
+                    statement.execute(params![upstream, tool, body])?;
+                }
+                Ok(())
+            };
+            run().map_err(|error| Failure::write(&error))
+        })
+        .await
+    }
+
+    /// What was kept of one upstream, or of all.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn pins(&self, upstream: Option<&str>) -> Result<Vec<PinRow>, Failure> {
+        let conn = open_reader(&self.0.folder)?;
+        let read = || -> rusqlite::Result<Vec<PinRow>> {
+            let mut statement =
+                conn.prepare("SELECT upstream, tool, body FROM pins WHERE ?1 IS NULL OR upstream = ?1")?;
+            let rows = statement.query_map([upstream], |row| {
+                Ok(PinRow { upstream: row.get(0)?, tool: row.get(1)?, body: row.get(2)? })
+            })?;
             rows.collect()
         };
         read().map_err(|error| Failure::read(&error))

@@ -11,6 +11,8 @@ pub enum Kind {
     Admin,
     /// A process was started for an upstream, or is over.
     Run,
+    /// What a server is, or one of its tools, was accepted or became another.
+    Pin,
 }
 
 impl Kind {
@@ -20,6 +22,7 @@ impl Kind {
             Self::Outcome => "outcome",
             Self::Admin => "admin",
             Self::Run => "run",
+            Self::Pin => "pin",
         }
     }
 }

@@ -51,6 +51,10 @@ CREATE TABLE IF NOT EXISTS definitions (
     upstream TEXT NOT NULL, list TEXT NOT NULL, body TEXT NOT NULL,
     PRIMARY KEY (upstream, list)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pins (
+    upstream TEXT NOT NULL, tool TEXT NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (upstream, tool)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tasks (
     id TEXT PRIMARY KEY, run TEXT NOT NULL, owner TEXT NOT NULL, upstream TEXT NOT NULL, theirs TEXT NOT NULL,
     tool TEXT NOT NULL, digest TEXT NOT NULL, design TEXT NOT NULL, state TEXT NOT NULL, why TEXT, ttl_ms INTEGER,

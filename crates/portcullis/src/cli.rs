@@ -2,9 +2,11 @@
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use portcullis_catalogue::Tier;
 use portcullis_ledger::Outcome;
 use portcullis_runs::Scope;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// The gate between AI agents and everything they can run: every tool call is judged by a written policy,
 /// recorded in a chained ledger, tracked while it runs, and can be stopped.
@@ -81,12 +83,21 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// What is known of the tools behind the gate, and what of it was accepted
+    Catalogue {
+        #[command(subcommand)]
+        command: Option<CatalogueCommand>,
+        /// One JSON object a line
+        #[arg(long, global = true)]
+        json: bool,
+    },
     /// The record
     #[command(subcommand)]
     Ledger(LedgerCommand),
     /// Take a changed configuration and changed policies
     Reload,
-    /// Put the servers of other MCP clients behind the gate; nothing is started by it
+    /// Put the servers of other MCP clients behind the gate, each with a policy by what its tools do. It asks before it starts
+    /// one to see them
     Import {
         /// Files of clients [default: all that are known, of this user and of this folder]
         #[arg(value_name = "FILE")]
@@ -94,12 +105,15 @@ pub(crate) enum Command {
         /// Point the clients at the gate, with a backup of each file
         #[arg(long)]
         write: bool,
+        /// Start the servers without asking, to see what their tools do
+        #[arg(long)]
+        yes: bool,
         /// One JSON object a line
         #[arg(long)]
         json: bool,
     },
-    /// Look at a server before an agent is connected to it: what its tools do, how grave that is, and what says so. No tool
-    /// is called
+    /// Look at servers before an agent is connected to them: what their tools do, how grave that is, and what says so. No
+    /// tool is called. Without a URL or a command: the servers of `--config FILE`, or of all clients that are found
     Scan(ScanArgs),
     /// Look at the machine, the configuration and the upstreams, and say what to do
     Doctor {
@@ -129,20 +143,48 @@ pub(crate) struct ScanArgs {
     /// The command that starts a server
     #[arg(value_name = "COMMAND", last = true)]
     pub command: Vec<String>,
-    /// End with 1 where a tool is of this risk or a higher one, or where something was found that speaks to the model
-    #[arg(long, value_name = "WHAT")]
-    pub fail_on: Option<FailOn>,
+    /// End with 1 where a tool is of this risk or a higher one, where something was found that speaks to the model, or where
+    /// a definition is of this grade or a lower one; several with commas: critical, high, finding, grade:D
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    pub fail_on: Vec<FailOn>,
+    /// Start the programs of a configuration without asking
+    #[arg(long)]
+    pub yes: bool,
     /// One JSON object
     #[arg(long)]
     pub json: bool,
+    /// Write a report for a browser here, which needs nothing but itself
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Write the findings here, as SARIF 2.1.0
+    #[arg(long, value_name = "FILE")]
+    pub sarif: Option<PathBuf>,
 }
 
 /// What a scan may fail on.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum FailOn {
     Critical,
     High,
     Finding,
+    Grade(Tier),
+}
+
+impl FromStr for FailOn {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let grade =
+            |letter: &str| Tier::ALL.into_iter().find(|tier| tier.as_str().eq_ignore_ascii_case(letter));
+        match text {
+            "critical" => Ok(Self::Critical),
+            "high" => Ok(Self::High),
+            "finding" => Ok(Self::Finding),
+            _ => text.strip_prefix("grade:").and_then(grade).map(Self::Grade).ok_or_else(|| {
+                "expected critical, high, finding, or a grade from grade:A to grade:D".to_owned()
+            }),
+        }
+    }
 }
 
 /// Files that have a schema.
@@ -395,6 +437,15 @@ pub(crate) enum PolicyCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Write a policy for a server to begin with, by what its tools do
+    Recommend {
+        /// A saved tools/list, or the name of an upstream of the running gate
+        #[arg(value_name = "UPSTREAM|LIST.json")]
+        of: String,
+        /// The same as one JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Say how a call would be judged, and why
     Explain {
         /// The policy file
@@ -411,6 +462,40 @@ pub(crate) enum PolicyCommand {
         /// One JSON object
         #[arg(long)]
         json: bool,
+    },
+}
+
+/// Commands on the catalogue.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CatalogueCommand {
+    /// Show the tools, with what waits for a person
+    List {
+        /// Of this upstream alone
+        upstream: Option<String>,
+    },
+    /// Show all that is known of one
+    Show {
+        /// The upstream
+        upstream: String,
+        /// The tool, by its server's own name [default: all of them]
+        tool: Option<String>,
+    },
+    /// Accept what changed or is new, so that it may be used
+    Accept {
+        /// The upstream
+        upstream: String,
+        /// The tool, by its server's own name [default: all that waits, and the server as it is now]
+        tool: Option<String>,
+        /// Why, for the record
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Show what is different from what was accepted
+    Diff {
+        /// The upstream
+        upstream: String,
+        /// The tool, by its server's own name [default: all of them]
+        tool: Option<String>,
     },
 }
 

@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod catalogue;
 mod doctor;
 mod drop;
 mod first_grant;
@@ -12,7 +13,7 @@ mod policy;
 mod runs;
 mod scan;
 mod schema;
-mod start;
+pub(crate) mod start;
 mod status;
 mod stdio;
 mod table;
@@ -41,16 +42,17 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Runs { command, json }) => runs::run(place, command, json),
         Some(Command::Drop(args)) => drop::drop(place, &args),
         Some(Command::Raise { scope, json }) => drop::raise(place, &scope.scope(), json),
+        Some(Command::Catalogue { command, json }) => catalogue::run(place, command, json),
         Some(Command::Ledger(command)) => ledger::run(place, command),
         Some(Command::Reload) => {
             let said = Client::of(place)?.ask(Method::POST, "reload", &Value::Null)?;
             say!("reloaded: {}", said.get("reloaded").and_then(Value::as_str).unwrap_or_default());
             Ok(ExitCode::SUCCESS)
         }
-        Some(Command::Import { files, write, json }) => {
-            import::run(place, &import::Wish { files, write, json })
+        Some(Command::Import { files, write, yes, json }) => {
+            import::run(place, &import::Wish { files, write, yes, json })
         }
-        Some(Command::Scan(args)) => scan::run(&args),
+        Some(Command::Scan(args)) => scan::run(place.config.as_deref(), &args),
         Some(Command::Doctor { json }) => doctor::run(place, json),
         Some(Command::Schema { of }) => Ok(schema::run(of)),
         Some(Command::Completions { shell }) => {

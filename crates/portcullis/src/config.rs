@@ -3,6 +3,7 @@
 mod entry;
 mod read;
 
+pub(crate) use entry::address;
 pub(crate) use portcullis_document::{duration, fill};
 pub(crate) use read::{Config, is_loopback, read, read_data};
 

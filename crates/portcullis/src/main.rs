@@ -38,11 +38,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Sets up the log: one line for each event that matters, on stderr. A scan says itself what came of it.
+/// Sets up the log: one line for each event that matters, on stderr. What looks at servers says itself what came of it.
 fn log(cli: &cli::Cli) -> Result<(), failure::Failure> {
     use tracing_subscriber::EnvFilter;
+    let looks = matches!(cli.command, Some(cli::Command::Scan(_) | cli::Command::Import { .. }));
     let filter = match std::env::var("PORTCULLIS_LOG") {
-        Err(_) if matches!(cli.command, Some(cli::Command::Scan(_))) => EnvFilter::new("off"),
+        Err(_) if looks => EnvFilter::new("off"),
         Err(_) => EnvFilter::new("info,hyper=warn"),
         Ok(text) => EnvFilter::try_new(&text).map_err(|error| {
             failure::Failure::usage(format!(

@@ -156,7 +156,8 @@ impl Running {
                     let before = kept.of(self.gate.ledger(), spec);
                     let (client, keepers) = (self.client.clone(), self.keepers.clone());
                     let builtins = self.builtins.clone();
-                    let new = Upstream::start(spec.clone(), client, keepers, builtins, before.clone());
+                    let pins = self.gate.admit().pins().clone();
+                    let new = Upstream::start(spec.clone(), client, keepers, builtins, before.clone(), pins);
                     remember::follow(self.gate.ledger(), &new, before);
                     new
                 }

@@ -1,29 +1,31 @@
 //! What servers offer, looked at without an agent and without calling a tool.
 
+mod all;
 mod connect;
+pub(crate) mod html;
+mod sarif;
+mod targets;
 
-pub(crate) use connect::look;
+pub(crate) use all::{ask_first, look_at_all};
+use connect::look;
+pub(crate) use sarif::sarif;
+pub(crate) use targets::{Target, targets};
 
-use portcullis_catalogue::{Category, Class, Definition, Finding, List, Surroundings, classify, findings};
+use portcullis_catalogue::{Dimension, Entry, Finding, Known, List, findings, recommended};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// A server that answered.
 pub(crate) struct Scanned {
     pub(crate) name: String,
+    /// What it is called where it was found, which may be something else.
+    pub(crate) found_as: Option<String>,
     /// The version of the protocol that it speaks.
     pub(crate) era: String,
     /// Its own version, where it says one.
     pub(crate) version: Option<String>,
-    pub(crate) tools: Vec<Seen>,
+    pub(crate) known: Known,
     /// What was found in its own words on how to use it.
-    pub(crate) findings: Vec<Finding>,
-}
-
-/// One of its tools.
-pub(crate) struct Seen {
-    pub(crate) tool: Definition,
-    pub(crate) class: Class,
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -43,42 +45,36 @@ impl Scanned {
         tools: Option<&List>,
     ) -> Self {
         let items = tools.map(List::items).unwrap_or_default();
-        let around = Surroundings::of(&name, items.iter().map(portcullis_catalogue::Item::key));
-        let seen = items.iter().filter_map(|item| {
-            let tool = Definition::read(item.raw())?;
-            let raw: Value = serde_json::from_str(item.raw()).ok()?;
-            Some(Seen { class: classify(&tool, &around), findings: findings(&raw), tool })
-        });
+        let definitions = items.iter().filter_map(|item| serde_json::from_str(item.raw()).ok()).collect();
         let said = findings(
             &json!({ "instructions": instructions, "serverInfo": { "name": name, "version": version } }),
         );
-        Self { name, era, version, tools: seen.collect(), findings: said }
+        Self { known: Known::of(&name, definitions), name, found_as: None, era, version, findings: said }
+    }
+
+    /// The name by which its user knows it.
+    pub(crate) fn called(&self) -> &str {
+        self.found_as.as_deref().unwrap_or(&self.name)
     }
 
     /// All that was found, with the tool in which it stands.
     pub(crate) fn all_findings(&self) -> impl Iterator<Item = (Option<&str>, &Finding)> {
         let own = self.findings.iter().map(|finding| (None, finding));
         own.chain(
-            self.tools
-                .iter()
-                .flat_map(|seen| seen.findings.iter().map(|it| (Some(seen.tool.name.as_str()), it))),
+            self.known.tools.iter().flat_map(|entry| {
+                entry.findings.iter().map(|finding| (Some(entry.tool.name.as_str()), finding))
+            }),
         )
-    }
-
-    /// How many tools are of each category, the gravest first.
-    pub(crate) fn counts(&self) -> Vec<(Category, usize)> {
-        let count = |category| self.tools.iter().filter(|seen| seen.class.category == category).count();
-        Category::ALL.into_iter().rev().map(|category| (category, count(category))).collect()
     }
 
     /// As `--json` has it.
     pub(crate) fn shown(&self) -> Value {
         let counts: BTreeMap<&str, usize> =
-            self.counts().into_iter().map(|(category, count)| (category.as_str(), count)).collect();
-        let tools: Vec<Value> = self.tools.iter().map(Seen::shown).collect();
+            self.known.counts().into_iter().map(|(category, count)| (category.as_str(), count)).collect();
+        let tools: Vec<Value> = self.known.tools.iter().map(tool).collect();
         json!({
-            "name": self.name, "era": self.era, "version": self.version, "tools": tools, "counts": counts,
-            "findings": self.findings,
+            "name": self.name, "found_as": self.found_as, "era": self.era, "version": self.version, "tools": tools, "counts": counts,
+            "quality": self.known.quality, "findings": self.findings, "policy": recommended(&self.known),
         })
     }
 }
@@ -90,28 +86,26 @@ impl Failed {
     }
 }
 
-/// What decided, for a person: `it takes something away: name "delete"`.
-pub(crate) fn why(class: &Class) -> String {
-    let evidence: Vec<String> =
-        class.evidence.iter().map(|it| format!("{} \"{}\"", it.place.as_str(), it.words)).collect();
-    match evidence.is_empty() {
-        true => class.rule.says.to_owned(),
-        false => format!("{}: {}", class.rule.says, evidence.join(", ")),
-    }
+fn tool(entry: &Entry) -> Value {
+    let Entry { tool, class, findings, .. } = entry;
+    let evidence: Vec<Value> =
+        class.evidence.iter().map(|it| json!({ "place": it.place.as_str(), "words": it.words })).collect();
+    json!({
+        "name": tool.name, "category": class.category, "risk": class.category.risk(), "why": class.why(),
+        "rule": class.rule.id, "evidence": evidence, "confidence": class.confidence.as_str(), "signals": class.signals,
+        "quality": quality(entry), "findings": findings,
+    })
 }
 
-impl Seen {
-    fn shown(&self) -> Value {
-        let Self { tool, class, findings } = self;
-        let evidence: Vec<Value> = class
-            .evidence
-            .iter()
-            .map(|it| json!({ "place": it.place.as_str(), "words": it.words }))
-            .collect();
-        json!({
-            "name": tool.name, "category": class.category, "risk": class.category.risk(), "why": why(class),
-            "rule": class.rule.id, "evidence": evidence, "confidence": class.confidence.as_str(), "signals": class.signals,
-            "findings": findings,
-        })
+fn quality(entry: &Entry) -> Value {
+    let quality = &entry.quality;
+    let mut shown = json!({
+        "score": quality.score, "tier": quality.tier, "flags": quality.flags, "facts": quality.facts,
+        "advice": quality.advice().into_iter().map(|(of, what)| json!({ "dimension": of, "suggestion": what })).collect::<Vec<_>>(),
+        "seen": Dimension::ALL.map(|of| (of.as_str(), &quality.grade(of).seen)).into_iter().collect::<BTreeMap<_, _>>(),
+    });
+    if let Some(members) = shown.as_object_mut() {
+        members.extend(Dimension::ALL.map(|of| (of.as_str().to_owned(), quality.grade(of).score.into())));
     }
+    shown
 }

@@ -2,13 +2,15 @@
 
 use crate::link::{Link, SendFailed};
 use crate::open::{ask, own_meta};
+use crate::{How, Spec};
 use parking_lot::Mutex;
-use portcullis_admit::Housekeeping;
-use portcullis_catalogue::{List, ListKind};
-use portcullis_wire::{Era, member, text};
+use portcullis_admit::{Housekeeping, Identity, PinRules, Pins, Sight};
+use portcullis_catalogue::{List, ListKind, fingerprint};
+use portcullis_wire::{Era, member, meta, text};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// Pages at most of one list.
@@ -17,6 +19,10 @@ const PAGES: usize = 200;
 const ITEMS: usize = 20_000;
 /// Lists kept at most for one upstream: one for each set of capabilities that clients come with.
 const KEPT: usize = 64;
+/// How long a server may take to give a list again that is known.
+const SOON: Duration = Duration::from_secs(3);
+/// How long a list may say that it stays as it is.
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// Why there is no list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +33,9 @@ pub enum ListFailed {
     /// The answer is no list, or too long a one.
     #[error("{0}")]
     Shape(String),
+    /// What it lists cannot be held against what was accepted.
+    #[error("its tools cannot be held against what was accepted of it: {0}")]
+    Pins(String),
 }
 
 /// A server's lists depend on what the client can do, so they are kept by that.
@@ -48,9 +57,17 @@ impl Key {
 }
 
 #[derive(Debug)]
+struct Kept {
+    key: Key,
+    list: Arc<List>,
+    /// When it was asked for.
+    asked: Instant,
+}
+
+#[derive(Debug)]
 pub(crate) struct Lists {
     /// Few: they are looked through.
-    kept: Mutex<Vec<(Key, Arc<List>)>>,
+    kept: Mutex<Vec<Kept>>,
     draining: tokio::sync::Mutex<()>,
     /// Told whenever a list was drained.
     drained: watch::Sender<()>,
@@ -58,14 +75,58 @@ pub(crate) struct Lists {
     before: Before,
     /// Lists of then that were shown in place of lists of now.
     shown: Mutex<BTreeSet<ListKind>>,
+    /// What is told of every list before anything of it is used; nothing of what is built in, which is ours.
+    pinned: Option<Pinned>,
+}
+
+#[derive(Debug)]
+struct Pinned {
+    pins: Pins,
+    upstream: Arc<str>,
+    entry: String,
+    rules: PinRules,
+}
+
+impl Pinned {
+    fn of(pins: Pins, spec: &Spec) -> Option<Self> {
+        let entry = pins.digest(&spec.entry());
+        let built_in = matches!(spec.how, How::Builtin(_));
+        (!built_in).then(|| Self { pins, upstream: spec.name.clone(), entry, rules: spec.pins })
+    }
+
+    async fn see(&self, list: &List, link: &Link) -> Result<(), ListFailed> {
+        let sight = Sight {
+            upstream: &self.upstream,
+            entry: &self.entry,
+            rules: self.rules,
+            identity: identity(list, link),
+            variant: &format!("{:?} {}", link.era(), fingerprint(link.offered())),
+            list,
+        };
+        self.pins.see(sight).await.map_err(|failure| ListFailed::Pins(failure.to_string()))
+    }
+}
+
+/// What the server says that it is: beside the list, where it says so with every answer, else at the beginning.
+fn identity(list: &List, link: &Link) -> Identity {
+    let beside = |raw: &'_ str| member(raw, meta::SERVER).map(str::to_owned);
+    let info = list
+        .member("_meta")
+        .and_then(beside)
+        .or_else(|| member(link.hello(), "serverInfo").map(str::to_owned))
+        .or_else(|| member(link.hello(), "_meta").and_then(beside))
+        .unwrap_or_default();
+    let said = |name: &str| member(&info, name).and_then(text).map(std::borrow::Cow::into_owned);
+    Identity { name: said("name"), version: said("version") }
 }
 
 /// What a server listed when it was up last.
 pub type Before = HashMap<ListKind, Arc<List>>;
 
 impl Lists {
-    pub(crate) fn new(before: Before) -> Self {
+    pub(crate) fn new(before: Before, pins: Pins, spec: &Spec) -> Self {
         Self {
+            pinned: Pinned::of(pins, spec),
             kept: Mutex::default(),
             draining: tokio::sync::Mutex::default(),
             drained: watch::Sender::new(()),
@@ -96,12 +157,12 @@ impl Lists {
 
     /// The list as it is known, without asking.
     pub(crate) fn known(&self, kind: ListKind, link: &Link) -> Option<Arc<List>> {
-        self.kept.lock().iter().find(|(key, _)| key.is_for(kind, link)).map(|(_, list)| list.clone())
+        self.kept.lock().iter().find(|kept| kept.key.is_for(kind, link)).map(|kept| kept.list.clone())
     }
 
     /// Any known list of that kind: for looking up what a name stands for.
     pub(crate) fn any(&self, kind: ListKind) -> Vec<Arc<List>> {
-        self.kept.lock().iter().filter(|(key, _)| key.kind == kind).map(|(_, list)| list.clone()).collect()
+        self.kept.lock().iter().filter(|kept| kept.key.kind == kind).map(|kept| kept.list.clone()).collect()
     }
 
     /// The list, drained from the server where it is not known.
@@ -116,15 +177,52 @@ impl Lists {
         Box::pin(self.refresh(kind, link)).await
     }
 
+    /// The list as the server gives it now, or gave it within the time that it said it would stay so. Where it does not
+    /// answer soon, the list as it is known.
+    pub(crate) async fn now(&self, kind: ListKind, link: &Link) -> Result<Arc<List>, ListFailed> {
+        let Some(known) = self.known(kind, link) else { return self.get(kind, link).await };
+        let asked = Instant::now();
+        let anew = async {
+            let _one_at_a_time = self.draining.lock().await;
+            match self.since(kind, link, asked) {
+                Some(list) => Ok(list),
+                None => Box::pin(self.refresh(kind, link)).await,
+            }
+        };
+        match tokio::time::timeout(SOON, anew).await {
+            Ok(Err(failed @ (ListFailed::Pins(_) | ListFailed::Send(SendFailed::SessionLost)))) => {
+                Err(failed)
+            }
+            Ok(Ok(list)) => Ok(list),
+            Ok(Err(_)) | Err(_) => Ok(known),
+        }
+    }
+
+    /// The list, where it was asked for no earlier than this, or is to stay as it is for longer.
+    fn since(&self, kind: ListKind, link: &Link, asked: Instant) -> Option<Arc<List>> {
+        let kept = self.kept.lock();
+        let kept = kept.iter().find(|kept| kept.key.is_for(kind, link))?;
+        let stays = kept
+            .list
+            .member("ttlMs")
+            .and_then(|ms| ms.parse().ok())
+            .map_or(Duration::ZERO, Duration::from_millis);
+        (kept.asked + stays.min(LONGEST) >= asked).then(|| kept.list.clone())
+    }
+
     /// The list as the server gives it now.
     pub(crate) async fn refresh(&self, kind: ListKind, link: &Link) -> Result<Arc<List>, ListFailed> {
+        let asked = Instant::now();
         let list = Arc::new(drain(kind, link).await?);
+        if let Some(pinned) = self.pinned.as_ref().filter(|_| kind == ListKind::Tools) {
+            pinned.see(&list, link).await?;
+        }
         let mut kept = self.kept.lock();
         if kept.len() >= KEPT {
             kept.clear();
         }
-        kept.retain(|(key, _)| !key.is_for(kind, link));
-        kept.push((Key::of(kind, link), list.clone()));
+        kept.retain(|kept| !kept.key.is_for(kind, link));
+        kept.push(Kept { key: Key::of(kind, link), list: list.clone(), asked });
         drop(kept);
         self.drained.send_replace(());
         Ok(list)
@@ -132,7 +230,7 @@ impl Lists {
 
     /// Forgets lists that changed.
     pub(crate) fn forget(&self, kind: ListKind) {
-        self.kept.lock().retain(|(key, _)| key.kind != kind);
+        self.kept.lock().retain(|kept| kept.key.kind != kind);
     }
 
     pub(crate) fn forget_all(&self) {

@@ -1,6 +1,7 @@
 //! One entry of the configuration, parsed.
 
 use http::{HeaderName, HeaderValue, Uri};
+use portcullis_admit::PinRules;
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +22,22 @@ pub struct Spec {
     pub forward_headers: Vec<String>,
     /// Bounds.
     pub limits: Limits,
+    /// What becomes of its definitions.
+    pub pins: PinRules,
+}
+
+impl Spec {
+    /// What tells this server from another one, without the values of secrets: a token may be another one tomorrow.
+    pub(crate) fn entry(&self) -> String {
+        match &self.how {
+            How::Command(CommandSpec { program, args, env, cwd }) => {
+                let names: Vec<&str> = env.iter().map(|(name, _)| name.as_str()).collect();
+                format!("{program:?} {args:?} {names:?} {cwd:?}")
+            }
+            How::Url(UrlSpec { url, .. }) => url.to_string(),
+            How::Builtin(BuiltinSpec { kind, .. }) => format!("{kind:?}"),
+        }
+    }
 }
 
 /// Where a server is.

@@ -7,9 +7,11 @@ use crate::lists::{Before, ListFailed, Lists};
 use crate::open::{Opener, Wish, is_notice};
 use crate::{Builtins, How, HttpClient, Inbox, Per, Spec};
 use parking_lot::Mutex;
-use portcullis_catalogue::{List, ListKind};
+use portcullis_admit::Pins;
+use portcullis_catalogue::{List, ListKind, blocks};
 use portcullis_runs::{Held, Keepers};
 use portcullis_wire::{Envelope, Era};
+use serde_json::json;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,7 +107,7 @@ pub struct Need<'a> {
 }
 
 impl Upstream {
-    /// Starts to connect and to stay connected. `before` is what it listed when it was up last.
+    /// Starts to connect and to stay connected. `before` is what it listed when it was up last; `pins` are told of what it lists.
     #[must_use]
     pub fn start(
         spec: Spec,
@@ -113,7 +115,9 @@ impl Upstream {
         keepers: Keepers,
         builtins: Arc<dyn Builtins>,
         before: Before,
+        pins: Pins,
     ) -> Arc<Self> {
+        let lists = Arc::new(Lists::new(before, pins, &spec));
         let upstream = Arc::new(Self {
             spec,
             client,
@@ -122,7 +126,7 @@ impl Upstream {
             state: watch::Sender::new(State::Starting),
             known: Mutex::default(),
             opening: tokio::sync::Mutex::new(()),
-            lists: Arc::new(Lists::new(before)),
+            lists,
             changed: broadcast::Sender::new(64),
             notices: broadcast::Sender::new(256),
             suspect: Notify::new(),
@@ -177,12 +181,14 @@ impl Upstream {
         }
     }
 
-    /// Its own words on how to use it, where it is up and has any.
+    /// Its own words on how to use it, where it is up and has any. Those that speak to a model behind its user's back are
+    /// kept back.
     #[must_use]
     pub fn instructions(&self) -> Option<String> {
         let first = self.first()?;
         let raw = portcullis_wire::member(first.hello(), "instructions")?;
-        portcullis_wire::text(raw).map(std::borrow::Cow::into_owned)
+        let text = portcullis_wire::text(raw).map(std::borrow::Cow::into_owned)?;
+        (!blocks(&json!({ "instructions": text }))).then_some(text)
     }
 
     /// Whether it has tasks, as far as is known, in the design of that era. One that speaks both is spoken to in the new one, and
@@ -356,6 +362,14 @@ impl Upstream {
     /// Where it has to be asked and cannot be.
     pub async fn list(&self, kind: ListKind, link: &Link) -> Result<Arc<List>, ListFailed> {
         self.lists.get(kind, link).await
+    }
+
+    /// A list of the server for a client that asks for it: what a server does not say that it changed is seen then.
+    ///
+    /// # Errors
+    /// Where it has to be asked and cannot be.
+    pub async fn list_now(&self, kind: ListKind, link: &Link) -> Result<Arc<List>, ListFailed> {
+        self.lists.now(kind, link).await
     }
 
     /// The list as the server gives it now: for a name that the known list does not have.

@@ -64,7 +64,7 @@ pub(crate) const WRITING: &[&str] = &[
     "mark", "memorize", "merge", "message", "modify", "move", "mute", "name", "notify", "open", "optimize",
     "organize", "overwrite", "patch", "persist", "pin", "post", "prepare", "promote", "propose", "provision",
     "publish", "push", "put", "react", "record", "refactor", "refresh", "register", "reject", "relabel", "remember",
-    "rename", "reorder", "replace", "reply", "request", "resize", "restore", "reopen", "rotate", "save", "schedule",
+    "rename", "reorder", "replace", "reply", "request", "resend", "resize", "restore", "reopen", "rotate", "save", "schedule",
     "send", "set", "setup", "share", "sign", "star", "store", "submit", "subscribe", "switch", "sync",
     "synchronize", "tag", "toggle", "transform", "transition", "tweet", "unarchive", "undo", "unhide", "unlock",
     "unpin", "update", "upgrade", "upload", "upsert", "upvote", "vote", "write",

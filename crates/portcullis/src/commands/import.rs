@@ -13,6 +13,8 @@ use crate::import::{policy, secret};
 use crate::out::{aside, counted, say};
 use crate::peer;
 use crate::place::{self, config_file, read_config, rendered};
+use crate::scan::{self, ask_first, look_at_all};
+use portcullis_catalogue::{recommended_text, written_out};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,8 @@ pub(crate) struct Wish {
     pub files: Vec<PathBuf>,
     /// Whether clients are pointed at the gate.
     pub write: bool,
+    /// Whether servers are started without asking, to see their tools.
+    pub yes: bool,
     /// One JSON object a line.
     pub json: bool,
 }
@@ -55,6 +59,7 @@ pub(crate) fn run(place: &PlaceArgs, wish: &Wish) -> Result<ExitCode, Failure> {
     }
     let additions = target.take_over(&found, &outcomes)?;
     report(&found, &outcomes, wish.json);
+    target.recommend(&additions, wish)?;
     say_next(place, &target, &additions, wish.json);
     if wish.write { point_clients(&target.file, &found, &outcomes) } else { Ok(ExitCode::SUCCESS) }
 }
@@ -227,6 +232,55 @@ impl Target {
     }
 }
 
+impl Target {
+    /// Looks at the servers that came, and writes for each that answers a policy by what its tools do, in place of the one
+    /// that lets nothing pass.
+    fn recommend(&self, additions: &[Addition], wish: &Wish) -> Result<(), Failure> {
+        if additions.is_empty() {
+            return Ok(());
+        }
+        let config = read_config(&self.file)?;
+        let mut targets: Vec<scan::Target> = config
+            .upstreams
+            .into_iter()
+            .filter(|spec| additions.iter().any(|addition| addition.name == *spec.name))
+            .map(|spec| scan::Target { called: spec.name.to_string(), how: Ok(spec.how), named: false })
+            .collect();
+        ask_first(&mut targets, wish.yes);
+        // An address is somebody else's machine: it is asked only where the rest is too.
+        let may_look =
+            wish.yes || targets.iter().any(|target| target.how.is_ok() && target.starts().is_some());
+        if !may_look {
+            return Ok(());
+        }
+        for looked in look_at_all(targets, false)? {
+            match looked {
+                Ok(server) => {
+                    let (name, known) = (server.called(), &server.known);
+                    let path = self.folder.join("policies").join(format!("{name}.yaml"));
+                    write_new(&path.with_extension("yaml.new"), &recommended_text(name, known), 0o644)
+                        .and_then(|()| std::fs::rename(path.with_extension("yaml.new"), &path))
+                        .map_err(|error| cannot("written", &path, &error))?;
+                    let tools = counted(known.tools.len(), "tool", "tools");
+                    let counts: Vec<String> = known
+                        .counts()
+                        .into_iter()
+                        .filter(|(_, count)| *count > 0)
+                        .map(|(category, count)| format!("{count} {}", category.as_str()))
+                        .collect();
+                    aside!("{name}: {tools} ({}); its policy is {}", counts.join(", "), path.display());
+                }
+                Err(failed) => aside!(
+                    "{}: its policy lets nothing pass yet: {}",
+                    failed.name,
+                    written_out(&failed.reason)
+                ),
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Files that were made, to be taken back when the import fails.
 #[derive(Default)]
 struct Made(Vec<PathBuf>);
@@ -302,7 +356,7 @@ fn say_next(place: &PlaceArgs, target: &Target, additions: &[Addition], as_json:
     };
     let others = if target.config.policies.contains_key("careful") { "--upstream '*=careful' " } else { "" };
     let text = format!(
-        "\nAdded {} to {}. Each has a policy in {} that lets nothing pass until it names tools.\nThe gate starts their programs when it starts or reloads: look them over first.\n\n\
+        "\nAdded {} to {}. Each has a policy of its own in {}; what it does not name is denied.\nThe gate starts their programs when it starts or reloads: look them over first.\n\n\
          next:\n  {start}\n  portcullis status     shows whether they start, and how many tools they list\n\n\
          A grant of their own:\n  portcullis grant add agent {pairs}\n\
          The grant `me` reaches them under the policy that it names for `*`. To have theirs instead:\n  \

@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::out::{self, aside, say};
 use crate::place::rendered;
 use http::Method;
+use portcullis_catalogue::{Known, recommended, recommended_text};
 use portcullis_document::{Problem, Problems, Severity};
 use portcullis_policy::{Call, Policy, ToolShape};
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 pub(crate) fn run(place: &PlaceArgs, command: PolicyCommand) -> Result<ExitCode, Failure> {
     match command {
         PolicyCommand::Check { file, against, json } => check(place, &file, against.as_deref(), json),
+        PolicyCommand::Recommend { of, json } => recommend(place, &of, json),
         PolicyCommand::Explain { file, call, grant, against, json } => {
             explain(place, &file, &call, grant.as_deref(), against.as_deref(), json)
         }
@@ -109,6 +111,15 @@ fn explain(
         say!("{value}");
     } else {
         out::text(format_args!("{explanation}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn recommend(place: &PlaceArgs, of: &str, as_json: bool) -> Result<ExitCode, Failure> {
+    let known = Known::of(of, tools_of(place, of)?);
+    match as_json {
+        true => say!("{}", recommended(&known)),
+        false => out::text(format_args!("{}", recommended_text(of, &known))),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,111 +1,103 @@
 //! `portcullis scan`: what a server offers, before any agent is connected to it.
 
-use super::{start, table};
+use super::table;
 use crate::cli::{FailOn, ScanArgs};
 use crate::failure::Failure;
-use crate::out::{aside, counted, say};
-use crate::scan::{Scanned, Seen, look, why};
-use portcullis_catalogue::{Risk, Severity, written_out};
-use portcullis_upstreams::{CommandSpec, How, UrlSpec};
+use crate::out::{counted, say};
+use crate::scan::{Failed, Scanned, ask_first, html, look_at_all, sarif, targets};
+use portcullis_catalogue::{Entry, Risk, Severity, Tier, written_out};
 use serde_json::json;
 use std::cmp::Reverse;
+use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
-/// How long a server may take to come up: it may be installed by that.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// Tools whose definitions are told to be poor.
+const WORST: usize = 5;
 
-/// Looks at one server. Ends with 1 where it did not answer, or has what was asked to fail on.
-pub(crate) fn run(args: &ScanArgs) -> Result<ExitCode, Failure> {
-    let (called, how) = wanted(args)?;
-    if !args.json {
-        aside!("connecting to {called} …");
-    }
-    let runtime = start::runtime(&mut tokio::runtime::Builder::new_current_thread())?;
-    let found = runtime.block_on(async {
-        tokio::select! {
-            found = look(&called, how, PATIENCE) => found,
-            // What was started is stopped by its keeper, which loses us.
-            _ = tokio::signal::ctrl_c() => Err(Failure::untrue("stopped by Ctrl-C")),
+/// Looks at servers. Ends with 1 where one did not answer, or has what was asked to fail on.
+pub(crate) fn run(file: Option<&Path>, args: &ScanArgs) -> Result<ExitCode, Failure> {
+    let mut targets = targets(args, file)?;
+    ask_first(&mut targets, args.yes);
+    let found = look_at_all(targets, !args.json)?;
+    let (mut servers, mut failed) = (Vec::new(), Vec::new());
+    for one in found {
+        match one {
+            Ok(server) => servers.push(server),
+            Err(one) => failed.push(one),
         }
-    })?;
-    let (servers, failed) = match found {
-        Ok(server) => (vec![server], Vec::new()),
-        Err(failed) => (Vec::new(), vec![failed]),
-    };
+    }
+    if let Some(file) = &args.html {
+        let made = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M %Z").to_string();
+        write(file, &html::page(&servers, &failed, &made))?;
+    }
+    if let Some(file) = &args.sarif {
+        write(file, &sarif(&servers).to_string())?;
+    }
     if args.json {
         let servers: Vec<_> = servers.iter().map(Scanned::shown).collect();
-        let failed: Vec<_> = failed.iter().map(crate::scan::Failed::shown).collect();
+        let failed: Vec<_> = failed.iter().map(Failed::shown).collect();
         say!("{}", json!({ "servers": servers, "failed": failed }));
     } else {
-        servers.iter().for_each(print);
+        for (number, server) in servers.iter().enumerate() {
+            if number > 0 {
+                say!("");
+            }
+            print(server);
+        }
         for failed in &failed {
             say!("{}: {}", failed.name, written_out(&failed.reason));
         }
     }
-    let grave = |server: &Scanned| {
-        let risk = |least| server.tools.iter().any(|seen| seen.class.category.risk() >= least);
-        match args.fail_on {
-            Some(FailOn::Critical) => risk(Risk::Critical),
-            Some(FailOn::High) => risk(Risk::High),
-            Some(FailOn::Finding) => server.all_findings().next().is_some(),
-            None => false,
+    let fails = |server: &Scanned, on: FailOn| {
+        let tools = &server.known.tools;
+        let risk = |least| tools.iter().any(|entry| entry.class.category.risk() >= least);
+        match on {
+            FailOn::Critical => risk(Risk::Critical),
+            FailOn::High => risk(Risk::High),
+            FailOn::Finding => server.all_findings().next().is_some(),
+            // The best tier is the least.
+            FailOn::Grade(tier) => tools.iter().any(|entry| entry.quality.tier >= tier),
         }
     };
+    let grave = |server: &Scanned| args.fail_on.iter().any(|on| fails(server, *on));
     let bad = !failed.is_empty() || servers.iter().any(grave);
     Ok(ExitCode::from(u8::from(bad)))
 }
 
-fn wanted(args: &ScanArgs) -> Result<(String, How), Failure> {
-    match (&args.url, args.command.as_slice()) {
-        (Some(url), []) => {
-            let parsed: Option<http::Uri> = url.parse().ok();
-            let known = parsed.filter(|uri| {
-                matches!(uri.scheme_str(), Some("http" | "https"))
-                    && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
-            });
-            let Some(address) = known else {
-                return Err(Failure::usage(format!(
-                    "`{url}`: expected an http:// or https:// address without a user name; a program goes after `--`: \
-                     portcullis scan -- npx -y @modelcontextprotocol/server-everything"
-                )));
-            };
-            let spec = UrlSpec { url: address, headers: Vec::new(), transport: None };
-            Ok((url.clone(), How::Url(spec)))
-        }
-        (None, line @ [program, args @ ..]) => {
-            let (program, args) = (program.clone(), args.to_vec());
-            Ok((line.join(" "), How::Command(CommandSpec { program, args, env: Vec::new(), cwd: None })))
-        }
-        _ => Err(Failure::usage(
-            "scan what? Give a URL, or after `--` the command that starts a server: portcullis scan -- npx -y \
-             @modelcontextprotocol/server-everything",
-        )),
-    }
+fn write(file: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(file, text)
+        .map_err(|error| Failure::untrue(format!("{} cannot be written: {error}", file.display())))
 }
 
 fn print(server: &Scanned) {
     let version = server.version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
     let counts: Vec<String> = server
+        .known
         .counts()
         .into_iter()
         .filter(|(_, count)| *count > 0)
         .map(|(category, count)| format!("{count} {}", category.as_str()))
         .collect();
-    let tools = counted(server.tools.len(), "tool", "tools");
+    let tools = counted(server.known.tools.len(), "tool", "tools");
     let counts = if counts.is_empty() { String::new() } else { format!(": {}", counts.join(", ")) };
+    let found_as = server.found_as.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
     say!(
         "{}, MCP {}: {tools}{counts}",
-        written_out(&format!("{}{version}", server.name)),
+        written_out(&format!("{found_as}{}{version}", server.name)),
         written_out(&server.era)
     );
-    if !server.tools.is_empty() {
+    if !server.known.tools.is_empty() {
         say!("");
-        let mut tools: Vec<&Seen> = server.tools.iter().collect();
-        tools.sort_by_key(|seen| Reverse(seen.class.category));
+        let mut tools: Vec<&Entry> = server.known.tools.iter().collect();
+        tools.sort_by_key(|entry| Reverse(entry.class.category));
         let rows: Vec<Vec<String>> = tools.into_iter().map(row).collect();
-        table::print(&["risk", "category", "tool", "why"], &rows);
+        table::print(&["risk", "category", "grade", "tool", "why"], &rows);
     }
+    print_findings(server);
+    print_quality(server);
+}
+
+fn print_findings(server: &Scanned) {
     let found: Vec<Vec<String>> = server
         .all_findings()
         .map(|(tool, finding)| {
@@ -123,10 +115,51 @@ fn print(server: &Scanned) {
     }
 }
 
-fn row(seen: &Seen) -> Vec<String> {
-    let category = seen.class.category;
-    let signals: Vec<&str> = seen.class.signals.iter().map(|signal| signal.says()).collect();
+/// Tools whose definitions could say more, the worst first, each with what would help most.
+fn print_quality(server: &Scanned) {
+    let Some(whole) = &server.known.quality else { return };
+    let mut tools: Vec<&Entry> =
+        server.known.tools.iter().filter(|entry| entry.quality.tier > Tier::A).collect();
+    tools.sort_by_key(|entry| entry.quality.score);
+    let poor = tools.len();
+    say!("");
+    say!(
+        "definitions: {} ({}) for the server: {} of {} got an A",
+        whole.tier.as_str(),
+        whole.score,
+        server.known.tools.len() - poor,
+        counted(server.known.tools.len(), "tool", "tools"),
+    );
+    for what in &whole.seen {
+        say!("  {}", written_out(what));
+    }
+    let rows: Vec<Vec<String>> = tools
+        .into_iter()
+        .take(WORST)
+        .map(|entry| {
+            let advice =
+                entry.quality.advice().first().map_or_else(String::new, |(_, what)| written_out(what));
+            vec![grade(entry), written_out(&entry.tool.name), advice]
+        })
+        .collect();
+    if !rows.is_empty() {
+        say!("");
+        table::print(&["grade", "worst first", "what would help most"], &rows);
+        if poor > WORST {
+            say!("and {} more (--json has all)", poor - WORST);
+        }
+    }
+}
+
+fn grade(entry: &Entry) -> String {
+    format!("{} {}", entry.quality.tier.as_str(), entry.quality.score)
+}
+
+fn row(entry: &Entry) -> Vec<String> {
+    let category = entry.class.category;
+    let signals: Vec<&str> = entry.class.signals.iter().map(|signal| signal.says()).collect();
     let also = if signals.is_empty() { String::new() } else { format!("; {}", signals.join(", ")) };
     let (risk, category) = (category.risk().as_str().to_owned(), category.as_str().to_owned());
-    vec![risk, category, written_out(&seen.tool.name), written_out(&format!("{}{also}", why(&seen.class)))]
+    let why = written_out(&format!("{}{also}", entry.class.why()));
+    vec![risk, category, grade(entry), written_out(&entry.tool.name), why]
 }

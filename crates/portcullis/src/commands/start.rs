@@ -23,7 +23,7 @@ pub(super) struct Prepared {
 
 /// The runtime of a gate. From here on a write beyond the limit on file size fails and says so; by default its
 /// signal would end the gate without a word.
-pub(super) fn runtime(builder: &mut tokio::runtime::Builder) -> Result<Runtime, Failure> {
+pub(crate) fn runtime(builder: &mut tokio::runtime::Builder) -> Result<Runtime, Failure> {
     let bug = |error: std::io::Error| Failure::bug(error.to_string());
     let runtime = builder.enable_all().build().map_err(bug)?;
     let inside = runtime.enter();

@@ -1,6 +1,7 @@
 //! One upstream entry, in the shape that MCP clients use.
 
 use http::{HeaderName, HeaderValue, Uri};
+use portcullis_admit::{FirstUse, NewTools, PinRules};
 use portcullis_document::{Fields, Value, duration, fill};
 use portcullis_upstreams::{
     Builtin, BuiltinSpec, CommandSpec, How, Limits, Per, Roots, Spec, Transport, UrlSpec,
@@ -60,7 +61,8 @@ pub(crate) fn read(name: &str, value: &Value<'_>, around: &Around<'_>) -> Option
     let roots = fields.optional("roots").map_or(Some(Roots::None), |value| read_roots(&value, around.folder));
     let forward_headers = read_forwarded(&mut fields);
     let timeout = fields.optional("timeout").and_then(|value| read_duration(&value));
-    for later in ["pins", "new_tools", "sandbox", "tools_prefix"] {
+    let pins = read_pins(&mut fields);
+    for later in ["sandbox", "tools_prefix"] {
         if let Some(value) = fields.optional(later) {
             value.warning(format!("`{later}` has no effect in this version"), None);
         }
@@ -134,6 +136,7 @@ pub(crate) fn read(name: &str, value: &Value<'_>, around: &Around<'_>) -> Option
         roots: roots?,
         forward_headers,
         limits,
+        pins,
     })
 }
 
@@ -238,18 +241,33 @@ fn read_url(
         }
     }
     let text = text?;
-    let parsed: Option<Uri> = text.parse().ok();
-    let known = parsed.filter(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https"))
-            && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
-    });
-    match known {
+    match address(&text) {
         Some(url) => Some(UrlSpec { url, headers: read, transport }),
         None => {
             url.error("expected an http:// or https:// address without a user name", None);
             None
         }
     }
+}
+
+/// What becomes of definitions that nobody looked at.
+fn read_pins(fields: &mut Fields<'_>) -> PinRules {
+    let first = fields
+        .optional("pins")
+        .and_then(|value| value.word(&[("first_use", FirstUse::Accept), ("ask", FirstUse::Ask)]));
+    let new_tools = fields.optional("new_tools").and_then(|value| {
+        value.word(&[("ask", NewTools::Ask), ("allow", NewTools::Allow), ("hide", NewTools::Hide)])
+    });
+    PinRules { first: first.unwrap_or_default(), new_tools: new_tools.unwrap_or_default() }
+}
+
+/// The address of a server: http or https, without a user name.
+pub(crate) fn address(text: &str) -> Option<Uri> {
+    let parsed: Option<Uri> = text.parse().ok();
+    parsed.filter(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+    })
 }
 
 fn read_roots(value: &Value<'_>, folder: &Path) -> Option<Roots> {

@@ -1,6 +1,6 @@
 //! `/api/v1`.
 
-use super::{runs, said};
+use super::{catalogue, runs, said};
 use crate::running::Running;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
@@ -64,6 +64,9 @@ pub(super) async fn answer(running: &Arc<Running>, request: Request<Incoming>) -
             }
         },
         (&Method::GET, ["upstreams", name, "tools"]) => tools(running, name).await,
+        (&Method::GET, ["catalogue"]) => catalogue::list(running, None),
+        (&Method::GET, ["catalogue", upstream]) => catalogue::list(running, Some(upstream)),
+        (&Method::POST, ["catalogue", "accept"]) => catalogue::accept(running, &body).await,
         _ => Err(No(StatusCode::NOT_FOUND, 2, format!("{} {} is not offered", head.method, head.uri.path()))),
     };
     match result {

@@ -123,7 +123,7 @@ fn known(running: &Running, scope: &Scope) -> Result<(), No> {
     Ok(())
 }
 
-fn own_user() -> String {
+pub(super) fn own_user() -> String {
     let own = i32::try_from(std::process::id()).ok().and_then(Process::of);
     own.map_or_else(|| "operator".into(), |process| process.user)
 }

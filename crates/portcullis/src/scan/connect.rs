@@ -3,6 +3,7 @@
 use super::{Failed, Scanned};
 use crate::failure::Failure;
 use crate::running::keepers;
+use portcullis_admit::{PinRules, Pins};
 use portcullis_catalogue::ListKind;
 use portcullis_ledger::Ledger;
 use portcullis_runs::{Drops, RunId};
@@ -60,13 +61,17 @@ pub(crate) async fn look(
         roots: Roots::None,
         forward_headers: Vec::new(),
         limits: Limits { first_connect: patience, ..Limits::default() },
+        pins: PinRules::default(),
     };
+    // In a store of its own, which goes with the look.
+    let pins = Pins::of(ledger.clone())?;
     let upstream = Upstream::start(
         spec,
         HttpClient::default(),
         keepers.clone(),
         Arc::new(NoBuiltins),
         Before::default(),
+        pins,
     );
     let found = ask(called, &upstream, patience).await;
     upstream.end().await;

@@ -13,7 +13,7 @@ fn house(place: &Path) -> House {
         place.display(),
         fixture().display()
     );
-    let upstreams = format!("  slow: {{ command: sh, args: [-c, {}] }}", json!(script));
+    let upstreams = format!("  slow: {{ command: sh, args: [-c, {}], new_tools: allow }}", json!(script));
     House::build(&Plan { upstreams: &upstreams, policy: ALLOW_ALL, more: "" })
 }
 

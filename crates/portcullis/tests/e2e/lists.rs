@@ -66,6 +66,9 @@ async fn a_changed_list_is_told_on_the_clients_own_stream() {
     })
     .await
     .unwrap_or_else(|_| panic!("no notice: {}", String::from_utf8_lossy(&heard)));
+    // What changed is listed when somebody accepted it.
+    let (code, out, err) = house.run(&["catalogue", "accept", "fix", "echo"]);
+    assert_eq!(code, 0, "{out}{err}");
     let (list, _) = session.ask(3, "tools/list", json!({})).await;
     let echo = list["result"]["tools"]
         .as_array()

@@ -3,6 +3,7 @@
 mod agent;
 #[path = "old_sse.rs"]
 mod old_sse;
+mod quality;
 #[path = "task_everything.rs"]
 mod task_everything;
 #[path = "walks.rs"]

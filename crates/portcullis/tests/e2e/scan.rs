@@ -26,11 +26,14 @@ async fn a_server_is_started_looked_at_and_ended() {
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.starts_with("portcullis-fixture 0.1.0, MCP 2026-07-28: "), "{out}");
     let lines: Vec<&str> = out.lines().skip(2).collect();
-    assert!(lines[0].starts_with("risk      category   tool"), "{out}");
+    assert!(lines[0].starts_with("risk      category   grade  tool"), "{out}");
     // The gravest stands first, with what says so.
-    assert!(lines[1].starts_with("Critical  Financial  create_charge"), "{out}");
+    assert!(lines[1].starts_with("Critical  Financial  C 2.1  create_charge"), "{out}");
     assert!(lines[1].contains(": name \"create\""), "{out}");
-    assert!(lines.last().unwrap().starts_with("Low"), "{out}");
+    let table = lines.iter().take_while(|line| !line.is_empty());
+    assert!(table.last().unwrap().starts_with("Low"), "{out}");
+    // The worst definitions stand below, with what would help.
+    assert!(out.contains("grade  worst first") && out.contains("say when to use it"), "{out}");
     let left: Vec<_> = std::fs::read_dir(house.folder.path().join("tmp")).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
 
@@ -101,6 +104,8 @@ fn a_scan_can_fail_on_a_risk() {
     };
     // Without its extra tools it has some that execute, and none that is worse.
     assert_eq!((rc(&[]), rc(&["--fail-on", "critical"]), rc(&["--fail-on", "high"])), (0, 0, 1));
+    assert_eq!((rc(&["--fail-on", "critical,grade:D"]), rc(&["--fail-on", "critical,grade:C"])), (0, 1));
+    assert_eq!((rc(&["--fail-on", "grade:A"]), rc(&["--fail-on", "grade:E"])), (1, 2));
 }
 
 /// A server whose definitions speak to the model.
@@ -173,4 +178,101 @@ fn the_page_shows_what_comes() {
     for category in ["Financial", "Destructive", "Execute", "Write", "Read"] {
         assert!(page.contains(&format!("| {category} | ")), "{category}");
     }
+}
+
+/// A client's file with three servers: one that answers, one that is not there, one that is switched off.
+fn client_file(house: &House) -> String {
+    let (script, file) = (house.folder.path().join("server.py"), house.folder.path().join("client.json"));
+    std::fs::write(&script, POISONED).unwrap();
+    let servers = serde_json::json!({ "mcpServers": {
+        "Adder": { "command": "python3", "args": [script], "env": { "TOKEN": "geheim-1234567890" } },
+        "gone": { "url": "http://127.0.0.1:9/mcp" },
+        "off": { "command": "true", "disabled": true },
+    } });
+    std::fs::write(&file, servers.to_string()).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_servers_of_a_client_are_looked_at_and_its_programs_are_started_only_where_somebody_says_so() {
+    let house = user();
+    let file = client_file(&house);
+    let (code, out, err) = house.run(&["scan", "--config", &file, "--json"]);
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("  Adder (file): python3 "), "{err}");
+    let found: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(found["servers"], Value::Array(Vec::new()));
+    let reasons: Vec<&str> =
+        found["failed"].as_array().unwrap().iter().map(|it| it["reason"].as_str().unwrap()).collect();
+    assert!(reasons.iter().any(|it| it.contains("`--yes` does")), "{reasons:?}");
+    assert!(reasons.iter().any(|it| it.contains("it is switched off")), "{reasons:?}");
+
+    let (code, out, _) = house.run(&["scan", "--config", &file, "--json", "--yes"]);
+    let found: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &found["servers"][0]["name"]), (1, &"adder".into()), "{out}");
+    assert_eq!(found["failed"].as_array().unwrap().len(), 2, "{out}");
+    // Found by itself it is the same one.
+    std::fs::rename(&file, house.folder.path().join(".mcp.json")).unwrap();
+    let (_, out, err) = house.run(&["scan", "--json", "--yes"]);
+    let found: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(found["servers"][0]["name"], "adder", "{err}");
+    let config = "listen: 127.0.0.1:0\nupstreams:\n  adder: { command: python3, args: [./server.py] }\n";
+    std::fs::write(house.folder.path().join("portcullis.yaml"), config).unwrap();
+    let (code, out, err) = house.run(&["scan", "--config", "portcullis.yaml", "--yes"]);
+    assert!(code == 0 && out.starts_with("adder: adder 1, MCP 2025-11-25: 3 tools"), "{out}{err}");
+}
+
+#[test]
+fn a_report_needs_nothing_but_itself_and_what_was_found_goes_to_those_who_collect_it() {
+    let house = user();
+    let file = client_file(&house);
+    let (_, _, err) =
+        house.run(&["scan", "--config", &file, "--yes", "--html", "r.html", "--sarif", "r.sarif"]);
+    let page =
+        std::fs::read_to_string(house.folder.path().join("r.html")).unwrap_or_else(|_| panic!("{err}"));
+    assert!(page.starts_with("<!DOCTYPE html>"), "{page}");
+    for loads in ["<script", "<link", "<img", "<iframe", "src=", "@import", "url("] {
+        assert!(!page.contains(loads), "{loads}");
+    }
+    // What a server says is text, whatever it says, and nothing in it is hidden.
+    assert!(page.contains("&lt;IMPORTANT&gt;") && !page.contains("<IMPORTANT>"), "{page}");
+    assert!(page.contains("[U+200B]") && !page.contains(['\u{200b}', '\u{1b}']), "{page}");
+    assert!(!page.contains("geheim"), "{page}");
+    for shown in ["adder", "gone (file)", "Rug pull", "version: &quot;1&quot;", "markup-for-the-model"] {
+        assert!(page.contains(shown), "{shown}");
+    }
+    let sarif = std::fs::read_to_string(house.folder.path().join("r.sarif")).unwrap();
+    let sarif: Value = serde_json::from_str(&sarif).unwrap();
+    let results = sarif["runs"][0]["results"].as_array().unwrap();
+    assert!(results.iter().any(|it| it["ruleId"] == "conceals" && it["level"] == "error"), "{sarif}");
+    let rules = sarif["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap();
+    assert!(results.iter().all(|it| rules.iter().any(|rule| rule["id"] == it["ruleId"])), "{sarif}");
+}
+
+#[tokio::test]
+async fn an_import_ends_with_a_policy_by_what_the_tools_do() {
+    let mut house = user();
+    let program = fixture();
+    let servers = serde_json::json!({ "mcpServers": {
+        "Fix": { "command": program, "args": ["stdio", "--extra"] },
+        "gone": { "command": "no-such-program-here" },
+    } });
+    std::fs::write(house.folder.path().join("client.json"), servers.to_string()).unwrap();
+    let (code, out, err) = house.run(&["import", "client.json", "--yes"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(err.contains("fix: 51 tools (1 Financial, "), "{err}");
+    assert!(
+        err.contains(
+            "gone: its policy lets nothing pass yet: the upstream was not reached: the program `no-such-program-here` was not found"
+        ),
+        "{err}"
+    );
+    house.configure("127.0.0.1:7420", "127.0.0.1:0");
+    house.up();
+    let (code, out, err) = house.run(&["policy", "check", "policies/fix.yaml", "--against", "fix"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    let policy = std::fs::read_to_string(house.folder.path().join("policies/fix.yaml")).unwrap();
+    assert!(policy.contains("create_charge: { deny_if: "), "{policy}");
+    let none = std::fs::read_to_string(house.folder.path().join("policies/gone.yaml")).unwrap();
+    assert!(none.contains("tools: {}"), "{none}");
 }

@@ -1,0 +1,195 @@
+//! `portcullis catalogue …`: what is known of the tools behind the gate, and what of it was accepted.
+
+use super::table::{cell, print};
+use crate::cli::{CatalogueCommand, PlaceArgs};
+use crate::control::Client;
+use crate::failure::Failure;
+use crate::out::{counted, say};
+use http::Method;
+use portcullis_catalogue::written_out;
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+/// Characters of a value that a difference shows.
+const SHOWN: usize = 100;
+
+/// Runs one command on the catalogue of the running gate.
+pub(crate) fn run(
+    place: &PlaceArgs,
+    command: Option<CatalogueCommand>,
+    as_json: bool,
+) -> Result<ExitCode, Failure> {
+    let client = Client::of(place)?;
+    match command.unwrap_or(CatalogueCommand::List { upstream: None }) {
+        CatalogueCommand::List { upstream } => {
+            let found = known(&client, upstream.as_deref(), None)?;
+            if as_json {
+                lines(&found)
+            } else {
+                list(&found)
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        CatalogueCommand::Show { upstream, tool } => {
+            let found = known(&client, Some(&upstream), tool.as_deref())?;
+            if as_json {
+                lines(&found)
+            } else {
+                found.iter().for_each(show)
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        CatalogueCommand::Diff { upstream, tool } => diff(&client, &upstream, tool.as_deref(), as_json),
+        CatalogueCommand::Accept { upstream, tool, reason } => {
+            let body = json!({ "upstream": upstream, "tool": tool, "reason": reason });
+            let done = client.ask(Method::POST, "catalogue/accept", &body)?;
+            if as_json {
+                say!("{done}");
+                return Ok(ExitCode::SUCCESS);
+            }
+            if done.get("server") == Some(&Value::Bool(true)) {
+                say!("accepted: the server {upstream} as it is now");
+            }
+            for tool in done.get("tools").and_then(Value::as_array).into_iter().flatten() {
+                say!("accepted: {upstream} {}", written_out(tool.as_str().unwrap_or_default()));
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn known(client: &Client, upstream: Option<&str>, tool: Option<&str>) -> Result<Vec<Value>, Failure> {
+    let path = upstream.map_or("catalogue".to_owned(), |upstream| format!("catalogue/{upstream}"));
+    let answer = client.ask(Method::GET, &path, &Value::Null)?;
+    let mut found = match answer {
+        Value::Array(found) => found,
+        _ => Vec::new(),
+    };
+    if let Some(tool) = tool {
+        found.retain(|one| one.get("tool").and_then(Value::as_str) == Some(tool));
+        if found.is_empty() {
+            return Err(Failure::usage(format!(
+                "{} has no tool named `{tool}`; `portcullis catalogue list` shows them",
+                upstream.unwrap_or_default()
+            )));
+        }
+    }
+    Ok(found)
+}
+
+fn lines(found: &[Value]) {
+    found.iter().for_each(|one| say!("{one}"));
+}
+
+fn list(found: &[Value]) {
+    if found.is_empty() {
+        say!("no server has listed a tool yet; `portcullis status` shows the upstreams");
+        return;
+    }
+    let rows: Vec<Vec<String>> = found
+        .iter()
+        .map(|one| {
+            let quality = one.get("quality").filter(|quality| !quality.is_null());
+            let grade =
+                quality.map_or("-".to_owned(), |it| format!("{} {}", cell(it, "tier"), cell(it, "score")));
+            let findings = one.get("findings").and_then(Value::as_array).map_or(0, Vec::len);
+            let mut says = match one.get("tool") {
+                Some(Value::Null) => {
+                    vec![format!(
+                        "it says that it is {}, and was accepted as {}",
+                        cell(one, "seen"),
+                        cell(one, "accepted")
+                    )]
+                }
+                _ => Vec::new(),
+            };
+            if findings > 0 {
+                says.push(counted(findings, "finding", "findings"));
+            }
+            let changed = one.get("differences").and_then(Value::as_array);
+            says.extend(changed.map(|all| {
+                let places: Vec<String> = all.iter().take(3).map(|it| cell(it, "where")).collect();
+                format!("changed: {}", places.join(", "))
+            }));
+            [
+                cell(one, "upstream"),
+                cell(one, "tool"),
+                cell(one, "state"),
+                cell(one, "risk"),
+                cell(one, "category"),
+                grade,
+                says.join("; "),
+            ]
+            .map(|text| written_out(&text))
+            .into()
+        })
+        .collect();
+    print(&["upstream", "tool", "state", "risk", "category", "grade", ""], &rows);
+}
+
+fn show(one: &Value) {
+    say!("{} {}", written_out(&cell(one, "upstream")), written_out(&cell(one, "tool")));
+    for name in ["state", "category", "risk", "why", "fingerprint", "since", "by", "reason"] {
+        if one.get(name).is_some_and(|value| !value.is_null() && value.as_str() != Some("")) {
+            say!("  {name:<12} {}", written_out(&cell(one, name)));
+        }
+    }
+    if let Some(quality) = one.get("quality").filter(|quality| !quality.is_null()) {
+        say!("  {:<12} {} {}", "grade", cell(quality, "tier"), cell(quality, "score"));
+    }
+    for finding in one.get("findings").and_then(Value::as_array).into_iter().flatten() {
+        let (severity, rule) = (cell(finding, "severity"), cell(finding, "rule"));
+        say!(
+            "  {:<12} {severity} {rule} in {}: {}",
+            "finding",
+            cell(finding, "where"),
+            cell(finding, "text")
+        );
+    }
+    let definition = ["seen", "definition"].iter().find_map(|name| one.get(name).filter(|it| it.is_object()));
+    if let Some(definition) = definition {
+        let text = serde_json::to_string_pretty(definition).unwrap_or_default();
+        text.lines().for_each(|line| say!("    {}", written_out(line)));
+    }
+    say!("");
+}
+
+fn diff(client: &Client, upstream: &str, tool: Option<&str>, as_json: bool) -> Result<ExitCode, Failure> {
+    let mut found = known(client, Some(upstream), tool)?;
+    found.retain(|one| {
+        one.get("differences").is_some_and(Value::is_array) || one.get("tool") == Some(&Value::Null)
+    });
+    if as_json {
+        lines(&found);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if found.is_empty() {
+        say!("nothing of it is different from what was accepted");
+    }
+    for one in &found {
+        if one.get("tool") == Some(&Value::Null) {
+            say!("{upstream}: the server");
+            say!("  - {}\n  + {}", written_out(&cell(one, "accepted")), written_out(&cell(one, "seen")));
+            continue;
+        }
+        say!("{upstream} {}", written_out(&cell(one, "tool")));
+        for difference in one.get("differences").and_then(Value::as_array).into_iter().flatten() {
+            let weakens = difference.get("weakens").is_some();
+            let note = if weakens { " (promises less harm than before)" } else { "" };
+            say!("  {}{note}", written_out(&cell(difference, "where")));
+            for (sign, name) in [("-", "before"), ("+", "after")] {
+                if let Some(value) = difference.get(name) {
+                    say!("    {sign} {}", written_out(&shortened(&value.to_string())));
+                }
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
