@@ -14,6 +14,7 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 use unicode_normalization::UnicodeNormalization;
 
@@ -74,33 +75,34 @@ fn walk(value: &Value, place: &mut String, found: &mut Vec<Finding>) {
         Value::String(text) => look(text, place, found),
         Value::Array(items) => {
             for (number, item) in items.iter().enumerate() {
-                within(place, &format!("[{number}]"), |place| walk(item, place, found));
+                let before = place.len();
+                let _ = write!(place, "[{number}]");
+                walk(item, place, found);
+                place.truncate(before);
             }
         }
         Value::Object(members) => {
             for (name, member) in members {
-                let step = if place.is_empty() { name.clone() } else { format!(".{name}") };
-                within(place, &step, |place| {
-                    look(name, place, found);
-                    walk(member, place, found);
-                });
+                let before = place.len();
+                if before > 0 {
+                    place.push('.');
+                }
+                place.push_str(name);
+                look(name, place, found);
+                walk(member, place, found);
+                place.truncate(before);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
-fn within(place: &mut String, step: &str, act: impl FnOnce(&mut String)) {
-    let before = place.len();
-    place.push_str(step);
-    act(place);
-    place.truncate(before);
-}
-
 /// Looks at one string.
 fn look(text: &str, place: &str, found: &mut Vec<Finding>) {
-    let end = text.char_indices().nth(LOOKED_AT).map_or(text.len(), |(at, _)| at);
-    let text = text.get(..end).unwrap_or(text);
+    let text = match text.len() > LOOKED_AT {
+        true => text.char_indices().nth(LOOKED_AT).and_then(|(at, _)| text.get(..at)).unwrap_or(text),
+        false => text,
+    };
     let mut hits = characters::hidden(text);
     hits.extend(said(text));
     found.extend(hits.into_iter().map(|hit| Finding {

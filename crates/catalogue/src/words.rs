@@ -27,8 +27,13 @@ pub(crate) fn of_name(name: &str) -> Vec<String> {
 
 /// The words of a text in lower case.
 pub(crate) fn of_text(text: &str) -> impl Iterator<Item = String> {
+    in_text(text).map(str::to_lowercase)
+}
+
+/// The words of a text as they stand there.
+pub(crate) fn in_text(text: &str) -> impl Iterator<Item = &str> {
     text.split(|letter: char| !letter.is_alphanumeric() && letter != '\'')
-        .map(|word| word.trim_matches('\'').to_lowercase())
+        .map(|word| word.trim_matches('\''))
         .filter(|word| !word.is_empty())
 }
 

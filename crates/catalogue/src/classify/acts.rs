@@ -4,7 +4,9 @@ use super::Evidence;
 use super::verbs::{Verb, verb};
 use crate::words::{first_sentence, of_name, of_text, roots};
 use crate::{Category, Definition};
+use aho_corasick::AhoCorasick;
 use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 /// Where words of a definition stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,8 +170,9 @@ const ONLY_READS: &[&str] = &[
 
 /// Whether it says that it changes nothing.
 pub(super) fn only_reads(tool: &Definition) -> bool {
-    let text = tool.description.to_lowercase();
-    ONLY_READS.iter().any(|words| text.contains(words))
+    static WORDS: LazyLock<Option<AhoCorasick>> =
+        LazyLock::new(|| AhoCorasick::builder().ascii_case_insensitive(true).build(ONLY_READS).ok());
+    WORDS.as_ref().is_some_and(|words| words.is_match(&tool.description))
 }
 
 /// Whether nothing but a thing is named.

@@ -117,8 +117,7 @@ impl Looked<'_> {
 
     /// The words of its first sentence begin with what it does.
     fn verb(&self) -> Option<&str> {
-        let first = self.said.sentences.first()?;
-        first.iter().take(3).find(|word| verb(word).is_some()).map(String::as_str)
+        self.said.begins().take(3).find(|word| verb(word).is_some())
     }
 
     fn purpose(&self) -> Grade {
@@ -219,7 +218,7 @@ impl Looked<'_> {
             points += 1;
             seen.push(format!("says what it leaves out: `{words}`"));
         }
-        let tells_more = (said.sentences.len() > 2 && said.word_count >= MORE_ROOM)
+        let tells_more = (said.sentence_count() > 2 && said.word_count >= MORE_ROOM)
             || (said.returns().is_some() && said.word_count > ROOM);
         if tells_more {
             points += 1;
@@ -327,7 +326,7 @@ impl Looked<'_> {
         let lasts = said.is_for_good().or(said.loses()).or(said.becomes());
         let lasts = lasts.or(said.when_not().filter(|words| *words == "without"));
         let fails = said.fails();
-        let explains = said.sentences.len() > 1 && said.word_count >= MORE_ROOM;
+        let explains = said.sentence_count() > 1 && said.word_count >= MORE_ROOM;
         let seen: Vec<String> = [
             gives.clone(),
             lasts.map(|words| format!("says what is so afterwards: `{words}`")),

@@ -1,7 +1,8 @@
 //! What a description says besides what the tool does, told by the words that people use for it.
 
-use crate::words::{first_sentence, of_text};
+use crate::words::{first_sentence, in_text};
 use aho_corasick::AhoCorasick;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 /// That what it does cannot be taken back.
@@ -220,29 +221,40 @@ static PHRASES: LazyLock<Option<Phrases>> = LazyLock::new(|| {
 #[derive(Debug)]
 pub(super) struct Said<'a> {
     text: &'a str,
+    /// Its words in lower case, with a space around each.
+    words: String,
+    /// Where among them each sentence stands.
+    sentences: Vec<Range<usize>>,
     /// The phrases of each list that stand in it.
     found: [Vec<&'static str>; LISTS.len()],
     pub(super) word_count: usize,
-    pub(super) sentences: Vec<Vec<String>>,
 }
 
 impl<'a> Said<'a> {
     pub(super) fn of(description: &'a str) -> Self {
-        let sentences: Vec<Vec<String>> = sentences(description)
-            .map(|sentence| of_text(sentence).collect())
-            .filter(|words: &Vec<_>| !words.is_empty())
-            .collect();
-        let mut words = String::from(" ");
-        for word in sentences.iter().flatten() {
-            words.push_str(word);
-            words.push(' ');
+        let (mut words, mut places, mut word_count) = (String::from(" "), Vec::new(), 0);
+        for sentence in sentences(description) {
+            let begins = words.len();
+            for word in in_text(sentence) {
+                words.extend(word.chars().flat_map(char::to_lowercase));
+                words.push(' ');
+                word_count += 1;
+            }
+            if words.len() > begins {
+                places.push(begins..words.len());
+            }
         }
-        Self {
-            text: description,
-            found: phrases(&words),
-            word_count: sentences.iter().map(Vec::len).sum(),
-            sentences,
-        }
+        Self { text: description, found: phrases(&words), words, sentences: places, word_count }
+    }
+
+    pub(super) fn sentence_count(&self) -> usize {
+        self.sentences.len()
+    }
+
+    /// The words of its first sentence.
+    pub(super) fn begins(&self) -> impl Iterator<Item = &str> {
+        let first = self.sentences.first().and_then(|place| self.words.get(place.clone()));
+        first.unwrap_or_default().split(' ').filter(|word| !word.is_empty())
     }
 
     fn says(&self, what: What) -> Option<&'static str> {
@@ -269,10 +281,10 @@ impl<'a> Said<'a> {
     /// When not to use it, or what it leaves out: `without executing` too.
     pub(super) fn when_not(&self) -> Option<&'static str> {
         let leaves_out = || {
-            self.sentences
-                .iter()
-                .flat_map(|words| words.windows(2))
-                .any(|pair| matches!(pair, [first, second] if first == "without" && second.ends_with("ing")))
+            self.words.match_indices(" without ").any(|(at, found)| {
+                let rest = self.words.get(at + found.len()..).unwrap_or_default();
+                rest.split(' ').next().is_some_and(|next| next.ends_with("ing"))
+            })
         };
         self.says(What::WhenNot).or_else(|| leaves_out().then_some("without"))
     }
@@ -315,7 +327,8 @@ impl<'a> Said<'a> {
 
     /// Sentences that say what another one says.
     pub(super) fn repeated(&self) -> usize {
-        let mut all: Vec<&Vec<String>> = self.sentences.iter().collect();
+        let mut all: Vec<&str> =
+            self.sentences.iter().filter_map(|place| self.words.get(place.clone())).collect();
         all.sort_unstable();
         all.windows(2).filter(|pair| matches!(pair, [one, other] if one == other)).count()
     }
@@ -352,7 +365,10 @@ mod tests {
     fn phrases_are_found_as_words() {
         let said =
             Said::of("Deletes it. This CANNOT be undone!\n\nUse `read_file` instead; unused orders stay.");
-        assert_eq!(said.sentences.len(), 3);
+        assert_eq!(
+            (said.sentence_count(), said.begins().collect::<Vec<_>>().join(" ")),
+            (3, "deletes it".into())
+        );
         assert_eq!((said.is_for_good(), said.when_not()), (Some("cannot be undone"), Some("instead")));
         assert!(said.names("read_file") && !said.names("read") && !said.names("unused"));
         assert!(

@@ -6,6 +6,7 @@ use crate::words::{of_name, of_text};
 use crate::{Category, Definition};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 
 /// One score for a server, and what it is made of.
 #[derive(Debug, Clone, Serialize)]
@@ -83,16 +84,18 @@ fn graded(share: usize, of: usize, bounds: [usize; 4]) -> u64 {
 
 /// Tools that say the same thing in the same words.
 fn told_apart(tools: &[(&Definition, Category, &Quality)], seen: &mut Vec<String>) -> u64 {
-    let mut same: BTreeMap<(Category, Vec<String>), Vec<&str>> = BTreeMap::new();
+    let mut same: HashMap<(Category, Vec<u64>), Vec<&str>> = HashMap::new();
+    let hasher = RandomState::new();
     for (tool, category, _) in tools {
-        let words: HashSet<String> = of_text(&tool.description).collect();
-        let mut words: Vec<String> = words.into_iter().collect();
+        let mut words: Vec<u64> = of_text(&tool.description).map(|word| hasher.hash_one(word)).collect();
         words.sort_unstable();
+        words.dedup();
         if !words.is_empty() {
             same.entry((*category, words)).or_default().push(&tool.name);
         }
     }
-    let twins: Vec<&Vec<&str>> = same.values().filter(|names| names.len() > 1).collect();
+    let mut twins: Vec<&Vec<&str>> = same.values().filter(|names| names.len() > 1).collect();
+    twins.sort_unstable();
     seen.extend(twins.iter().map(|names| format!("described in the same words: {}", listed(names))));
     graded(twins.iter().map(|names| names.len()).sum(), tools.len(), [0, 10, 25, 50])
 }
