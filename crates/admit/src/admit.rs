@@ -324,9 +324,17 @@ impl Admit {
         self.record(who, Some(request), message, draft).await
     }
 
-    /// Records a request that was cancelled before it was judged.
-    pub async fn cancelled(&self, who: &Principal, upstream: &str, name: &str, request: &Id, message: &str) {
-        let draft = unjudged(upstream, name, Outcome::Cancelled, "(cancelled)");
+    /// Records a request that was cancelled before it was judged. Whoever stopped it knows it by its run.
+    pub async fn cancelled(
+        &self,
+        who: &Principal,
+        upstream: &str,
+        name: &str,
+        request: &Id,
+        run: &str,
+        message: &str,
+    ) {
+        let draft = Draft { run: Some(run), ..unjudged(upstream, name, Outcome::Cancelled, "(cancelled)") };
         self.record(who, Some(request), message, draft).await;
     }
 

@@ -154,7 +154,8 @@ impl Entered {
                 self.outlet.finish(StatusCode::OK, carrying(text)).await;
             }
             Stopped::Cancelled(why) => {
-                self.gate.admit.cancelled(who, upstream, &self.name, id, &why).await;
+                let run = self.open.run().id.as_str();
+                self.gate.admit.cancelled(who, upstream, &self.name, id, run, &why).await;
                 // A client that asked for it gets no answer any more.
                 if self.open.by_operator() {
                     let text = error_response(Some(id), STOPPED, &why, &Value::Null);
