@@ -81,7 +81,7 @@ pub static ATTACKS: [Attack; 10] = [
     Attack {
         id: "tool-poisoning",
         name: "Tool poisoning",
-        looks: "A definition speaks to the model behind its user's back: hidden characters, markup such as <IMPORTANT>, orders to conceal \
+        looks: "A definition speaks to the model behind its user's back: hidden characters, markup such as `<IMPORTANT>`, orders to conceal \
                 something or to set other orders aside, in a description, a default, an enum.",
         invited_by: "tools in whose definition something was found",
         stops: "Such a definition waits for a person before it is ever listed (quarantine). What is meant ill and said in plain words is not \
