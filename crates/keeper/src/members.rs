@@ -7,6 +7,9 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+/// Looks at most until one finds nobody, and nobody who ended meanwhile.
+const LOOKS: u32 = 4;
+
 /// Who looks for a run's processes.
 #[derive(Debug, Clone, Copy)]
 pub enum Watcher<'a> {
@@ -77,6 +80,18 @@ impl<'a> Members<'a> {
     /// What ended and is this process's to fetch is fetched. User and command are left empty: [`Process::described`].
     #[must_use]
     pub fn living(&self) -> Vec<Process> {
+        for _ in 1..LOOKS {
+            match self.look() {
+                (living, true) if living.is_empty() => {}
+                (living, _) => return living,
+            }
+        }
+        self.look().0
+    }
+
+    /// One look: those that live, and whether somebody was there who ended meanwhile, and may have left a child that was not
+    /// there yet.
+    fn look(&self) -> (Vec<Process>, bool) {
         let all = processes();
         self.reap(&all);
         let by_pid: HashMap<i32, &Process> = all.iter().map(|process| (process.pid, process)).collect();
@@ -117,15 +132,14 @@ impl<'a> Members<'a> {
             }
             members.extend(more);
         }
-        let living: Vec<Process> = others
+        let there = others
             .into_iter()
             .filter(|process| members.contains(&process.pid) && !process.kin.is_over())
-            // What ended since then is no member any more.
-            .filter(|process| process.lives())
-            .cloned()
-            .collect();
+            .cloned();
+        // What ended since then is no member any more.
+        let (living, ended): (Vec<Process>, Vec<Process>) = there.partition(Process::lives);
         self.known.borrow_mut().extend(living.iter().map(|process| (process.pid, process.start_time)));
-        living
+        (living, !ended.is_empty())
     }
 
     /// Whether the gate looks, since the keeper was killed.
@@ -142,7 +156,7 @@ impl<'a> Members<'a> {
         match variable(&all, &self.mark.0) {
             Some(value) => value == self.mark.1,
             None => {
-                // In the midst of an exec it has none at all for a moment, and proves nothing.
+                // That it has none at all proves nothing.
                 if !all.is_empty() {
                     self.unmarked.borrow_mut().insert(who);
                 }

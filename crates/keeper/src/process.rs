@@ -1,12 +1,24 @@
 //! What `/proc` says of processes.
 
+use crate::handle::pause;
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
 
 /// Characters of a command line that are kept.
 const SHOWN: usize = 160;
+/// In the midst of an exec a process has no environment yet. That is over soon, also where it has to wait for its turn on the
+/// processor; so often is looked, and this lies between.
+const LOOKS: u32 = 250;
+const MOMENT: Duration = Duration::from_millis(1);
+/// Longer than most environments, in bytes.
+const PIECE: usize = 128 * 1024;
+/// A thread of the kernel (`PF_KTHREAD` in its flags), which never has one.
+const KERNEL: u64 = 0x0020_0000;
 
 /// A process, told from any other that has or had its pid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,9 +125,30 @@ impl Process {
         variable(&self.variables(), name)
     }
 
-    /// Its environment as the kernel gives it; empty where it has none, or may not be read.
+    /// Its environment as the kernel gives it; empty where it has none, or may not be read. Who is in the midst of an exec is
+    /// waited for: that nothing is there then says nothing of whose it is.
     pub(crate) fn variables(&self) -> Vec<u8> {
-        of_the_first_or_another(self.pid, &self.kin, "environ")
+        for _ in 0..LOOKS {
+            let all = of_the_first_or_another(self.pid, &self.kin, "environ");
+            if !all.is_empty() || self.has_none() {
+                return all;
+            }
+            pause(MOMENT);
+        }
+        Vec::new()
+    }
+
+    /// Whether there is no environment to come: none that may be read, or an empty one.
+    fn has_none(&self) -> bool {
+        let readable = fs::File::open(format!("/proc/{}/environ", self.pid)).is_ok();
+        let Some(stat) = text(self.pid, "stat").filter(|_| readable) else { return true };
+        let fields: Vec<&str> = stat.rsplit_once(") ").map_or("", |(_, fields)| fields).split(' ').collect();
+        // Of the fields counted from 1, of which the state, the first here, is the 3rd.
+        let number = |field: usize| fields.get(field - 3).and_then(|it| it.parse::<u64>().ok()).unwrap_or(0);
+        let (flags, start_time, code, begin, end) = (number(9), number(22), number(26), number(50), number(51));
+        let is_over = matches!(fields.first(), Some(&("Z" | "X")));
+        // The place of the code is the last that an exec writes down: until then an environment may look empty.
+        is_over || start_time != self.start_time || flags & KERNEL != 0 || code != 0 && begin == end
     }
 }
 
@@ -171,11 +204,23 @@ fn parsed(stat: &[u8]) -> Option<(u64, Kin)> {
 /// A file of `/proc` that a thread which has ended has nothing in any more: then that of another one.
 fn of_the_first_or_another(pid: i32, kin: &Kin, name: &str) -> Vec<u8> {
     if kin.state != 'Z' {
-        return fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        return at_once(Path::new(&format!("/proc/{pid}/{name}"))).unwrap_or_default();
     }
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let mut said = threads.filter_map(|thread| fs::read(thread.path().join(name)).ok());
+    let mut said = threads.filter_map(|thread| at_once(&thread.path().join(name)));
     said.find(|said| !said.is_empty()).unwrap_or_default()
+}
+
+/// Reads a file of `/proc` in one piece: whoever becomes another program between two pieces has no second one.
+fn at_once(path: &Path) -> Option<Vec<u8>> {
+    let mut file = fs::File::open(path).ok()?;
+    let mut all = vec![0; PIECE];
+    let read = file.read(&mut all).ok()?;
+    all.truncate(read);
+    if read == PIECE {
+        file.read_to_end(&mut all).ok()?;
+    }
+    Some(all)
 }
 
 /// A file of `/proc` about it. What is no text in it was named by the process, and is shown as far as it can be.
@@ -225,6 +270,20 @@ mod tests {
         // The first thread has ended, and two go on.
         assert!(!Kin { state: 'Z', ..expected }.is_over());
         assert!(Kin { state: 'Z', threads: 1, ..expected }.is_over());
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a child of the test itself")]
+    fn whoever_becomes_another_program_keeps_its_environment_meanwhile() {
+        // It becomes itself, again and again.
+        let again = r#"exec sh -c "$0" "$0""#;
+        let mut child =
+            std::process::Command::new("sh").args(["-c", again, again]).env("MARKED", "so").spawn().unwrap();
+        let becoming = Process::of(i32::try_from(child.id()).unwrap()).unwrap();
+        let unseen = (0..5_000).filter(|_| becoming.environment("MARKED").is_none()).count();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(unseen, 0);
     }
 
     #[test]
