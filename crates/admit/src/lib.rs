@@ -40,7 +40,7 @@ mod ticket;
 pub use admit::{Admit, Answer, Ask, Denied, Subject};
 pub use permit::{Housekeeping, Message, Permit};
 pub use pins::{
-    FirstUse, Held, Identity, NewTools, PinRules, Pins, ServerPin, Sight, Sighting, ToolPin, Withheld,
+    FirstUse, Held, Identity, Kept, NewTools, PinRules, Pins, ServerPin, Sight, Sighting, ToolPin, Withheld,
 };
 pub use principal::Principal;
 pub use redact::{Values, covered_line};

@@ -7,7 +7,7 @@
 mod look;
 mod stored;
 
-pub use stored::{Held, Identity, ServerPin, Sighting, ToolPin};
+pub use stored::{Held, Identity, Kept, ServerPin, Sighting, ToolPin};
 
 use parking_lot::RwLock;
 use portcullis_catalogue::{List, differences};
@@ -34,6 +34,7 @@ struct Server {
     identity: Identity,
     seen: Option<Identity>,
     variants: BTreeSet<String>,
+    since: i64,
     tools: HashMap<String, Tool>,
 }
 
@@ -129,40 +130,49 @@ impl Pins {
         let servers = self.0.servers.read();
         // What is built in is ours, and is never looked at here.
         let server = servers.get(upstream)?;
-        let accept = |what: &str| format!("`portcullis catalogue accept {what}` accepts it");
         if let Some(seen) = &server.seen {
-            let (was, accept) = (&server.identity, accept(upstream));
             return Some(Withheld::Changed(format!(
-                "The server {upstream} says that it is {seen}, and was accepted as {was}; {accept}."
+                "The server {upstream} says that it is {seen}, and was accepted as {}; {}.",
+                server.identity,
+                accepts(upstream)
             )));
         }
-        let accept = accept(&format!("{upstream} {tool}"));
+        let accepts = || accepts(&format!("{upstream} {tool}"));
         let Some(known) = server.tools.get(tool) else {
-            return Some(Withheld::Quarantined(format!("The tool {tool} is not known; {accept}.")));
+            return Some(Withheld::Quarantined(format!("The tool {tool} is not known; {}.", accepts())));
         };
         match known.held {
             Some(Held::Hidden) => Some(Withheld::Hidden),
-            Some(Held::New) => {
-                Some(Withheld::Quarantined(format!("Nobody has accepted the tool {tool} yet; {accept}.")))
-            }
+            Some(Held::New) => Some(Withheld::Quarantined(format!(
+                "Nobody has accepted the tool {tool} yet; {}.",
+                accepts()
+            ))),
             Some(Held::Found) => Some(Withheld::Quarantined(format!(
                 "The definition of {tool} speaks to the model behind its user's back; a person has to look at it: \
                  `portcullis catalogue show {upstream} {tool}`."
             ))),
-            None if known.accepted.iter().any(|accepted| accepted == fingerprint) => None,
+            None if has(&known.accepted, fingerprint) => None,
             None => Some(Withheld::Changed(format!(
                 "The definition of {tool} is not the one that was accepted: `portcullis catalogue diff {upstream} {tool}` \
-                 shows what changed; {accept}."
+                 shows what changed; {}.",
+                accepts()
             ))),
         }
+    }
+
+    /// What a server was accepted as, and when it was seen first, in milliseconds since 1970.
+    #[must_use]
+    pub fn accepted(&self, upstream: &str) -> Option<(Identity, i64)> {
+        let servers = self.0.servers.read();
+        servers.get(upstream).map(|server| (server.identity.clone(), server.since))
     }
 
     /// All that is kept of one upstream, or of all.
     ///
     /// # Errors
     /// Where the store cannot be read.
-    pub fn kept(&self, upstream: Option<&str>) -> Result<stored::Kept, Failure> {
-        Ok(stored::Kept::read(self.0.ledger.pins(upstream)?))
+    pub fn kept(&self, upstream: Option<&str>) -> Result<Kept, Failure> {
+        Ok(Kept::read(self.0.ledger.pins(upstream)?))
     }
 
     /// Accepts what waits: of a server, or one tool of it. Gives the names of what was accepted, the server's own empty.
@@ -207,7 +217,7 @@ impl Pins {
         Ok(accepted)
     }
 
-    async fn keep(&self, upstream: &str, kept: &stored::Kept) -> Result<(), Failure> {
+    async fn keep(&self, upstream: &str, kept: &Kept) -> Result<(), Failure> {
         let rows = kept.rows(upstream);
         self.0.ledger.keep_pins(rows.clone()).await?;
         let mut server = Server::default();
@@ -239,7 +249,7 @@ impl Server {
         if row.tool.is_empty() {
             if let Ok(pin) = serde_json::from_str::<ServerPin>(&row.body) {
                 (self.entry, self.identity, self.seen) = (pin.entry, pin.identity, pin.seen);
-                self.variants = pin.variants;
+                (self.variants, self.since) = (pin.variants, pin.since);
             }
             return;
         }
@@ -249,6 +259,16 @@ impl Server {
             Tool { accepted: pin.accepted, held: pin.held, seen: pin.seen.map(|seen| seen.fingerprint) };
         self.tools.insert(row.tool.clone(), tool);
     }
+}
+
+/// Whether a fingerprint is among those that were accepted.
+fn has(accepted: &[String], fingerprint: &str) -> bool {
+    accepted.iter().any(|accepted| accepted == fingerprint)
+}
+
+/// How a person accepts something.
+fn accepts(what: &str) -> String {
+    format!("`portcullis catalogue accept {what}` accepts it")
 }
 
 fn now_ms() -> i64 {

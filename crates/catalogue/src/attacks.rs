@@ -66,6 +66,11 @@ fn reads(entry: &Entry) -> bool {
     entry.class.category == Category::Read
 }
 
+/// Whether a rule is on what a definition has to do with other tools.
+fn is_about_others(rule: &str) -> bool {
+    rule == "goes-before-all-others" || rule.ends_with("-another-server")
+}
+
 /// All of them.
 pub static ATTACKS: [Attack; 10] = [
     Attack {
@@ -87,7 +92,7 @@ pub static ATTACKS: [Attack; 10] = [
         stops: "Such a definition waits for a person before it is ever listed (quarantine). What is meant ill and said in plain words is not \
                 found: there the policy decides, which denies what it does not name.",
         coverage: Coverage::Limited,
-        invites: |entry| !entry.findings.is_empty(),
+        invites: |entry| entry.findings.iter().any(|finding| !is_about_others(&finding.rule)),
     },
     Attack {
         id: "rug-pull",
@@ -104,11 +109,11 @@ pub static ATTACKS: [Attack; 10] = [
         name: "Tool shadowing",
         looks: "One server's definition gives orders about another server's tools, or takes a name that is theirs, so that calls and their \
                 arguments go to it.",
-        invited_by: "tools whose definition speaks of all other tools",
-        stops: "On the common endpoint each tool has its server's name before its own, so none can be taken for another's. An order about \
-                other tools is found and told.",
+        invited_by: "tools whose definition speaks of other tools, or whose name is, or looks like, that of another server's tool",
+        stops: "On the common endpoint each tool has its server's name before its own, so none can be taken for another's. A definition \
+                that gives an order about another server's tool waits for a person; one about all other tools is told.",
         coverage: Coverage::Limited,
-        invites: |entry| entry.findings.iter().any(|finding| finding.rule == "goes-before-all-others"),
+        invites: |entry| entry.findings.iter().any(|finding| is_about_others(&finding.rule)),
     },
     Attack {
         id: "indirect-injection",

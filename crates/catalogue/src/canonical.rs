@@ -4,27 +4,24 @@ use data_encoding::HEXLOWER;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// JSON with members sorted by name and no white space. `None` where the text is not JSON.
+/// SHA-256 over the canonical JSON of a definition, hexadecimal: members sorted by name, no white space.
 ///
 /// Numbers are kept as far as a double or a 64-bit integer holds them, which is enough to tell definitions
 /// apart; nothing canonical is ever forwarded.
 #[must_use]
-pub fn canonical(json: &str) -> Option<String> {
+pub fn fingerprint_of(definition: &Value) -> String {
     // serde_json's map is ordered by key, so writing a value sorts it at every depth.
-    serde_json::from_str::<Value>(json).ok().map(|value| value.to_string())
+    digest(&definition.to_string())
 }
 
-/// SHA-256 over the canonical JSON of a definition, hexadecimal.
+/// The same of JSON text; of text that is no JSON as it stands.
 #[must_use]
 pub fn fingerprint(json: &str) -> String {
-    let text = canonical(json).unwrap_or_else(|| json.to_owned());
-    HEXLOWER.encode(&Sha256::digest(text.as_bytes()))
+    serde_json::from_str(json).map_or_else(|_| digest(json), |definition| fingerprint_of(&definition))
 }
 
-/// The same of what was parsed before.
-#[must_use]
-pub fn fingerprint_of(definition: &Value) -> String {
-    HEXLOWER.encode(&Sha256::digest(definition.to_string().as_bytes()))
+fn digest(text: &str) -> String {
+    HEXLOWER.encode(&Sha256::digest(text.as_bytes()))
 }
 
 #[cfg(test)]

@@ -58,4 +58,11 @@ impl Known {
         let count = |category| self.tools.iter().filter(|entry| entry.class.category == category).count();
         Category::ALL.into_iter().rev().map(|category| (category, count(category))).collect()
     }
+
+    /// The same in words, without those of which there are none: `1 Financial, 7 Execute`.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let there = self.counts().into_iter().filter(|(_, count)| *count > 0);
+        there.map(|(category, count)| format!("{count} {}", category.as_str())).collect::<Vec<_>>().join(", ")
+    }
 }

@@ -30,12 +30,15 @@ mod tool;
 mod words;
 
 pub use attacks::{ATTACKS, Attack, Coverage};
-pub use canonical::{canonical, fingerprint, fingerprint_of};
+pub use canonical::{fingerprint, fingerprint_of};
 pub use category::{Category, Risk};
 pub use classify::{Class, Confidence, Evidence, Place, RULES, Rule, Surroundings, classify};
 pub use definition::Definition;
 pub use difference::{Difference, differences};
-pub use findings::{Finding, Severity, TEXT_RULES, TextRule, blocks, findings, written_out};
+pub use findings::{
+    Finding, Others, PLAIN_RULES, PlainRule, Severity, TEXT_RULES, TextRule, blocks, compare, findings, says,
+    written_out,
+};
 pub use kind::ListKind;
 pub use known::{Entry, Known};
 pub use list::{BadList, Item, List};
@@ -43,6 +46,6 @@ pub use quality::{
     Dimension, Facts, Flag, Grade, Hints, Quality, Score, ServerQuality, Shadow, Siblings, Tier, quality,
     server_quality,
 };
-pub use recommend::{recommended, recommended_text};
+pub use recommend::{recommended, recommended_for, recommended_text};
 pub use signals::Signal;
 pub use tool::{ParamHeader, Tool};

@@ -1,6 +1,6 @@
 //! A list as a server gave it, all pages together.
 
-use crate::{ListKind, Surroundings, Tool};
+use crate::{ListKind, Surroundings, Tool, blocks};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, HashMap};
@@ -26,6 +26,7 @@ pub struct Item {
     key: Box<str>,
     raw: Box<str>,
     tool: Option<Box<Tool>>,
+    blocks: bool,
 }
 
 impl Item {
@@ -39,6 +40,18 @@ impl Item {
     #[must_use]
     pub fn raw(&self) -> &str {
         &self.raw
+    }
+
+    /// The fingerprint of a tool's definition; empty for items of the other lists.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        self.tool().map_or("", |tool| &tool.fingerprint)
+    }
+
+    /// Whether something in what is no tool speaks to the model behind its user's back. Tools are held by what was accepted of them.
+    #[must_use]
+    pub fn blocks(&self) -> bool {
+        self.blocks
     }
 
     /// The facts of a tool; absent for items of the other lists.
@@ -74,6 +87,10 @@ impl List {
             for item in &mut list.items {
                 item.tool = Some(Box::new(Tool::read(&item.raw, &around)));
             }
+        } else {
+            for item in &mut list.items {
+                item.blocks = serde_json::from_str(&item.raw).is_ok_and(|said| blocks(&said));
+            }
         }
         Ok(list)
     }
@@ -94,9 +111,15 @@ impl List {
                 continue;
             }
             self.places.insert(key.clone(), self.items.len());
-            self.items.push(Item { key, raw: raw.get().into(), tool: None });
+            self.items.push(Item { key, raw: raw.get().into(), tool: None, blocks: false });
         }
         Ok(())
+    }
+
+    /// Which of the four it is.
+    #[must_use]
+    pub fn kind(&self) -> ListKind {
+        self.kind
     }
 
     /// All items.

@@ -1,7 +1,7 @@
 //! Pages of documentation that are made from the data of the rules, so that they say what the rules do.
 //! `PORTCULLIS_WRITE_PAGES=1 cargo test -p portcullis-catalogue pages` writes them anew.
 
-use crate::{ATTACKS, Category, RULES, Severity, TEXT_RULES};
+use crate::{ATTACKS, Category, PLAIN_RULES, RULES, TEXT_RULES};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -35,13 +35,17 @@ fn rules() -> String {
     }
     out.push_str("\n## What speaks to the model\n");
     for rule in &TEXT_RULES {
-        let severity = if rule.severity == Severity::Block { "block" } else { "suspicion" };
+        let severity = rule.severity.as_str();
         let _ = writeln!(out, "\n### `{}`: {severity}\n\nIt finds {}.\n", rule.id, rule.says);
         for (found, examples) in [("Found", rule.examples), ("Not found", rule.unlike)] {
             for text in examples {
                 let _ = writeln!(out, "- {found}: {}", code(text));
             }
         }
+    }
+    out.push_str("\n## What else is found\n");
+    for rule in PLAIN_RULES {
+        let _ = writeln!(out, "\n### `{}`: {}\n\nIt finds {}.", rule.id, rule.severity.as_str(), rule.says);
     }
     out
 }

@@ -26,6 +26,17 @@ pub fn recommended(known: &Known) -> Value {
     json!({ "version": "1", "default": "deny", "hide": hide, "tools": tools })
 }
 
+/// What that policy says of one tool, as a document.
+#[must_use]
+pub fn recommended_for(entry: &Entry) -> Value {
+    let name = &entry.tool.name;
+    match rule(entry) {
+        _ if !can_be_named(entry) => json!({}),
+        Some(rule) => json!({ "tools": Map::from_iter([(name.clone(), rule)]) }),
+        None => json!({ "hide": [name] }),
+    }
+}
+
 /// Whether a policy of version 1 can name a tool. What it cannot name is denied.
 fn can_be_named(entry: &Entry) -> bool {
     let name = &entry.tool.name;

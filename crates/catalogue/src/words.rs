@@ -37,6 +37,24 @@ pub(crate) fn in_text(text: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
+/// The words of a text that are known as a name, each with the byte at which it stands. A name that is a word like any other
+/// has to stand in quotes.
+pub(crate) fn names_in(text: &str, is_known: impl Fn(&str) -> bool) -> impl Iterator<Item = (usize, &str)> {
+    let is_part = |letter: char| letter.is_alphanumeric() || "_-./".contains(letter);
+    let is_quote = |letter: Option<char>| letter.is_some_and(|letter| "`'\"".contains(letter));
+    let mut at = 0;
+    text.split(move |letter| !is_part(letter)).filter_map(move |part| {
+        let begins = at;
+        at += part.len();
+        at += text.get(at..)?.chars().next().map_or(0, char::len_utf8);
+        let word = part.trim_end_matches(['.', '-', '/']);
+        let (before, after) = (text.get(..begins)?, text.get(begins + word.len()..)?);
+        let is_plain = word.chars().all(char::is_lowercase);
+        let is_quoted = is_quote(before.chars().next_back()) && is_quote(after.chars().next());
+        ((!is_plain || is_quoted) && is_known(word)).then_some((begins, word))
+    })
+}
+
 /// Longest first sentence, in characters.
 const SENTENCE: usize = 300;
 

@@ -1,6 +1,7 @@
 //! Lists that change: who hears of it.
 
 use crate::gate::Gate;
+use crate::listing::sees;
 use crate::names::expose_uri;
 use crate::outlet::carrying;
 use crate::session::{Route, Session};
@@ -105,13 +106,7 @@ impl View {
         let mut hasher = DefaultHasher::new();
         let mut whole = true;
         for item in list.items() {
-            let visible = match kind {
-                ListKind::Tools => {
-                    let fingerprint = item.tool().map_or("", |tool| &tool.fingerprint);
-                    gate.admit.lists(who, upstream.name(), item.key(), fingerprint)
-                }
-                _ => gate.admit.passes_other(who, upstream.name()),
-            };
+            let visible = sees(gate, who, upstream, kind, item);
             if visible {
                 item.raw().hash(&mut hasher);
             }

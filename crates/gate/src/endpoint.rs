@@ -4,7 +4,7 @@ use crate::answer::{Answer, empty, json, plain, rpc_error};
 use crate::asker::Asker;
 use crate::gate::Gate;
 use crate::session::Route;
-use crate::{edge, expiry, modern, old};
+use crate::{edge, expiry, modern, old, registry};
 use bytes::Bytes;
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
@@ -37,12 +37,14 @@ impl Gate {
             "/healthz" => return plain(StatusCode::OK, "ok"),
             "/readyz" => return self.readiness(),
             "/mcp" | "/mcp/" => Route::All,
+            // Whoever asks for what is there asks about all of it.
+            path if registry::is_here(path) => Route::All,
             path => match path.strip_prefix("/mcp/").map(|name| name.trim_end_matches('/')) {
                 Some(name) if !name.is_empty() => Route::One(name.into()),
                 _ => {
                     return plain(
                         StatusCode::NOT_FOUND,
-                        "there is nothing here; MCP is at /mcp and /mcp/<upstream>",
+                        "there is nothing here; MCP is at /mcp and /mcp/<upstream>, the list of servers at /v0.1/servers",
                     );
                 }
             },
@@ -63,6 +65,9 @@ impl Gate {
             && (self.upstream(name).is_none() || !self.admit().covers(&principal, name))
         {
             return plain(StatusCode::NOT_FOUND, "there is no upstream of that name for this grant");
+        }
+        if registry::is_here(head.uri.path()) {
+            return registry::answer(self, &principal, &head);
         }
         let asker = Asker {
             principal,

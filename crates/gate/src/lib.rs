@@ -31,6 +31,7 @@ mod mrtr;
 mod names;
 mod old;
 mod outlet;
+mod registry;
 mod renewal;
 mod resumable;
 mod rewrite;

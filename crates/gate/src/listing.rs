@@ -9,6 +9,7 @@ use crate::outlet::carrying;
 use crate::session::Route;
 use data_encoding::BASE64URL_NOPAD;
 use http::StatusCode;
+use portcullis_admit::Principal;
 use portcullis_catalogue::{Item, List, ListKind};
 use portcullis_upstreams::{Link, ListFailed, State, Upstream};
 use portcullis_wire::{
@@ -61,7 +62,7 @@ async fn one(
         }
     };
     let visible: Vec<&Item> =
-        list.items().iter().filter(|item| sees(gate, asker, upstream, kind, item)).collect();
+        list.items().iter().filter(|item| sees(gate, &asker.principal, upstream, kind, item)).collect();
     let filtered = visible.len() < list.items().len();
     let next = (visible.len() > from + PAGE).then(|| seal_cursor(gate, asker, kind, from + PAGE));
     let mut replaced = Vec::new();
@@ -119,7 +120,7 @@ async fn all(gate: &Arc<Gate>, asker: &Asker, kind: ListKind, id: &Id, from: usi
                 }
                 let names = Names::of(upstream.name(), &list);
                 for (place, item) in list.items().iter().enumerate() {
-                    if sees(gate, asker, &upstream, kind, item) {
+                    if sees(gate, &asker.principal, &upstream, kind, item) {
                         items.push(exposed(&upstream, kind, item, names.at(place)));
                     }
                 }
@@ -196,14 +197,12 @@ pub(crate) async fn list_of(
     listed.map(|list| (list, Some(chosen.link))).map_err(|error| down(error.to_string()))
 }
 
-/// Whether the client may see an item: tools by the policy, everything else by its default.
-fn sees(gate: &Gate, asker: &Asker, upstream: &Upstream, kind: ListKind, item: &Item) -> bool {
+/// Whether somebody may see an item: tools by the policy and by what was accepted, everything else by the policy's default,
+/// where it does not speak to the model.
+pub(crate) fn sees(gate: &Gate, who: &Principal, upstream: &Upstream, kind: ListKind, item: &Item) -> bool {
     match kind {
-        ListKind::Tools => {
-            let fingerprint = item.tool().map_or("", |tool| &tool.fingerprint);
-            gate.admit.lists(&asker.principal, upstream.name(), item.key(), fingerprint)
-        }
-        _ => gate.admit.passes_other(&asker.principal, upstream.name()),
+        ListKind::Tools => gate.admit.lists(who, upstream.name(), item.key(), item.fingerprint()),
+        _ => !item.blocks() && gate.admit.passes_other(who, upstream.name()),
     }
 }
 

@@ -145,7 +145,8 @@ impl Process {
         let fields: Vec<&str> = stat.rsplit_once(") ").map_or("", |(_, fields)| fields).split(' ').collect();
         // Of the fields counted from 1, of which the state, the first here, is the 3rd.
         let number = |field: usize| fields.get(field - 3).and_then(|it| it.parse::<u64>().ok()).unwrap_or(0);
-        let (flags, start_time, code, begin, end) = (number(9), number(22), number(26), number(50), number(51));
+        let (flags, start_time, code, begin, end) =
+            (number(9), number(22), number(26), number(50), number(51));
         let is_over = matches!(fields.first(), Some(&("Z" | "X")));
         // The place of the code is the last that an exec writes down: until then an environment may look empty.
         is_over || start_time != self.start_time || flags & KERNEL != 0 || code != 0 && begin == end

@@ -14,6 +14,10 @@ pub struct Filter {
     pub since: Option<i64>,
     /// Rows after this number.
     pub after: Option<u64>,
+    /// Rows of this kind, as they spell it.
+    pub kind: Option<String>,
+    /// Rows of this upstream.
+    pub upstream: Option<String>,
     /// Rows of this grant.
     pub grant: Option<String>,
     /// Rows of this tool.
@@ -31,7 +35,9 @@ impl Filter {
         let is = |key: &str, wanted: &Option<String>| {
             wanted.as_ref().is_none_or(|wanted| row.get(key).and_then(Value::as_str) == Some(wanted))
         };
-        is("grant", &self.grant)
+        is("kind", &self.kind)
+            && is("upstream", &self.upstream)
+            && is("grant", &self.grant)
             && is("tool", &self.tool)
             && is("outcome", &self.outcome)
             && is("run", &self.run)

@@ -108,6 +108,9 @@ pub(crate) enum Command {
         /// Start the servers without asking, to see what their tools do
         #[arg(long)]
         yes: bool,
+        /// Take the last import back: clients have their own servers again, and what was made goes, where nobody changed it since
+        #[arg(long, conflicts_with_all = ["files", "write", "yes"])]
+        undo: bool,
         /// One JSON object a line
         #[arg(long)]
         json: bool,
@@ -143,6 +146,9 @@ pub(crate) struct ScanArgs {
     /// The command that starts a server
     #[arg(value_name = "COMMAND", last = true)]
     pub command: Vec<String>,
+    /// A header to send to that address, such as `Authorization: Bearer ${env:TOKEN}`; again for more of them
+    #[arg(long = "header", value_name = "NAME: VALUE", requires = "url")]
+    pub headers: Vec<String>,
     /// End with 1 where a tool is of this risk or a higher one, where something was found that speaks to the model, or where
     /// a definition is of this grade or a lower one; several with commas: critical, high, finding, grade:D
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]

@@ -4,6 +4,7 @@ mod all;
 mod connect;
 pub(crate) mod html;
 mod sarif;
+mod started;
 mod targets;
 
 pub(crate) use all::{ask_first, look_at_all};
@@ -11,9 +12,12 @@ use connect::look;
 pub(crate) use sarif::sarif;
 pub(crate) use targets::{Target, targets};
 
-use portcullis_catalogue::{Dimension, Entry, Finding, Known, List, findings, recommended};
+use portcullis_catalogue::{
+    Dimension, Entry, Finding, Known, List, ListKind, findings, recommended, written_out,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A server that answered.
 pub(crate) struct Scanned {
@@ -36,20 +40,30 @@ pub(crate) struct Failed {
 }
 
 impl Scanned {
-    /// What the tools of a list are, and what is found in them and in what the server says of itself.
+    /// What the tools among a server's lists are, and what is found in them, in its other lists, and in what it says of itself.
     pub(crate) fn of(
         name: String,
         era: String,
         version: Option<String>,
         instructions: Option<&str>,
-        tools: Option<&List>,
+        lists: &[Arc<List>],
     ) -> Self {
-        let items = tools.map(List::items).unwrap_or_default();
-        let definitions = items.iter().filter_map(|item| serde_json::from_str(item.raw()).ok()).collect();
-        let said = findings(
+        let mut said = findings(
             &json!({ "instructions": instructions, "serverInfo": { "name": name, "version": version } }),
         );
-        Self { known: Known::of(&name, definitions), name, found_as: None, era, version, findings: said }
+        let mut tools = Vec::new();
+        for (list, item) in lists.iter().flat_map(|list| list.items().iter().map(move |item| (list, item))) {
+            match serde_json::from_str(item.raw()) {
+                Ok(definition) if list.kind() == ListKind::Tools => tools.push(definition),
+                Ok(definition) => {
+                    let of = format!("{}.{}", list.kind().member(), written_out(item.key()));
+                    let found = findings(&definition).into_iter();
+                    said.extend(found.map(|it| Finding { place: format!("{of}.{}", it.place), ..it }));
+                }
+                Err(_) => {}
+            }
+        }
+        Self { known: Known::of(&name, tools), name, found_as: None, era, version, findings: said }
     }
 
     /// The name by which its user knows it.
@@ -79,6 +93,14 @@ impl Scanned {
     }
 }
 
+/// Where a finding stands, for a person: `add: description`.
+pub(crate) fn place(tool: Option<&str>, finding: &Finding) -> String {
+    match tool {
+        Some(tool) => format!("{}: {}", written_out(tool), finding.place),
+        None => finding.place.clone(),
+    }
+}
+
 impl Failed {
     /// As `--json` has it.
     pub(crate) fn shown(&self) -> Value {
@@ -86,7 +108,8 @@ impl Failed {
     }
 }
 
-fn tool(entry: &Entry) -> Value {
+/// A tool as `--json` has it.
+pub(crate) fn tool(entry: &Entry) -> Value {
     let Entry { tool, class, findings, .. } = entry;
     let evidence: Vec<Value> =
         class.evidence.iter().map(|it| json!({ "place": it.place.as_str(), "words": it.words })).collect();

@@ -217,6 +217,10 @@ impl Lists {
         if let Some(pinned) = self.pinned.as_ref().filter(|_| kind == ListKind::Tools) {
             pinned.see(&list, link).await?;
         }
+        for item in list.items().iter().filter(|item| item.blocks()) {
+            let (upstream, item) = (self.pinned.as_ref().map(|pinned| &*pinned.upstream), item.key());
+            tracing::warn!(upstream, item, "it speaks to the model behind its user's back: it is not listed");
+        }
         let mut kept = self.kept.lock();
         if kept.len() >= KEPT {
             kept.clear();

@@ -1,8 +1,7 @@
 //! A look at a list, before anything of it is used.
 
-use super::stored::Kept;
-use super::{FirstUse, Held, NewTools, Pins, ServerPin, Sight, Sighting, ToolPin, now_ms, told};
-use portcullis_catalogue::{Item, blocks, differences};
+use super::{FirstUse, Held, Kept, NewTools, Pins, ServerPin, Sight, Sighting, ToolPin, has, now_ms, told};
+use portcullis_catalogue::{Definition, Item, Others, blocks, differences};
 use portcullis_ledger::Failure;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -13,6 +12,14 @@ const VARIANTS: usize = 256;
 const FIRST_USE: &str = "first use";
 const BY_RULE: &str = "new_tools: allow";
 
+/// One look at a list.
+struct Look<'a> {
+    sight: &'a Sight<'a>,
+    /// Tools of other servers.
+    others: Others<'a>,
+    now_ms: i64,
+}
+
 impl Pins {
     /// Looks at a list. What is new is kept and recorded, and accepted where the rules say so; what became another waits
     /// from now on for a person.
@@ -20,7 +27,6 @@ impl Pins {
     /// # Errors
     /// Where it cannot be kept or recorded; then nothing of the list may be used.
     pub async fn see(&self, sight: Sight<'_>) -> Result<(), Failure> {
-        let now_ms = now_ms();
         if self.knows(&sight) {
             return Ok(());
         }
@@ -28,41 +34,38 @@ impl Pins {
         if self.knows(&sight) {
             return Ok(());
         }
-        let mut kept = self.kept(Some(sight.upstream))?;
         let upstream = sight.upstream;
+        let mut kept = self.kept(None)?;
+        let foreign: Vec<(String, String)> =
+            kept.tools.keys().filter(|(server, _)| server != upstream).cloned().collect();
+        let others = Others::of(
+            foreign.iter().map(|(server, tool)| (server.as_str(), tool.as_str())),
+            sight.list.items().iter().map(Item::key),
+        );
+        let look = Look { sight: &sight, others, now_ms: now_ms() };
         let known = kept.servers.get(upstream).filter(|server| server.entry == sight.entry).cloned();
         let mut said: Vec<(String, String)> = Vec::new();
         match known {
-            None => self.first(&sight, &mut kept, now_ms).await?,
-            Some(mut server) => {
-                if sight.identity == server.identity {
-                    if server.seen.take().is_some() {
-                        said.push((String::new(), format!("it says again that it is {}", server.identity)));
-                    }
-                } else if server.seen.as_ref() != Some(&sight.identity) {
-                    let what = format!(
-                        "it says that it is {}, and was accepted as {}: nothing of it passes",
-                        sight.identity, server.identity
-                    );
-                    said.push((String::new(), what));
-                    server.seen = Some(sight.identity.clone());
-                }
-                let is_new_variant =
-                    server.variants.len() < VARIANTS && server.variants.insert(sight.variant.to_owned());
-                kept.servers.insert(upstream.to_owned(), server);
-                for item in sight.list.items() {
-                    said.extend(
-                        later(&sight, item, is_new_variant, &mut kept, now_ms)
-                            .map(|message| (item.key().to_owned(), message)),
-                    );
-                }
+            None => {
+                let (message, fingerprints) = look.first(&mut kept);
+                self.record(upstream, "", &message, fingerprints.as_deref()).await?;
             }
+            Some(server) => look.again(server, &mut kept, &mut said),
         }
         for (tool, message) in said {
             tracing::warn!(upstream, tool, "{message}");
             self.record(upstream, &tool, &message, None).await?;
         }
-        self.keep(upstream, &kept).await
+        self.keep(upstream, &kept).await?;
+        for (server, tool) in look.back(&mut kept) {
+            let message = format!(
+                "it gives orders about tools of {upstream}, which was not there before: waits for a person"
+            );
+            tracing::warn!(upstream = server, tool, "{message}");
+            self.record(&server, &tool, &message, None).await?;
+            self.keep(&server, &kept).await?;
+        }
+        Ok(())
     }
 
     /// Whether all of it was seen before.
@@ -71,18 +74,22 @@ impl Pins {
         let Some(server) = servers.get(sight.upstream) else { return false };
         let is_known = |item: &Item| {
             let Some(tool) = server.tools.get(item.key()) else { return false };
-            let fingerprint = fingerprint(item);
+            let fingerprint = item.fingerprint();
             tool.seen.as_deref() == Some(fingerprint)
-                || (tool.held.is_none() && tool.accepted.iter().any(|accepted| accepted == fingerprint))
+                || (tool.held.is_none() && has(&tool.accepted, fingerprint))
         };
         server.entry == sight.entry
             && sight.identity == *server.seen.as_ref().unwrap_or(&server.identity)
             && server.variants.contains(sight.variant)
             && sight.list.items().iter().all(is_known)
     }
+}
 
-    /// The first list of a server, or of one whose entry is another than before: a person configured it.
-    async fn first(&self, sight: &Sight<'_>, kept: &mut Kept, now_ms: i64) -> Result<(), Failure> {
+impl Look<'_> {
+    /// The first list of a server, or of one whose entry is another than before: a person configured it. Gives what there is to
+    /// say of it, and the fingerprints of all its tools.
+    fn first(&self, kept: &mut Kept) -> (String, Option<String>) {
+        let sight = self.sight;
         let again = kept.servers.contains_key(sight.upstream);
         kept.servers.insert(
             sight.upstream.to_owned(),
@@ -91,15 +98,15 @@ impl Pins {
                 identity: sight.identity.clone(),
                 seen: None,
                 variants: [sight.variant.to_owned()].into(),
-                since: now_ms,
+                since: self.now_ms,
             },
         );
         let mut fingerprints = BTreeMap::new();
         let mut waiting = Vec::new();
         for item in sight.list.items() {
             let pin = kept.tools.entry((sight.upstream.to_owned(), item.key().to_owned())).or_default();
-            bring(pin, item, sight.rules.first == FirstUse::Accept, FIRST_USE, now_ms);
-            fingerprints.insert(item.key(), fingerprint(item));
+            self.bring(pin, item, sight.rules.first == FirstUse::Accept, FIRST_USE);
+            fingerprints.insert(item.key(), item.fingerprint());
             if let Some(held) = pin.held {
                 waiting.push(format!("{} ({})", item.key(), word(held)));
             }
@@ -111,60 +118,136 @@ impl Pins {
             message.push_str(&format!("; waiting for a person: {}", waiting.join(", ")));
             tracing::warn!(upstream = sight.upstream, "{message}");
         }
-        let fingerprints = serde_json::to_string(&fingerprints).ok();
-        self.record(sight.upstream, "", &message, fingerprints.as_deref()).await
+        (message, serde_json::to_string(&fingerprints).ok())
+    }
+
+    /// A list of a server that is known. Adds what there is to say, of it and of its tools.
+    fn again(&self, mut server: ServerPin, kept: &mut Kept, said: &mut Vec<(String, String)>) {
+        let sight = self.sight;
+        if sight.identity == server.identity {
+            if server.seen.take().is_some() {
+                said.push((String::new(), format!("it says again that it is {}", server.identity)));
+            }
+        } else if server.seen.as_ref() != Some(&sight.identity) {
+            let what = format!(
+                "it says that it is {}, and was accepted as {}: nothing of it passes",
+                sight.identity, server.identity
+            );
+            said.push((String::new(), what));
+            server.seen = Some(sight.identity.clone());
+        }
+        let is_new_variant =
+            server.variants.len() < VARIANTS && server.variants.insert(sight.variant.to_owned());
+        kept.servers.insert(sight.upstream.to_owned(), server);
+        for item in sight.list.items() {
+            let message = self.later(item, is_new_variant, kept);
+            said.extend(message.map(|message| (item.key().to_owned(), message)));
+        }
+    }
+
+    /// A tool of a list that is not the first. Gives what there is to say of it.
+    fn later(&self, item: &Item, is_new_variant: bool, kept: &mut Kept) -> Option<String> {
+        let rules = self.sight.rules;
+        let place = (self.sight.upstream.to_owned(), item.key().to_owned());
+        let Some(pin) = kept.tools.get_mut(&place) else {
+            let mut pin = ToolPin::default();
+            // What a client sees that can do more than those before it is not new: nobody could have seen it.
+            let (accept, by) = match (is_new_variant, rules.new_tools) {
+                (true, _) => (rules.first == FirstUse::Accept, FIRST_USE),
+                (false, new) => (new == NewTools::Allow, BY_RULE),
+            };
+            self.bring(&mut pin, item, accept, by);
+            if pin.held == Some(Held::New) && !is_new_variant && rules.new_tools == NewTools::Hide {
+                pin.held = Some(Held::Hidden);
+            }
+            let became = pin.held.map_or(format!("accepted ({by})"), |held| word(held).to_owned());
+            kept.tools.insert(place, pin);
+            return Some(format!("a tool that it did not have before: {became}"));
+        };
+        let fingerprint = item.fingerprint();
+        // Another definition that waits goes on waiting: other clients may see that one.
+        if pin.held.is_none() && has(&pin.accepted, fingerprint) {
+            return None;
+        }
+        if pin.seen.as_ref().is_some_and(|seen| seen.fingerprint == fingerprint) {
+            return None;
+        }
+        let sighting = self.sighting(item);
+        // What it looks like for clients that speak or can do otherwise: as far as no model reads it, that is the same tool.
+        if let (true, None, Some(before)) = (is_new_variant, pin.held, &pin.definition)
+            && differences(before, &sighting.definition).iter().all(|it| no_model_reads(&it.place))
+        {
+            pin.accepted.push(sighting.fingerprint);
+            return None;
+        }
+        let what = match (&pin.definition, &pin.seen) {
+            (Some(before), _) => told(&differences(before, &sighting.definition)),
+            (None, Some(before)) => {
+                format!("{}, while it waited", told(&differences(&before.definition, &sighting.definition)))
+            }
+            (None, None) => "all of it".to_owned(),
+        };
+        pin.seen = Some(sighting);
+        Some(format!("its definition changed: {what}"))
+    }
+
+    /// A tool that was not there before, or belongs to a server that was configured anew.
+    fn bring(&self, pin: &mut ToolPin, item: &Item, accept: bool, by: &str) {
+        if pin.held.is_none() && has(&pin.accepted, item.fingerprint()) {
+            return;
+        }
+        let sighting = self.sighting(item);
+        let speaks = blocks(&sighting.definition) || gives_orders(&self.others, &sighting.definition);
+        if accept && !speaks {
+            pin.accept(sighting, by, None, self.now_ms);
+        } else {
+            pin.held = Some(if speaks { Held::Found } else { Held::New });
+            (pin.seen, pin.at) = (Some(sighting), self.now_ms);
+        }
+    }
+
+    /// Holds what other servers' definitions say of this one's tools, where nobody has looked at them: when they were accepted,
+    /// there was no such tool. Gives those that wait by that.
+    fn back(&self, kept: &mut Kept) -> Vec<(String, String)> {
+        let own = || self.sight.list.items().iter().map(|item| (self.sight.upstream, item.key()));
+        let servers: Vec<String> =
+            kept.servers.keys().filter(|name| *name != self.sight.upstream).cloned().collect();
+        let mut held = Vec::new();
+        for server in servers {
+            let from = (server.clone(), String::new());
+            let of_it = |(of, _): &(String, String)| *of == server;
+            let names: Vec<String> = kept
+                .tools
+                .range(from.clone()..)
+                .take_while(|(key, _)| of_it(key))
+                .map(|(key, _)| key.1.clone())
+                .collect();
+            let others = Others::of(own(), names.iter().map(String::as_str));
+            for ((_, tool), pin) in kept.tools.range_mut(from..).take_while(|(key, _)| of_it(key)) {
+                let unseen = pin.held.is_none() && [FIRST_USE, BY_RULE].contains(&pin.by.as_str());
+                if !unseen || !pin.definition.as_ref().is_some_and(|it| gives_orders(&others, it)) {
+                    continue;
+                }
+                let fingerprint = pin.accepted.pop().unwrap_or_default();
+                let definition = pin.definition.take().unwrap_or_default();
+                pin.accepted.clear();
+                pin.held = Some(Held::Found);
+                pin.seen = Some(Sighting { fingerprint, definition, at: self.now_ms });
+                held.push((server.clone(), tool.clone()));
+            }
+        }
+        held
+    }
+
+    fn sighting(&self, item: &Item) -> Sighting {
+        let definition: Value = serde_json::from_str(item.raw()).unwrap_or_default();
+        Sighting { fingerprint: item.fingerprint().to_owned(), definition, at: self.now_ms }
     }
 }
 
-/// A tool of a list that is not the first. Gives what there is to say of it.
-fn later(
-    sight: &Sight<'_>,
-    item: &Item,
-    is_new_variant: bool,
-    kept: &mut Kept,
-    now_ms: i64,
-) -> Option<String> {
-    let place = (sight.upstream.to_owned(), item.key().to_owned());
-    let Some(pin) = kept.tools.get_mut(&place) else {
-        let mut pin = ToolPin::default();
-        // What a client sees that can do more than those before it is not new: nobody could have seen it.
-        let (accept, by) = match (is_new_variant, sight.rules.new_tools) {
-            (true, _) => (sight.rules.first == FirstUse::Accept, FIRST_USE),
-            (false, new) => (new == NewTools::Allow, BY_RULE),
-        };
-        bring(&mut pin, item, accept, by, now_ms);
-        if pin.held == Some(Held::New) && !is_new_variant && sight.rules.new_tools == NewTools::Hide {
-            pin.held = Some(Held::Hidden);
-        }
-        let became = pin.held.map_or(format!("accepted ({by})"), |held| word(held).to_owned());
-        kept.tools.insert(place, pin);
-        return Some(format!("a tool that it did not have before: {became}"));
-    };
-    let fingerprint = fingerprint(item);
-    // Another definition that waits goes on waiting: other clients may see that one.
-    if pin.held.is_none() && pin.accepted.iter().any(|accepted| accepted == fingerprint) {
-        return None;
-    }
-    if pin.seen.as_ref().is_some_and(|seen| seen.fingerprint == fingerprint) {
-        return None;
-    }
-    let sighting = sighting(item, now_ms);
-    // What it looks like for clients that speak or can do otherwise: as far as no model reads it, that is the same tool.
-    if let (true, None, Some(before)) = (is_new_variant, pin.held, &pin.definition)
-        && differences(before, &sighting.definition).iter().all(|it| no_model_reads(&it.place))
-    {
-        pin.accepted.push(sighting.fingerprint);
-        return None;
-    }
-    let what = match (&pin.definition, &pin.seen) {
-        (Some(before), _) => told(&differences(before, &sighting.definition)),
-        (None, Some(before)) => {
-            format!("{}, while it waited", told(&differences(&before.definition, &sighting.definition)))
-        }
-        (None, None) => "all of it".to_owned(),
-    };
-    pin.seen = Some(sighting);
-    Some(format!("its definition changed: {what}"))
+fn gives_orders(others: &Others<'_>, definition: &Value) -> bool {
+    !others.is_empty()
+        && Definition::of(definition.clone()).is_some_and(|tool| others.order_in(&tool).is_some())
 }
 
 /// Members that say how a tool is spoken to, and nothing of what it does.
@@ -173,30 +256,6 @@ fn no_model_reads(place: &str) -> bool {
         .into_iter()
         .any(|name| place == name || place.starts_with(&format!("{name}.")))
         || place.ends_with(".x-mcp-header")
-}
-
-/// A tool that was not there before, or belongs to a server that was configured anew.
-fn bring(pin: &mut ToolPin, item: &Item, accept: bool, by: &str, now_ms: i64) {
-    if pin.held.is_none() && pin.accepted.iter().any(|accepted| accepted == fingerprint(item)) {
-        return;
-    }
-    let sighting = sighting(item, now_ms);
-    let blocks = blocks(&sighting.definition);
-    if accept && !blocks {
-        pin.accept(sighting, by, None, now_ms);
-    } else {
-        pin.held = Some(if blocks { Held::Found } else { Held::New });
-        (pin.seen, pin.at) = (Some(sighting), now_ms);
-    }
-}
-
-fn sighting(item: &Item, at: i64) -> Sighting {
-    let definition: Value = serde_json::from_str(item.raw()).unwrap_or_default();
-    Sighting { fingerprint: fingerprint(item).to_owned(), definition, at }
-}
-
-fn fingerprint(item: &Item) -> &str {
-    item.tool().map_or("", |tool| &tool.fingerprint)
 }
 
 const fn word(held: Held) -> &'static str {

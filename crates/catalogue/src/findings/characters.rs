@@ -1,6 +1,7 @@
 //! Characters that are not seen, or that are not what they look like.
 
-use super::{Finding, Found, Severity};
+use super::rules::{BIDI, CONTROLS, ESCAPES, INVISIBLE, MIXED_NAME, TAGS};
+use super::{Finding, Found};
 use std::fmt::Write as _;
 
 /// Joins letters, and is part of the spelling of some languages and of emoji.
@@ -44,19 +45,19 @@ pub(super) fn hidden(text: &str) -> Vec<Found> {
     for (at, letter) in text.char_indices() {
         let rule = match letter {
             // Flags of countries within countries are spelt with tags.
-            _ if is_tag(letter) => (flag == 0 || flag > FLAG).then_some("tag-characters"),
-            _ if is_bidi(letter) => Some("bidi-characters"),
-            _ if is_invisible(letter) => Some("invisible-characters"),
+            _ if is_tag(letter) => (flag == 0 || flag > FLAG).then_some(&TAGS),
+            _ if is_bidi(letter) => Some(&BIDI),
+            _ if is_invisible(letter) => Some(&INVISIBLE),
             // Between letters of a language that joins them, or between emoji.
             _ if JOINERS.contains(&letter) => {
-                (before.is_ascii() || JOINERS.contains(&before)).then_some("invisible-characters")
+                (before.is_ascii() || JOINERS.contains(&before)).then_some(&INVISIBLE)
             }
             '\u{fe00}'..='\u{fe0f}' => {
                 (before.is_ascii_alphabetic() || before == ' ' || matches!(before, '\u{fe00}'..='\u{fe0f}'))
-                    .then_some("invisible-characters")
+                    .then_some(&INVISIBLE)
             }
-            '\u{1b}' | '\u{9b}' => Some("escape-sequences"),
-            _ if is_control(letter) => Some("control-characters"),
+            '\u{1b}' | '\u{9b}' => Some(&ESCAPES),
+            _ if is_control(letter) => Some(&CONTROLS),
             _ => None,
         };
         flag = match letter {
@@ -66,9 +67,9 @@ pub(super) fn hidden(text: &str) -> Vec<Found> {
         };
         before = letter;
         if let Some(rule) = rule
-            && !found.iter().any(|known| known.rule == rule)
+            && !found.iter().any(|known| known.rule == rule.id)
         {
-            found.push(Found { rule, severity: Severity::Block, at });
+            found.push(Found { rule: rule.id, severity: rule.severity, at });
         }
     }
     found
@@ -81,21 +82,11 @@ pub(super) fn mixed_name(name: &str) -> Option<Finding> {
     let alike = has(
         |letter| matches!(letter, '\u{370}'..='\u{3ff}' | '\u{400}'..='\u{52f}' | '\u{530}'..='\u{58f}' | '\u{13a0}'..='\u{13ff}' | '\u{ff21}'..='\u{ff5a}'),
     );
-    (latin && alike).then(|| Finding {
-        rule: "mixed-script-name".to_owned(),
-        severity: Severity::Block,
-        place: "name".to_owned(),
-        text: name
-            .chars()
-            .map(|letter| {
-                if letter.is_ascii() {
-                    letter.to_string()
-                } else {
-                    format!("{letter}[U+{:04X}]", u32::from(letter))
-                }
-            })
-            .collect(),
-    })
+    let told = |letter: char| match letter.is_ascii() {
+        true => letter.to_string(),
+        false => format!("{letter}[U+{:04X}]", u32::from(letter)),
+    };
+    (latin && alike).then(|| Finding::of(&MIXED_NAME, "name", name.chars().map(told).collect()))
 }
 
 /// A text in which nothing is hidden, in one line: what is not seen, and what a terminal would obey, is written as

@@ -174,3 +174,105 @@ pub static TEXT_RULES: [TextRule; 9] = [
         unlike: &["Returns markdown with images such as ![alt](file.png)"],
     },
 ];
+
+/// A rule on something else than what a text says.
+#[derive(Debug)]
+pub struct PlainRule {
+    /// Its name in reports, and that of its page.
+    pub id: &'static str,
+    /// Whether it is enough to keep a tool back.
+    pub severity: Severity,
+    /// What it found, for a person.
+    pub says: &'static str,
+}
+
+impl PlainRule {
+    const fn new(id: &'static str, severity: Severity, says: &'static str) -> Self {
+        Self { id, severity, says }
+    }
+}
+
+pub(super) static INVISIBLE: PlainRule = PlainRule::new(
+    "invisible-characters",
+    Severity::Block,
+    "characters that nobody sees: without width, soft hyphens, fillers, selectors of a variant where there is none",
+);
+pub(super) static BIDI: PlainRule = PlainRule::new(
+    "bidi-characters",
+    Severity::Block,
+    "characters that turn the direction of a text, so that it is read in another order",
+);
+pub(super) static TAGS: PlainRule = PlainRule::new(
+    "tag-characters",
+    Severity::Block,
+    "letters of the block of tags, which nobody sees and a model reads",
+);
+pub(super) static ESCAPES: PlainRule =
+    PlainRule::new("escape-sequences", Severity::Block, "sequences that a terminal obeys and does not show");
+pub(super) static CONTROLS: PlainRule = PlainRule::new(
+    "control-characters",
+    Severity::Block,
+    "control characters other than tabs and ends of lines",
+);
+pub(super) static MIXED_NAME: PlainRule =
+    PlainRule::new("mixed-script-name", Severity::Block, "a name in letters of two scripts that look alike");
+pub(super) static ENCODED: PlainRule = PlainRule::new(
+    "encoded-text",
+    Severity::Suspicion,
+    "words in base64 or hexadecimal digits, which a model reads and a person does not",
+);
+pub(super) static CONTEXT: PlainRule = PlainRule::new(
+    "takes-the-context",
+    Severity::Suspicion,
+    "an argument for what no tool needs: the conversation, the calls before it, the list of tools, the model's thoughts",
+);
+pub(super) static HINT: PlainRule = PlainRule::new(
+    "hint-contradicts-name",
+    Severity::Suspicion,
+    "the hint that it only reads, on a tool whose name says that it deletes, writes, sends or pays",
+);
+pub(super) static SAME_NAME: PlainRule = PlainRule::new(
+    "name-of-another-server",
+    Severity::Block,
+    "the name of another server's tool, with another definition",
+);
+pub(super) static LIKE_NAME: PlainRule = PlainRule::new(
+    "name-like-another-server",
+    Severity::Block,
+    "a name that is taken for that of another server's tool: a digit in place of a letter",
+);
+pub(super) static NEAR_NAME: PlainRule = PlainRule::new(
+    "name-near-another-server",
+    Severity::Suspicion,
+    "a name that is that of another server's tool but for one letter, for signs between words, or for capitals",
+);
+pub(super) static FOREIGN_ORDER: PlainRule = PlainRule::new(
+    "orders-about-another-server",
+    Severity::Block,
+    "an order on when or how to use another server's tool",
+);
+
+/// All of them.
+pub static PLAIN_RULES: [&PlainRule; 13] = [
+    &INVISIBLE,
+    &BIDI,
+    &TAGS,
+    &ESCAPES,
+    &CONTROLS,
+    &MIXED_NAME,
+    &ENCODED,
+    &CONTEXT,
+    &HINT,
+    &SAME_NAME,
+    &LIKE_NAME,
+    &NEAR_NAME,
+    &FOREIGN_ORDER,
+];
+
+/// What a rule found, for a person.
+#[must_use]
+pub fn says(rule: &str) -> Option<&'static str> {
+    let text = TEXT_RULES.iter().map(|it| (it.id, it.says));
+    let plain = PLAIN_RULES.iter().map(|it| (it.id, it.says));
+    text.chain(plain).find(|(id, _)| *id == rule).map(|(_, says)| says)
+}

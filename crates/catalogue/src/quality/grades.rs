@@ -307,10 +307,20 @@ impl Looked<'_> {
             score = score.saturating_sub(1);
             seen.push("says a sentence again".to_owned());
         }
-        Grade::new(score, seen, || match (words, repeated) {
+        let explained = self.said.explains(&self.tool.name);
+        if let Some(word) = explained {
+            score = score.saturating_sub(1);
+            seen.push(format!("explains `{word}` in place of saying more of itself"));
+        }
+        Grade::new(score, seen, || {
+            match (words, repeated) {
             (..HARDLY_ANY, _) => "say a whole sentence".to_owned(),
             (_, 1..) => "leave out what is said twice".to_owned(),
+            _ if explained.is_some() => {
+                "say in the second sentence what comes of it; what a thing is can stand in the server's instructions".to_owned()
+            }
             _ => format!("say it in {LONG} words; move what belongs to one argument there"),
+        }
         })
     }
 
@@ -321,6 +331,10 @@ impl Looked<'_> {
             (true, ..) => Some("has the form of its result".to_owned()),
             (_, Some(words), _) if said.word_count > ROOM => Some(format!("says what it gives: `{words}`")),
             (.., Some(words)) if reads_one => Some(format!("says what it gives: `{words}`")),
+            // Of what is only read, what it is tells what comes.
+            _ if self.class.category == Category::Read => {
+                said.explains(&self.tool.name).map(|word| format!("says what it gives: `{word}`"))
+            }
             _ => None,
         };
         let lasts = said.is_for_good().or(said.loses()).or(said.becomes());

@@ -1,6 +1,7 @@
 //! What a description says besides what the tool does, told by the words that people use for it.
 
-use crate::words::{first_sentence, in_text};
+use crate::classify::verb;
+use crate::words::{first_sentence, in_text, of_name};
 use aho_corasick::AhoCorasick;
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -257,6 +258,20 @@ impl<'a> Said<'a> {
         first.unwrap_or_default().split(' ').filter(|word| !word.is_empty())
     }
 
+    /// The word of a tool's name that its second and last sentence explains, in place of saying more of the tool: `Labels can
+    /// have colours.`
+    pub(super) fn explains(&self, name: &str) -> Option<&str> {
+        let [_, second] = self.sentences.as_slice() else { return None };
+        let words =
+            || self.words.get(second.clone()).unwrap_or_default().split(' ').filter(|word| !word.is_empty());
+        let things = of_name(name);
+        let one = |word: &str| word.strip_suffix('s').unwrap_or(word).to_owned();
+        let is_thing = |word: &&str| things.iter().skip(1).any(|thing| one(thing) == one(word));
+        // What begins with a verb says more of the tool.
+        let is_about_things = words().next().is_some_and(|first| is_thing(&first) || verb(first).is_none());
+        words().take(3).find(is_thing).filter(|_| is_about_things)
+    }
+
     fn says(&self, what: What) -> Option<&'static str> {
         self.found.get(what as usize)?.first().copied()
     }
@@ -309,13 +324,13 @@ impl<'a> Said<'a> {
         self.says(What::Becomes)
     }
 
-    /// Whether it names another tool. One whose name is a word like any other has to stand in quotes.
-    pub(super) fn names(&self, tool: &str) -> bool {
+    /// Whether it names an argument. One whose name is a word like any other has to stand in quotes.
+    pub(super) fn names(&self, argument: &str) -> bool {
         let is_part = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '-';
-        let is_plain = tool.chars().all(|letter| letter.is_lowercase());
-        self.text.match_indices(tool).any(|(at, _)| {
+        let is_plain = argument.chars().all(|letter| letter.is_lowercase());
+        self.text.match_indices(argument).any(|(at, _)| {
             let before = self.text.get(..at).and_then(|text| text.chars().next_back());
-            let after = self.text.get(at + tool.len()..).and_then(|text| text.chars().next());
+            let after = self.text.get(at + argument.len()..).and_then(|text| text.chars().next());
             let quoted = |letter: Option<char>| letter.is_some_and(|letter| "`'\"".contains(letter));
             if is_plain {
                 quoted(before) && quoted(after)
@@ -379,5 +394,15 @@ mod tests {
         assert_eq!(Said::of("Renders it without sending").when_not(), Some("without"));
         assert_eq!(Said::of("A b. A b. C d.").repeated(), 1);
         assert_eq!(Said::of("  \n").word_count, 0);
+        let explains = |text: &'static str| Said::of(text).explains("create_prompt_label").map(str::to_owned);
+        assert_eq!(explains("Creates a label. Prompt labels can have colours.").as_deref(), Some("prompt"));
+        assert_eq!(explains("Creates a label. Labels can have colours.").as_deref(), Some("labels"));
+        for text in [
+            "Creates a label.",
+            "Creates a label. Updates prompt caches.",
+            "Makes one. Labels are. Prompts too.",
+        ] {
+            assert_eq!(explains(text), None, "{text}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The other tools of a server: which one is likest, and which one a description names.
 
 use crate::classify::verb;
-use crate::words::of_name;
+use crate::words::{names_in, of_name};
 use std::collections::HashMap;
 
 /// Tools that share a word of their name, above which the word tells nothing about any of them.
@@ -45,18 +45,9 @@ impl<'a> Siblings<'a> {
 
     /// The first one that a text names. One whose name is a word like any other has to stand in quotes there.
     pub(super) fn named_in(&self, text: &str, by: &str) -> Option<&'a str> {
-        let is_part = |letter: char| letter.is_alphanumeric() || "_-./".contains(letter);
-        let mut at = 0;
-        text.split(|letter| !is_part(letter)).find_map(|part| {
-            let begins = at;
-            at += part.len() + text.get(begins + part.len()..)?.chars().next().map_or(0, char::len_utf8);
-            let word = part.trim_end_matches(['.', '-', '/']);
-            let (name, _) = self.names.get_key_value(word).filter(|(name, _)| **name != by)?;
-            let quote = |letter: Option<char>| letter.is_some_and(|letter| "`'\"".contains(letter));
-            let (before, after) = (text.get(..begins)?, text.get(begins + word.len()..)?);
-            let is_plain = word.chars().all(char::is_lowercase);
-            (!is_plain || (quote(before.chars().next_back()) && quote(after.chars().next()))).then_some(*name)
-        })
+        let is_other = |word: &str| word != by && self.names.contains_key(word);
+        let (_, word) = names_in(text, is_other).next()?;
+        self.names.get_key_value(word).map(|(name, _)| *name)
     }
 }
 

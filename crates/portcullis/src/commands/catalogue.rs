@@ -5,8 +5,10 @@ use crate::cli::{CatalogueCommand, PlaceArgs};
 use crate::control::Client;
 use crate::failure::Failure;
 use crate::out::{counted, say};
+use crate::place;
 use http::Method;
-use portcullis_catalogue::written_out;
+use portcullis_catalogue::{Dimension, Signal, written_out};
+use portcullis_ledger::{Filter, query};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -31,7 +33,12 @@ pub(crate) fn run(
             Ok(ExitCode::SUCCESS)
         }
         CatalogueCommand::Show { upstream, tool } => {
-            let found = known(&client, Some(&upstream), tool.as_deref())?;
+            let mut found = known(&client, Some(&upstream), tool.as_deref())?;
+            if let (Some(tool), [one]) = (&tool, &mut *found)
+                && let Some(members) = one.as_object_mut()
+            {
+                members.insert("history".into(), history(place, &upstream, tool)?.into());
+            }
             if as_json {
                 lines(&found)
             } else {
@@ -129,22 +136,40 @@ fn list(found: &[Value]) {
 
 fn show(one: &Value) {
     say!("{} {}", written_out(&cell(one, "upstream")), written_out(&cell(one, "tool")));
+    let line = |name: &str, text: &str| say!("  {name:<12} {}", written_out(text));
+    let all = |of: &Value, name: &str| of.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
     for name in ["state", "category", "risk", "why", "fingerprint", "since", "by", "reason"] {
         if one.get(name).is_some_and(|value| !value.is_null() && value.as_str() != Some("")) {
-            say!("  {name:<12} {}", written_out(&cell(one, name)));
+            line(name, &cell(one, name));
         }
     }
-    if let Some(quality) = one.get("quality").filter(|quality| !quality.is_null()) {
-        say!("  {:<12} {} {}", "grade", cell(quality, "tier"), cell(quality, "score"));
+    let signals = all(one, "signals").into_iter().filter_map(|it| serde_json::from_value::<Signal>(it).ok());
+    let signals: Vec<&str> = signals.map(Signal::says).collect();
+    if !signals.is_empty() {
+        line("signals", &signals.join(", "));
     }
-    for finding in one.get("findings").and_then(Value::as_array).into_iter().flatten() {
-        let (severity, rule) = (cell(finding, "severity"), cell(finding, "rule"));
-        say!(
-            "  {:<12} {severity} {rule} in {}: {}",
+    if let Some(quality) = one.get("quality").filter(|quality| !quality.is_null()) {
+        let grades = Dimension::ALL.map(|of| format!("{} {}", of.as_str(), cell(quality, of.as_str())));
+        let whole = format!("{} {}", cell(quality, "tier"), cell(quality, "score"));
+        line("grade", &format!("{whole}: {}", grades.join(", ")));
+        for advice in all(quality, "advice") {
+            line("better", &format!("{}: {}", cell(&advice, "dimension"), cell(&advice, "suggestion")));
+        }
+    }
+    for finding in all(one, "findings") {
+        let (severity, rule) = (cell(&finding, "severity"), cell(&finding, "rule"));
+        line(
             "finding",
-            cell(finding, "where"),
-            cell(finding, "text")
+            &format!("{severity} {rule} in {}: {}", cell(&finding, "where"), cell(&finding, "text")),
         );
+    }
+    if let Some(policy) =
+        one.get("policy").filter(|policy| policy.as_object().is_some_and(|it| !it.is_empty()))
+    {
+        line("policy", &policy.to_string());
+    }
+    for row in all(one, "history") {
+        line("history", &format!("{}  {}", cell(&row, "time"), cell(&row, "message")));
     }
     let definition = ["seen", "definition"].iter().find_map(|name| one.get(name).filter(|it| it.is_object()));
     if let Some(definition) = definition {
@@ -152,6 +177,20 @@ fn show(one: &Value) {
         text.lines().for_each(|line| say!("    {}", written_out(line)));
     }
     say!("");
+}
+
+/// What became of a tool's definition, as the record has it, the oldest first.
+fn history(place: &PlaceArgs, upstream: &str, tool: &str) -> Result<Vec<Value>, Failure> {
+    let filter = Filter { kind: Some("pin".into()), upstream: Some(upstream.into()), ..Filter::default() };
+    let mut rows = Vec::new();
+    query(&place::data_folder(place)?, &filter, |row| {
+        // A row without a tool is about the server, and so about all of them.
+        if row.get("tool").and_then(Value::as_str).is_none_or(|of| of == tool) {
+            rows.push(json!({ "time": row.get("time"), "message": row.get("message") }));
+        }
+        true
+    })?;
+    Ok(rows)
 }
 
 fn diff(client: &Client, upstream: &str, tool: Option<&str>, as_json: bool) -> Result<ExitCode, Failure> {

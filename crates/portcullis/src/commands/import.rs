@@ -7,8 +7,9 @@ use crate::failure::Failure;
 use crate::first_run;
 use crate::import::client::{self, ClientFile, Found};
 use crate::import::config::{Addition, add, block};
+use crate::import::journal::{self, Journal, Undone};
 use crate::import::plan::{Before, Outcome, plan};
-use crate::import::point::{Gate, Gone, backup_of, point, write_new};
+use crate::import::point::{Gate, Gone, Pointed, backup_of, point};
 use crate::import::{policy, secret};
 use crate::out::{aside, counted, say};
 use crate::peer;
@@ -17,6 +18,7 @@ use crate::scan::{self, ask_first, look_at_all};
 use portcullis_catalogue::{recommended_text, written_out};
 use serde_json::json;
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -28,6 +30,8 @@ pub(crate) struct Wish {
     pub write: bool,
     /// Whether servers are started without asking, to see their tools.
     pub yes: bool,
+    /// Whether the last import is taken back instead.
+    pub undo: bool,
     /// One JSON object a line.
     pub json: bool,
 }
@@ -38,6 +42,9 @@ pub(crate) fn run(place: &PlaceArgs, wish: &Wish) -> Result<ExitCode, Failure> {
         return Err(Failure::denied(
             "this shell was started through the gate; servers are imported from outside of it",
         ));
+    }
+    if wish.undo {
+        return undo(place, wish.json);
     }
     let found = find(&wish.files)?;
     if found.is_empty() {
@@ -57,11 +64,61 @@ pub(crate) fn run(place: &PlaceArgs, wish: &Wish) -> Result<ExitCode, Failure> {
     if wish.write {
         refuse_old_backups(&found, &outcomes)?;
     }
-    let additions = target.take_over(&found, &outcomes)?;
+    let mut journal = Journal::of(&target.config.data);
+    let additions = match target.take_over(&found, &outcomes, &mut journal) {
+        Ok(additions) => additions,
+        Err(Stopped::Nothing(why)) => {
+            let _ = journal.take_back();
+            return Err(why);
+        }
+        Err(Stopped::ByHand(why)) => {
+            journal.save()?;
+            return Err(why);
+        }
+    };
+    journal.save()?;
     report(&found, &outcomes, wish.json);
-    target.recommend(&additions, wish)?;
+    target.recommend(&additions, wish, &mut journal)?;
     say_next(place, &target, &additions, wish.json);
-    if wish.write { point_clients(&target.file, &found, &outcomes) } else { Ok(ExitCode::SUCCESS) }
+    match wish.write {
+        true => point_clients(&target.file, &found, &outcomes, &mut journal),
+        false => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Takes the last import back.
+fn undo(place: &PlaceArgs, as_json: bool) -> Result<ExitCode, Failure> {
+    let done = Journal::last(&place::data_folder(place)?)?.take_back();
+    for Undone { file, left } in &done {
+        match left {
+            _ if as_json => say!(
+                "{}",
+                json!({ "file": file.to_string_lossy(), "undone": left.is_none(), "reason": left })
+            ),
+            None if file.exists() => say!("as before  {}", file.display()),
+            None => say!("gone       {}", file.display()),
+            Some(why) => say!("left       {}: {why}", file.display()),
+        }
+    }
+    let left = done.iter().any(|it| it.left.is_some());
+    if Client::of(place).is_ok_and(|client| client.socket().is_some()) {
+        aside!("`portcullis reload` has the running gate let go of what is gone");
+    }
+    Ok(ExitCode::from(u8::from(left)))
+}
+
+/// Why an import went no further.
+enum Stopped {
+    /// Nothing of it is to stay.
+    Nothing(Failure),
+    /// The user goes on with what was made so far.
+    ByHand(Failure),
+}
+
+impl From<Failure> for Stopped {
+    fn from(why: Failure) -> Self {
+        Self::Nothing(why)
+    }
 }
 
 fn find(named: &[PathBuf]) -> Result<Vec<Found>, Failure> {
@@ -152,21 +209,12 @@ impl Target {
 
     /// Writes secrets, policies and the configuration. The configuration comes last and only when its reader
     /// takes it, so that a failure leaves nothing behind.
-    fn take_over(&self, found: &[Found], outcomes: &[Outcome]) -> Result<Vec<Addition>, Failure> {
-        let mut made = Made::default();
-        let result = self.try_take_over(found, outcomes, &mut made);
-        if result.is_err() {
-            made.undo();
-        }
-        result
-    }
-
-    fn try_take_over(
+    fn take_over(
         &self,
         found: &[Found],
         outcomes: &[Outcome],
-        made: &mut Made,
-    ) -> Result<Vec<Addition>, Failure> {
+        journal: &mut Journal,
+    ) -> Result<Vec<Addition>, Stopped> {
         let secrets = self.config.data.join("secrets");
         let shown = secrets.strip_prefix(&self.folder).unwrap_or(&secrets).to_string_lossy().into_owned();
         let mut additions = Vec::new();
@@ -179,7 +227,7 @@ impl Target {
                 place::make_data_folder(&self.config.data)?;
                 place::make_data_folder(&secrets)?;
                 let path = secrets.join(&secret.file);
-                made.write(&path, &secret.text, 0o600)?;
+                make(journal, &path, &secret.text, 0o600)?;
                 aside!("a secret of {} is kept in {}, not in portcullis.yaml", found.name, path.display());
             }
             let from = format!("{}: {}", found.file.client, found.file.path.display());
@@ -192,17 +240,16 @@ impl Target {
         std::fs::create_dir_all(&policies).map_err(|error| cannot("made", &policies, &error))?;
         for addition in &additions {
             let path = policies.join(format!("{}.yaml", addition.name));
-            made.write(&path, &policy::nothing_yet(&addition.name), 0o644)?;
+            make(journal, &path, &policy::nothing_yet(&addition.name), 0o644)?;
         }
         let by_hand = |why: &str| {
-            Failure::untrue(format!(
+            Stopped::ByHand(Failure::untrue(format!(
                 "{} was left as it is: {why}. The policies are written; put this into it:\n\n{}",
                 self.file.display(),
                 block(&additions)
-            ))
+            )))
         };
         let Some(new) = add(&self.file, &self.text, &additions) else {
-            made.keep();
             return Err(by_hand("it has a shape that is better edited by hand"));
         };
         let refused = |why: &str| {
@@ -213,21 +260,19 @@ impl Target {
         };
         match config::read(&self.file, &new) {
             Ok(read) if self.is_kept_in(&read, &additions) => {}
-            Ok(_) => return Err(refused("the additions would not be read as they are meant")),
-            Err(problems) => return Err(refused(&rendered(&problems))),
+            Ok(_) => return Err(refused("the additions would not be read as they are meant").into()),
+            Err(problems) => return Err(refused(&rendered(&problems)).into()),
         }
-        if self.is_new {
+        let careful = policies.join("careful.yaml");
+        if self.is_new && !careful.exists() {
             first_run::write_careful(&self.folder)?;
-        }
-        let temporary = self.file.with_extension("yaml.new");
-        made.write(&temporary, &new, 0o644)?;
-        if let Ok(meta) = std::fs::metadata(&self.file) {
-            let _ = std::fs::set_permissions(&temporary, meta.permissions());
+            let text = std::fs::read_to_string(&careful).map_err(|error| cannot("read", &careful, &error))?;
+            journal.note(&careful, &text, journal::Before::Nothing);
         }
         // A link to the file stays a link.
         let file = self.file.canonicalize().unwrap_or_else(|_| self.file.clone());
-        std::fs::rename(&temporary, &file).map_err(|error| cannot("replaced", &file, &error))?;
-        made.keep();
+        let mode = std::fs::metadata(&file).map_or(0o644, |meta| meta.permissions().mode() & 0o777);
+        journal.replace(&file, &new, mode).map_err(|error| cannot("replaced", &file, &error))?;
         Ok(additions)
     }
 }
@@ -235,7 +280,7 @@ impl Target {
 impl Target {
     /// Looks at the servers that came, and writes for each that answers a policy by what its tools do, in place of the one
     /// that lets nothing pass.
-    fn recommend(&self, additions: &[Addition], wish: &Wish) -> Result<(), Failure> {
+    fn recommend(&self, additions: &[Addition], wish: &Wish, journal: &mut Journal) -> Result<(), Failure> {
         if additions.is_empty() {
             return Ok(());
         }
@@ -258,17 +303,11 @@ impl Target {
                 Ok(server) => {
                     let (name, known) = (server.called(), &server.known);
                     let path = self.folder.join("policies").join(format!("{name}.yaml"));
-                    write_new(&path.with_extension("yaml.new"), &recommended_text(name, known), 0o644)
-                        .and_then(|()| std::fs::rename(path.with_extension("yaml.new"), &path))
-                        .map_err(|error| cannot("written", &path, &error))?;
+                    let text = recommended_text(name, known);
+                    journal.replace(&path, &text, 0o644).map_err(|error| cannot("written", &path, &error))?;
+                    journal.save()?;
                     let tools = counted(known.tools.len(), "tool", "tools");
-                    let counts: Vec<String> = known
-                        .counts()
-                        .into_iter()
-                        .filter(|(_, count)| *count > 0)
-                        .map(|(category, count)| format!("{count} {}", category.as_str()))
-                        .collect();
-                    aside!("{name}: {tools} ({}); its policy is {}", counts.join(", "), path.display());
+                    aside!("{name}: {tools} ({}); its policy is {}", known.told(), path.display());
                 }
                 Err(failed) => aside!(
                     "{}: its policy lets nothing pass yet: {}",
@@ -281,29 +320,12 @@ impl Target {
     }
 }
 
-/// Files that were made, to be taken back when the import fails.
-#[derive(Default)]
-struct Made(Vec<PathBuf>);
-
-impl Made {
-    fn write(&mut self, path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
-        if path.exists() && !holds_other(path, text) {
-            return Ok(());
-        }
-        write_new(path, text, mode).map_err(|error| cannot("written", path, &error))?;
-        self.0.push(path.to_owned());
-        Ok(())
+/// Writes a file, unless it is there with just this text.
+fn make(journal: &mut Journal, path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
+    if path.exists() && !holds_other(path, text) {
+        return Ok(());
     }
-
-    fn keep(&mut self) {
-        self.0.clear();
-    }
-
-    fn undo(&self) {
-        for path in &self.0 {
-            let _ = std::fs::remove_file(path);
-        }
-    }
+    journal.write(path, text, mode).map_err(|error| cannot("written", path, &error))
 }
 
 /// Whether a file is there with another text than this.
@@ -372,7 +394,8 @@ fn say_next(place: &PlaceArgs, target: &Target, additions: &[Addition], as_json:
 fn gone(found: &[Found], outcomes: &[Outcome]) -> Vec<(PathBuf, Vec<Gone>)> {
     let mut files: Vec<(PathBuf, Vec<Gone>)> = Vec::new();
     for (found, outcome) in found.iter().zip(outcomes) {
-        if matches!(outcome, Outcome::Skip(_)) {
+        // What a registry says is nobody's own file.
+        if matches!(outcome, Outcome::Skip(_)) || found.under.is_empty() {
             continue;
         }
         let entry = (found.under.clone(), found.name.clone());
@@ -398,7 +421,12 @@ fn refuse_old_backups(found: &[Found], outcomes: &[Outcome]) -> Result<(), Failu
     Ok(())
 }
 
-fn point_clients(config: &Path, found: &[Found], outcomes: &[Outcome]) -> Result<ExitCode, Failure> {
+fn point_clients(
+    config: &Path,
+    found: &[Found],
+    outcomes: &[Outcome],
+    journal: &mut Journal,
+) -> Result<ExitCode, Failure> {
     let program =
         std::env::current_exe().map_or_else(|_| "portcullis".into(), |path| path.display().to_string());
     let args = vec!["stdio".into(), "--config".into(), config.display().to_string()];
@@ -406,8 +434,14 @@ fn point_clients(config: &Path, found: &[Found], outcomes: &[Outcome]) -> Result
     let mut failed = false;
     for (file, gone) in gone(found, outcomes) {
         match point(&file, &gone, &gate) {
-            Ok(backup) => {
-                aside!("{} names the gate now; what it had is in {}", file.display(), backup.display());
+            Ok(Pointed { file, text, backup }) => {
+                aside!(
+                    "{} names the gate now; what it had is in {} (`portcullis import --undo` puts it back)",
+                    file.display(),
+                    backup.display()
+                );
+                journal.note(&file, &text, journal::Before::Backup(backup));
+                journal.save()?;
             }
             Err(why) => {
                 failed = true;

@@ -27,7 +27,7 @@ pub(crate) fn run(place: &PlaceArgs, command: LedgerCommand) -> Result<ExitCode,
         LedgerCommand::Tail { lines, json } => tail(&data, lines, json),
         LedgerCommand::Query { since, grant, tool, outcome, run, limit, json } => {
             let since = since.as_deref().map(time).transpose()?;
-            let filter = Filter { since, after: None, grant, tool, outcome, run, limit };
+            let filter = Filter { since, grant, tool, outcome, run, limit, ..Filter::default() };
             print_rows(&data, &filter, json)?;
             Ok(ExitCode::SUCCESS)
         }

@@ -4,8 +4,8 @@ use super::table;
 use crate::cli::{FailOn, ScanArgs};
 use crate::failure::Failure;
 use crate::out::{counted, say};
-use crate::scan::{Failed, Scanned, ask_first, html, look_at_all, sarif, targets};
-use portcullis_catalogue::{Entry, Risk, Severity, Tier, written_out};
+use crate::scan::{Failed, Scanned, ask_first, html, look_at_all, place, sarif, targets};
+use portcullis_catalogue::{Entry, Risk, Tier, written_out};
 use serde_json::json;
 use std::cmp::Reverse;
 use std::path::Path;
@@ -71,15 +71,9 @@ fn write(file: &Path, text: &str) -> Result<(), Failure> {
 
 fn print(server: &Scanned) {
     let version = server.version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
-    let counts: Vec<String> = server
-        .known
-        .counts()
-        .into_iter()
-        .filter(|(_, count)| *count > 0)
-        .map(|(category, count)| format!("{count} {}", category.as_str()))
-        .collect();
     let tools = counted(server.known.tools.len(), "tool", "tools");
-    let counts = if counts.is_empty() { String::new() } else { format!(": {}", counts.join(", ")) };
+    let counts = server.known.told();
+    let counts = if counts.is_empty() { counts } else { format!(": {counts}") };
     let found_as = server.found_as.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
     say!(
         "{}, MCP {}: {tools}{counts}",
@@ -101,12 +95,8 @@ fn print_findings(server: &Scanned) {
     let found: Vec<Vec<String>> = server
         .all_findings()
         .map(|(tool, finding)| {
-            let severity = if finding.severity == Severity::Block { "block" } else { "suspicion" };
-            let place = tool.map_or_else(
-                || finding.place.clone(),
-                |tool| format!("{}: {}", written_out(tool), finding.place),
-            );
-            vec![severity.to_owned(), finding.rule.clone(), place, finding.text.clone()]
+            let severity = finding.severity.as_str().to_owned();
+            vec![severity, finding.rule.clone(), place(tool, finding), finding.text.clone()]
         })
         .collect();
     if !found.is_empty() {

@@ -14,6 +14,8 @@ pub(crate) struct Around<'a> {
     pub folder: &'a Path,
     /// Bounds from the configuration.
     pub limits: &'a Limits,
+    /// What becomes of definitions that a first connection brings, where an entry does not say.
+    pub first: FirstUse,
 }
 
 /// Whether a name can be an upstream's: it makes tool prefixes and URIs that part unambiguously.
@@ -61,7 +63,7 @@ pub(crate) fn read(name: &str, value: &Value<'_>, around: &Around<'_>) -> Option
     let roots = fields.optional("roots").map_or(Some(Roots::None), |value| read_roots(&value, around.folder));
     let forward_headers = read_forwarded(&mut fields);
     let timeout = fields.optional("timeout").and_then(|value| read_duration(&value));
-    let pins = read_pins(&mut fields);
+    let pins = read_pins(&mut fields, around.first);
     for later in ["sandbox", "tools_prefix"] {
         if let Some(value) = fields.optional(later) {
             value.warning(format!("`{later}` has no effect in this version"), None);
@@ -250,15 +252,18 @@ fn read_url(
     }
 }
 
+/// What becomes of definitions that a first connection brings.
+pub(crate) fn read_first(fields: &mut Fields<'_>) -> Option<FirstUse> {
+    fields.optional("pins")?.word(&[("first_use", FirstUse::Accept), ("ask", FirstUse::Ask)])
+}
+
 /// What becomes of definitions that nobody looked at.
-fn read_pins(fields: &mut Fields<'_>) -> PinRules {
-    let first = fields
-        .optional("pins")
-        .and_then(|value| value.word(&[("first_use", FirstUse::Accept), ("ask", FirstUse::Ask)]));
+fn read_pins(fields: &mut Fields<'_>, otherwise: FirstUse) -> PinRules {
+    let first = read_first(fields).unwrap_or(otherwise);
     let new_tools = fields.optional("new_tools").and_then(|value| {
         value.word(&[("ask", NewTools::Ask), ("allow", NewTools::Allow), ("hide", NewTools::Hide)])
     });
-    PinRules { first: first.unwrap_or_default(), new_tools: new_tools.unwrap_or_default() }
+    PinRules { first, new_tools: new_tools.unwrap_or_default() }
 }
 
 /// The address of a server: http or https, without a user name.

@@ -112,7 +112,8 @@ fn read_root(file: &Path, root: &Value<'_>) -> Option<Config> {
         }
     }
     let mut upstreams = Vec::new();
-    let around = Around { folder: &folder, limits: &limits };
+    let first = entry::read_first(&mut fields).unwrap_or_default();
+    let around = Around { folder: &folder, limits: &limits, first };
     if let Some(entries) = fields.optional("upstreams").and_then(|value| value.entries()) {
         for (entry, value) in entries {
             upstreams.extend(entry::read(&entry.key, &value, &around));
@@ -156,7 +157,7 @@ fn refuse_later(fields: &mut Fields<'_>) {
     ] {
         fields.refuse(key, why, None);
     }
-    for key in ["approvals", "discovery", "pins"] {
+    for key in ["approvals", "discovery"] {
         if let Some(value) = fields.optional(key) {
             value.warning(format!("`{key}` has no effect in this version"), None);
         }

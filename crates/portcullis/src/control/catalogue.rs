@@ -3,11 +3,14 @@
 use super::api::No;
 use super::runs::own_user;
 use crate::running::Running;
+use crate::scan;
 use http::StatusCode;
-use portcullis_catalogue::{Entry, Known, ListKind, differences};
+use portcullis_admit::{Kept, ServerPin, ToolPin};
+use portcullis_catalogue::{Entry, Known, ListKind, compare, differences, recommended_for};
 use portcullis_ledger::time_text;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Every tool of every upstream, or of one: an array of objects.
 pub(super) fn list(running: &Running, upstream: Option<&str>) -> Result<Value, No> {
@@ -18,67 +21,75 @@ pub(super) fn list(running: &Running, upstream: Option<&str>) -> Result<Value, N
             "there is no upstream named `{name}`; `portcullis status` shows them"
         )));
     }
-    let kept = running.gate.admit().pins().kept(upstream)?;
-    let mut found = Vec::new();
-    for (name, server) in &kept.servers {
-        let pins: Vec<_> = kept.tools.iter().filter(|((of, _), _)| of == name).collect();
-        let definition =
-            |seen: Option<&Value>, accepted: Option<&Value>| seen.or(accepted).cloned().unwrap_or_default();
-        let definitions = pins
-            .iter()
-            .map(|(_, pin)| {
-                definition(pin.seen.as_ref().map(|seen| &seen.definition), pin.definition.as_ref())
-            })
-            .collect();
-        let known = Known::of(name, definitions);
-        if let Some(seen) = &server.seen {
-            found.push(json!({
-                "upstream": name, "tool": null, "state": "changed", "accepted": server.identity.to_string(),
-                "seen": seen.to_string(), "since": time_text(server.since),
-            }));
-        }
-        for ((_, tool), pin) in pins {
-            let entry = known.tools.iter().find(|entry| entry.tool.name == *tool);
-            let seen = pin.seen.as_ref();
-            let mut shown = about(name, tool, pin.state(), entry);
-            let more = json!({
-                "fingerprint": seen.map(|seen| &seen.fingerprint).or(pin.accepted.last()),
-                "accepted": pin.accepted, "since": time_text(seen.map_or(pin.at, |seen| seen.at)),
-                "by": pin.by, "reason": pin.reason,
-                "definition": pin.definition, "seen": seen.map(|seen| &seen.definition),
-                "differences": match (&pin.definition, seen) {
-                    (Some(before), Some(seen)) => json!(differences(before, &seen.definition)),
-                    _ => Value::Null,
-                },
-            });
-            extend(&mut shown, more);
-            found.push(shown);
-        }
+    let kept = running.gate.admit().pins().kept(None)?;
+    // All of them, whichever are asked for: a definition may be about another server's tools.
+    let mut known: BTreeMap<String, Known> = BTreeMap::new();
+    for name in kept.servers.keys() {
+        let pins = kept.tools.iter().filter(|((of, _), _)| of == name);
+        let definition = |pin: &ToolPin| {
+            pin.seen.as_ref().map(|seen| &seen.definition).or(pin.definition.as_ref()).cloned()
+        };
+        known.insert(name.clone(), Known::of(name, pins.filter_map(|(_, pin)| definition(pin)).collect()));
     }
     // What is built in is ours, and is not held against anything.
     let upstreams = running.gate.upstreams();
-    let ours = upstreams.iter().filter(|(name, _)| {
-        !kept.servers.contains_key(&***name) && upstream.is_none_or(|upstream| upstream == &***name)
-    });
-    for (name, upstream) in ours {
-        let Some(list) = upstream.own_list(ListKind::Tools) else { continue };
+    for (name, server) in upstreams.iter().filter(|(name, _)| !kept.servers.contains_key(&***name)) {
+        let Some(list) = server.own_list(ListKind::Tools) else { continue };
         let definitions =
             list.items().iter().filter_map(|item| serde_json::from_str(item.raw()).ok()).collect();
-        for entry in &Known::of(name, definitions).tools {
-            found.push(about(name, &entry.tool.name, "built in", Some(entry)));
+        known.insert(name.to_string(), Known::of(name, definitions));
+    }
+    compare(&mut known.iter_mut().map(|(name, known)| (name.as_str(), known)).collect::<Vec<_>>());
+    let mut found = Vec::new();
+    for (name, known) in known.iter().filter(|(name, _)| upstream.is_none_or(|upstream| upstream == *name)) {
+        match kept.servers.get(name) {
+            Some(server) => pinned(name, server, &kept, known, &mut found),
+            None => {
+                found.extend(known.tools.iter().map(|it| about(name, &it.tool.name, "built in", Some(it))))
+            }
         }
     }
     Ok(Value::from(found))
 }
 
+/// A server that was accepted: it itself where it became another, and its tools.
+fn pinned(name: &str, server: &ServerPin, kept: &Kept, known: &Known, found: &mut Vec<Value>) {
+    if let Some(seen) = &server.seen {
+        found.push(json!({
+            "upstream": name, "tool": null, "state": "changed", "accepted": server.identity.to_string(),
+            "seen": seen.to_string(), "since": time_text(server.since),
+        }));
+    }
+    for ((_, tool), pin) in kept.tools.iter().filter(|((of, _), _)| of == name) {
+        let entry = known.tools.iter().find(|entry| entry.tool.name == *tool);
+        let seen = pin.seen.as_ref();
+        let mut shown = about(name, tool, pin.state(), entry);
+        let more = json!({
+            "fingerprint": seen.map(|seen| &seen.fingerprint).or(pin.accepted.last()),
+            "accepted": pin.accepted, "since": time_text(seen.map_or(pin.at, |seen| seen.at)),
+            "by": pin.by, "reason": pin.reason,
+            "definition": pin.definition, "seen": seen.map(|seen| &seen.definition),
+            "differences": match (&pin.definition, seen) {
+                (Some(before), Some(seen)) => json!(differences(before, &seen.definition)),
+                _ => Value::Null,
+            },
+        });
+        extend(&mut shown, more);
+        found.push(shown);
+    }
+}
+
+/// What is known of a tool by its definition, and the policy that is recommended for it.
 fn about(upstream: &str, tool: &str, state: &str, entry: Option<&Entry>) -> Value {
-    let category = entry.map(|entry| entry.class.category);
-    json!({
-        "upstream": upstream, "tool": tool, "state": state, "category": category,
-        "risk": category.map(portcullis_catalogue::Category::risk), "why": entry.map(|entry| entry.class.why()),
-        "quality": entry.map(|entry| json!({ "score": entry.quality.score, "tier": entry.quality.tier })),
-        "findings": entry.map(|entry| &entry.findings),
-    })
+    let mut shown = json!({
+        "upstream": upstream, "tool": tool, "state": state, "category": null, "risk": null, "why": null, "quality": null,
+        "findings": null, "policy": null,
+    });
+    if let Some(entry) = entry {
+        extend(&mut shown, scan::tool(entry));
+        extend(&mut shown, json!({ "policy": recommended_for(entry) }));
+    }
+    shown
 }
 
 fn extend(shown: &mut Value, more: Value) {

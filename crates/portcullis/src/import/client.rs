@@ -1,8 +1,9 @@
 //! The files in which MCP clients keep their servers.
 
 use super::json_text::{at, members, without_comments};
+use super::registry;
 use portcullis_document::{Document, Kind, Node};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// A client's file that is there.
@@ -97,8 +98,15 @@ pub(crate) fn read(file: &ClientFile) -> Result<Vec<Found>, String> {
     if plain.trim().is_empty() {
         return Ok(found);
     }
-    let parsed: Result<serde::de::IgnoredAny, _> = serde_json::from_str(&plain);
-    parsed.map_err(|error| format!("expected JSON, found a mistake in it: {error}"))?;
+    let parsed: Value = serde_json::from_str(&plain)
+        .map_err(|error| format!("expected JSON, found a mistake in it: {error}"))?;
+    if let Some(servers) = registry::entries(&parsed) {
+        // What none of ours can be made of says why.
+        let entry =
+            |entry: Result<Value, String>| entry.unwrap_or_else(|why| json!({ registry::WHY_NOT: why }));
+        let found = servers.into_iter().map(|(name, it)| entry_of(file, &[], &name, entry(it), None));
+        return Ok(found.collect());
+    }
     let project = project_of(&file.path);
     for keys in [&["mcpServers"][..], &["servers"], &["mcp_servers"], &["mcp", "servers"]] {
         add(&mut found, file, &plain, keys, project.as_deref());

@@ -29,6 +29,17 @@ pub(crate) struct Gate {
     pub args: Vec<String>,
 }
 
+/// A file that names the gate now.
+#[derive(Debug)]
+pub(crate) struct Pointed {
+    /// It itself: where a client's file is a link, what that leads to.
+    pub file: PathBuf,
+    /// What it has now.
+    pub text: String,
+    /// What it had.
+    pub backup: PathBuf,
+}
+
 /// Where the backup of a file goes.
 pub(crate) fn backup_of(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
@@ -36,11 +47,11 @@ pub(crate) fn backup_of(file: &Path) -> PathBuf {
     name.into()
 }
 
-/// Points one file at the gate; gives the backup.
+/// Points one file at the gate.
 ///
 /// # Errors
 /// Why it was left as it is.
-pub(crate) fn point(file: &Path, gone: &[Gone], gate: &Gate) -> Result<PathBuf, String> {
+pub(crate) fn point(file: &Path, gone: &[Gone], gate: &Gate) -> Result<Pointed, String> {
     let said = |what: &'static str| move |error: std::io::Error| format!("{what}: {error}");
     // The link stays a link, and the file that it names changes.
     let file = file.canonicalize().map_err(said("it cannot be found"))?;
@@ -49,16 +60,11 @@ pub(crate) fn point(file: &Path, gone: &[Gone], gate: &Gate) -> Result<PathBuf, 
     let mode = std::fs::metadata(&file).map_err(said("it cannot be read"))?.permissions().mode() & 0o777;
     let backup = backup_of(&file);
     write_new(&backup, &text, mode).map_err(|error| format!("its backup {}: {error}", backup.display()))?;
-    let mut temporary = file.as_os_str().to_owned();
-    temporary.push(".portcullis-new");
-    let temporary = PathBuf::from(temporary);
-    let written = write_new(&temporary, &new, mode).and_then(|()| std::fs::rename(&temporary, &file));
-    written.map_err(|error| {
-        let _ = std::fs::remove_file(&temporary);
+    replace(&file, &new, mode).map_err(|error| {
         let _ = std::fs::remove_file(&backup);
         format!("it cannot be written: {error}")
     })?;
-    Ok(backup)
+    Ok(Pointed { file, text: new, backup })
 }
 
 /// Writes a file that must not be there yet.
@@ -66,6 +72,19 @@ pub(crate) fn write_new(path: &Path, text: &str, mode: u32) -> std::io::Result<(
     let mut file = File::options().write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
+}
+
+/// Puts a text in the place of a file: whoever reads it meanwhile reads the old one or the new one.
+pub(crate) fn replace(file: &Path, text: &str, mode: u32) -> std::io::Result<()> {
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(".portcullis-new");
+    let beside = PathBuf::from(beside);
+    // One that was left by a program that was killed.
+    let _ = std::fs::remove_file(&beside);
+    write_new(&beside, text, mode)?;
+    std::fs::rename(&beside, file).inspect_err(|_| {
+        let _ = std::fs::remove_file(&beside);
+    })
 }
 
 /// What is said of a file that is not changed.
@@ -268,7 +287,7 @@ mod tests {
         let text = r#"{"mcpServers":{"a":{"command":"a"}}}"#;
         std::fs::write(&file, text).unwrap();
         let gone = gone(&["mcpServers"], &["a"]);
-        let backup = point(&file, &gone, &gate()).unwrap();
+        let Pointed { backup, .. } = point(&file, &gone, &gate()).unwrap();
         assert_eq!(std::fs::read_to_string(&backup).unwrap(), text);
         let now = std::fs::read_to_string(&file).unwrap();
         assert!(point(&file, &gone, &gate()).is_err());

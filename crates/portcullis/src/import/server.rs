@@ -1,6 +1,7 @@
 //! One server of another client as one of ours.
 
 use super::client::Found;
+use super::registry::WHY_NOT;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -31,6 +32,9 @@ impl Server {
         let Value::Object(entry) = &found.entry else {
             return Err("expected a map, found something else".into());
         };
+        if let Some(why) = entry.get(WHY_NOT).and_then(Value::as_str) {
+            return Err(why.to_owned());
+        }
         if is(entry, "disabled", true) || is(entry, "enabled", false) {
             return Err("it is switched off there".into());
         }

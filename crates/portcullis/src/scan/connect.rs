@@ -94,17 +94,16 @@ async fn ask(called: &str, upstream: &Arc<Upstream>, patience: Duration) -> Resu
     let beside = || member(member(link.hello(), "_meta")?, meta::SERVER);
     let info = member(link.hello(), "serverInfo").or_else(beside).unwrap_or_default();
     let said = |name: &str| member(info, name).and_then(text).map(std::borrow::Cow::into_owned);
-    let tools = match link.declares(ListKind::Tools.capability()) {
-        true => Some(upstream.list(ListKind::Tools, &link).await.map_err(|failed| failed.to_string())?),
-        false => None,
-    };
+    let mut lists = Vec::new();
+    for kind in ListKind::ALL.into_iter().filter(|kind| link.declares(kind.capability())) {
+        match upstream.list(kind, &link).await {
+            Ok(list) => lists.push(list),
+            Err(failed) if kind == ListKind::Tools => return Err(failed.to_string()),
+            // Who has resources need not have templates of them.
+            Err(_) => {}
+        }
+    }
     let instructions = member(link.hello(), "instructions").and_then(text);
     let name = said("name").unwrap_or_else(|| called.to_owned());
-    Ok(Scanned::of(
-        name,
-        link.version().to_owned(),
-        said("version"),
-        instructions.as_deref(),
-        tools.as_deref(),
-    ))
+    Ok(Scanned::of(name, link.version().to_owned(), said("version"), instructions.as_deref(), &lists))
 }

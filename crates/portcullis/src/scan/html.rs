@@ -98,7 +98,7 @@ fn server(number: usize, server: &Scanned) -> Markup {
                     thead { tr { th { "" } th { "rule" } th { "where" } th { "text" } } }
                     tbody { @for (tool, finding) in &found { tr {
                         td class=(if finding.severity == Severity::Block { "nowrap block" } else { "nowrap" }) {
-                            (if finding.severity == Severity::Block { "block" } else { "suspicion" })
+                            (finding.severity.as_str())
                         }
                         td { a href=(format!("{DOCS}/rules.md#{}", finding.rule)) { (finding.rule) } }
                         td { @if let Some(tool) = tool { code { (written_out(tool)) } " " } (finding.place) }

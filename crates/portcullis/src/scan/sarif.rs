@@ -1,7 +1,7 @@
 //! What was found, for tools that collect findings: SARIF 2.1.0 (OASIS).
 
-use super::Scanned;
-use portcullis_catalogue::{Severity, TEXT_RULES, written_out};
+use super::{Scanned, place};
+use portcullis_catalogue::{Severity, says, written_out};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -12,10 +12,7 @@ pub(crate) fn sarif(servers: &[Scanned]) -> Value {
     for server in servers {
         for (tool, finding) in server.all_findings() {
             used.insert(finding.rule.as_str());
-            let place = tool.map_or_else(
-                || finding.place.clone(),
-                |tool| format!("{}: {}", written_out(tool), finding.place),
-            );
+            let place = place(tool, finding);
             let name = written_out(&server.name);
             results.push(json!({
                 "ruleId": finding.rule,
@@ -30,15 +27,9 @@ pub(crate) fn sarif(servers: &[Scanned]) -> Value {
             }));
         }
     }
-    let says = |id: &str| {
-        TEXT_RULES
-            .iter()
-            .find(|rule| rule.id == id)
-            .map_or("characters that a person does not see", |rule| rule.says)
-    };
     let rules: Vec<Value> = used
         .iter()
-        .map(|id| json!({ "id": id, "shortDescription": { "text": says(id) }, "helpUri": format!("{}/blob/main/docs/rules.md", env!("CARGO_PKG_REPOSITORY")) }))
+        .map(|id| json!({ "id": id, "shortDescription": { "text": says(id).unwrap_or_default() }, "helpUri": format!("{}/blob/main/docs/rules.md", env!("CARGO_PKG_REPOSITORY")) }))
         .collect();
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",

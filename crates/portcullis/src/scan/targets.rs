@@ -8,7 +8,7 @@ use crate::import::point::NAME;
 use crate::import::server::Server;
 use portcullis_admit::covered_line;
 use portcullis_document::Document;
-use portcullis_upstreams::{CommandSpec, How, UrlSpec};
+use portcullis_upstreams::{CommandSpec, How};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -45,7 +45,19 @@ pub(crate) fn targets(args: &ScanArgs, file: Option<&Path>) -> Result<Vec<Target
                      portcullis scan -- npx -y @modelcontextprotocol/server-everything"
                 )));
             };
-            let how = How::Url(UrlSpec { url: address, headers: Vec::new(), transport: None });
+            let mut headers = Map::new();
+            for header in &args.headers {
+                let Some((name, value)) = header.split_once(':') else {
+                    return Err(Failure::usage("--header: expected `NAME: VALUE`, found no colon"));
+                };
+                headers.insert(name.trim().to_owned(), value.trim().into());
+            }
+            let entry = Map::from_iter([
+                ("url".to_owned(), json!(address.to_string())),
+                ("headers".to_owned(), headers.into()),
+            ]);
+            let how = how(entry, &std::path::absolute("scan.json").unwrap_or_default())
+                .map_err(|why| Failure::usage(format!("{url}: {why}")))?;
             Ok(vec![Target { called: url.clone(), how: Ok(how), named: true }])
         }
         (None, line @ [program, args @ ..], _) => {
@@ -121,13 +133,17 @@ fn found() -> Result<Vec<Target>, Failure> {
 /// An entry of a client as the gate would reach it.
 fn of_client(found: &Found) -> Target {
     let called = format!("{} ({})", found.name, found.file.client);
-    Target { called, how: Server::of(found).and_then(|server| how(&server, &found.file.path)), named: false }
+    let entry =
+        |server: Server| server.members().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    Target {
+        called,
+        how: Server::of(found).and_then(|server| how(entry(server), &found.file.path)),
+        named: false,
+    }
 }
 
-/// Reads it as an entry of the gate's own configuration, with the references that it has.
-fn how(server: &Server, file: &Path) -> Result<How, String> {
-    let entry: Map<String, Value> =
-        server.members().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+/// Reads an entry as one of the gate's own configuration, with the references that it has. `file` is where it stands.
+fn how(entry: Map<String, Value>, file: &Path) -> Result<How, String> {
     let text = json!({ "upstreams": { "scan": entry } }).to_string();
     let place = file.with_file_name("client.json");
     let config = config::read(&place, &text).map_err(|problems| {

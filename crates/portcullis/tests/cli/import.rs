@@ -165,6 +165,33 @@ fn clients_are_pointed_at_the_gate_with_a_backup() {
 }
 
 #[test]
+fn an_import_is_taken_back_but_for_what_was_changed_since() {
+    let user = user();
+    let before = "# mine\nupstreams:\n  old: { url: \"https://old.example/mcp\" }\n";
+    user.write("portcullis.yaml", before);
+    user.run(&["import", "--undo"]).with_code(2);
+    user.run(&["import", "--write"]).with_code(0);
+    let policy = user.read("policies/files.yaml").replace("deny", "allow");
+    user.write("policies/files.yaml", &policy);
+    let said = user.run(&["import", "--undo"]).with_code(1);
+    assert!(said.out.contains("policies/files.yaml: it was changed since the import"), "{}", said.out);
+    assert_eq!(user.read("portcullis.yaml"), before);
+    for (file, text) in
+        [(".claude.json", CLAUDE), (".codex/config.toml", CODEX), (".cursor/mcp.json", CURSOR)]
+    {
+        assert_eq!(std::fs::read_to_string(user.home.join(file)).unwrap(), text, "{file}");
+        assert!(!user.home.join(format!("{file}.before-portcullis")).exists(), "{file}");
+    }
+    assert!(!user.here.join("policies/github.yaml").exists());
+    assert!(!user.here.join(".portcullis/secrets/github-authorization").exists());
+    assert_eq!(user.read("policies/files.yaml"), policy);
+    // What it made again is taken back too.
+    user.run(&["import"]).with_code(0);
+    user.run(&["import", "--undo"]).with_code(0);
+    assert_eq!(user.read("portcullis.yaml"), before);
+}
+
+#[test]
 fn an_old_backup_stops_the_import_before_anything_changes() {
     let user = user();
     user.write_home(".claude.json.before-portcullis", "{}");
@@ -181,6 +208,26 @@ fn nothing_that_is_imported_is_started() {
     user.run(&["import", file.to_str().unwrap()]).with_code(0);
     assert!(!user.here.join("started").exists());
     assert!(user.read("portcullis.yaml").contains("command: \"touch\""));
+}
+
+#[test]
+fn what_a_registry_says_of_a_server_is_imported_and_left_as_it_is() {
+    let user = User::new();
+    let text = r#"{ "$schema": "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json", "name": "io.example/notes",
+        "description": "Notes", "version": "1.0.0", "packages": [{ "registryType": "npm", "identifier": "@example/notes", "version": "1.0.0",
+        "transport": { "type": "stdio" }, "environmentVariables": [{ "name": "NOTES_KEY", "isRequired": true, "isSecret": true }] }] }"#;
+    user.write("server.json", text);
+    let said = user.run(&["import", "server.json"]).with_code(0);
+    assert!(
+        said.out.contains("skipped   notes") && said.out.contains("`NOTES_KEY` is not set here"),
+        "{}",
+        said.out
+    );
+    let said = user.run_with(&["import", "server.json", "--write"], &[("NOTES_KEY", "k")]).with_code(0);
+    assert!(said.out.contains("imported  notes"), "{}{}", said.out, said.err);
+    let config = user.read("portcullis.yaml");
+    assert!(config.contains("\"@example/notes@1.0.0\"") && config.contains("${env:NOTES_KEY}"), "{config}");
+    assert_eq!(user.read("server.json"), text);
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn a_configuration_with_every_key_fits_and_is_read() {
         "limits": { "call": "5m", "first_connect": "3s", "message": "16MiB", "sessions_per_grant": 4,
                     "session_idle": "1h", "calls": 9, "tasks_per_grant": 5 },
         "ledger": { "durability": "risky", "values": "redact", "retain": "90d" },
-        "watch": false, "approvals": {}, "discovery": {}, "pins": {},
+        "watch": false, "approvals": {}, "discovery": {}, "pins": "ask",
     });
     let schema = schema("config");
     assert!(fits(&schema, &all));

@@ -196,7 +196,11 @@ impl House {
             .env("TEST_TOKEN", TOKEN)
             .env("GITHUB_TOKEN", "not-a-real-token")
             .env("NO_COLOR", "1");
-        command.env_remove("XDG_RUNTIME_DIR").env("HOME", self.folder.path()).stdout(Stdio::piped());
+        command
+            .env_remove("XDG_RUNTIME_DIR")
+            .env_remove("XDG_STATE_HOME")
+            .env("HOME", self.folder.path())
+            .stdout(Stdio::piped());
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -257,15 +261,20 @@ impl House {
 
     /// Opens a session of the old era with this token.
     pub async fn session_of(&self, token: &str, path: &str) -> Session<'_> {
+        let (status, head, answer) = self.hello(token, path).await;
+        assert_eq!(status, 200, "{answer:?}");
+        let id =
+            head.get("mcp-session-id").unwrap_or_else(|| panic!("{answer:?}")).to_str().unwrap().to_owned();
+        Session { house: self, path: path.to_owned(), id, bearer: format!("Bearer {token}") }
+    }
+
+    /// Says hello in the old era.
+    pub async fn hello(&self, token: &str, path: &str) -> (u16, hyper::HeaderMap, Bytes) {
         let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "tests", "version": "1" } });
         let body = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params }).to_string();
         let bearer = format!("Bearer {token}");
         let headers = [("authorization", &*bearer), ("content-type", "application/json"), ("accept", BOTH)];
-        let (status, head, answer) = self.http(Method::POST, path, &headers, body).await;
-        assert_eq!(status, 200, "{answer:?}");
-        let id =
-            head.get("mcp-session-id").unwrap_or_else(|| panic!("{answer:?}")).to_str().unwrap().to_owned();
-        Session { house: self, path: path.to_owned(), id, bearer }
+        self.http(Method::POST, path, &headers, body).await
     }
 }
 

@@ -38,6 +38,7 @@ mod published;
 mod real;
 mod recommend;
 mod record;
+mod registry;
 mod reload;
 mod resuming;
 mod scan;
