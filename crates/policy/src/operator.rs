@@ -1,4 +1,14 @@
-//! The eleven operators.
+//! The operators: eleven of version 1, and eight more of version 2.
+
+mod files;
+mod hosts;
+mod length;
+mod networks;
+
+pub(crate) use files::Folders;
+pub(crate) use hosts::Hosts;
+pub(crate) use length::{Comparison, Length};
+pub(crate) use networks::Networks;
 
 use memchr::memmem::Finder;
 use std::sync::Arc;
@@ -24,6 +34,41 @@ pub(crate) enum Operator {
     Regex(Arc<Pattern>),
     Contains(Box<Part>),
     Exists(bool),
+    StartsWith(Box<str>),
+    EndsWith(Box<str>),
+    Length(Length),
+    Type(Vec<TypeWord>),
+    Within(Folders),
+    HostIn(Hosts),
+    InCidr(Networks),
+}
+
+/// A type as `type` knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TypeWord {
+    Is(Type),
+    /// A number with nothing behind its decimal point.
+    Integer,
+}
+
+impl TypeWord {
+    /// By their words.
+    pub(crate) const ALL: [(&'static str, Self); 6] = [
+        ("string", Self::Is(Type::String)),
+        ("number", Self::Is(Type::Number)),
+        ("integer", Self::Integer),
+        ("boolean", Self::Is(Type::Boolean)),
+        ("array", Self::Is(Type::Array)),
+        ("object", Self::Is(Type::Object)),
+    ];
+
+    fn holds(self, raw: &str) -> Equal {
+        match self {
+            Self::Is(own) => Ok(Type::of(raw) == own),
+            Self::Integer if Type::of(raw) != Type::Number => Ok(false),
+            Self::Integer => number(raw).map(|number| number.is_whole()),
+        }
+    }
 }
 
 impl Operator {
@@ -41,6 +86,13 @@ impl Operator {
             Self::Regex(pattern) => Ok(pattern.is_match(&string(raw)?)),
             Self::Contains(part) => part.is_in(raw),
             Self::Exists(wanted) => Ok(*wanted),
+            Self::StartsWith(part) => Ok(string(raw)?.starts_with(&**part)),
+            Self::EndsWith(part) => Ok(string(raw)?.ends_with(&**part)),
+            Self::Length(length) => length.holds(raw),
+            Self::Type(kinds) => one_of(kinds.iter().map(|kind| kind.holds(raw))),
+            Self::Within(folders) => folders.hold(&string(raw)?),
+            Self::HostIn(hosts) => hosts.hold(&string(raw)?),
+            Self::InCidr(networks) => networks.hold(&string(raw)?),
         }
     }
 }

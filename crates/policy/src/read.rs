@@ -1,6 +1,7 @@
 //! From a document to a policy.
 
 mod limit;
+mod operator;
 mod policy;
 mod predicate;
 mod rule;

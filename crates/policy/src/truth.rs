@@ -24,8 +24,13 @@ pub(crate) enum Why {
     PropertyLookAlike,
     Twice,
     Null,
-    Type { expected: &'static str, found: Type },
+    Type {
+        expected: &'static str,
+        found: Type,
+    },
     Number,
+    /// A text that is not written as the operator needs it, and in which way.
+    Form(&'static str),
 }
 
 impl Truth<'_> {
@@ -86,6 +91,7 @@ impl fmt::Display for Why {
             Self::Null => f.write_str("it is null"),
             Self::Type { expected, found } => write!(f, "expected {expected}, found {found}"),
             Self::Number => f.write_str("the number has more than 64 digits or an exponent beyond ±400"),
+            Self::Form(how) => f.write_str(how),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use portcullis_document::Value;
 
-use super::policy::LATER;
+use super::policy::{LATER, later};
 use super::rule::{Arguments, place};
 use crate::path::Step;
 use crate::{Decimal, Limit, Path, Refund, Scope, Window};
@@ -35,8 +35,7 @@ fn limit(value: &Value<'_>, arguments: Option<&mut Arguments>) -> Option<Limit> 
     let mut fields = value.fields()?;
     for word in ["concurrent", "identical"] {
         if fields.has(word) {
-            let why = format!("expected a limit of version \"1\", found {word:?}, which needs version \"2\"");
-            fields.refuse(word, &why, Some(LATER));
+            fields.refuse(word, &later("a limit", word), Some(LATER));
             return None;
         }
     }
@@ -82,8 +81,7 @@ fn scope(value: &Value<'_>) -> Option<Scope> {
     if let portcullis_document::Kind::Text(word) = &value.node().kind
         && matches!(word.as_str(), "upstream" | "session" | "everyone")
     {
-        let message = format!("expected the scope \"grant\", found {word:?}, which needs version \"2\"");
-        value.error(message, Some(LATER));
+        value.error(later("the scope \"grant\"", word), Some(LATER));
         return None;
     }
     value.word(&[("grant", Scope::Grant)])

@@ -10,7 +10,20 @@ use super::{limit, rule};
 use crate::rule::Rule;
 use crate::{Limit, Policy};
 
-pub(crate) const LATER: &str = "this build reads version \"1\"";
+/// What is said where somebody writes a word of version 2 that is not there yet.
+pub(crate) const LATER: &str = "of version \"2\", this build has the operators";
+
+pub(crate) fn later(expected: &str, found: &str) -> String {
+    format!("expected {expected} that this build has, found {found:?}, which belongs to version \"2\"")
+}
+
+/// A version of the language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    One,
+    /// The same, and more operators.
+    Two,
+}
 
 pub(crate) fn policy(file: &str, text: &str) -> Result<Policy, Problems> {
     if Format::of(file) == Some(Format::Toml) {
@@ -51,20 +64,20 @@ struct Read {
 /// `None` when an error was noted that leaves nothing to build; other errors are noted beside what could be read.
 fn outermost(root: &Value<'_>) -> Option<Read> {
     let mut fields = root.fields()?;
-    let version = fields.required("version");
     // Behind another version's words, every further message would be about the wrong language.
-    if version.is_some_and(|version| !is_version_1(&version)) {
-        return None;
-    }
+    let version = match fields.required("version") {
+        Some(value) => version(&value)?,
+        None => Version::One,
+    };
     let default =
         fields.required("default").and_then(|value| value.word(&[("allow", true), ("deny", false)]));
     let hide = fields.optional("hide").and_then(|value| hide(&value)).unwrap_or_default();
     let all_tools = fields.optional("all_tools").and_then(|value| all_tools(&value)).unwrap_or_default();
-    let tools = fields.optional("tools").and_then(|value| tools(&value, &all_tools)).unwrap_or_default();
+    let tools =
+        fields.optional("tools").and_then(|value| tools(&value, &all_tools, version)).unwrap_or_default();
     let description = fields.optional("description").and_then(|value| value.text());
     for word in ["resources", "prompts", "methods", "server_requests", "shadow"] {
-        let why = format!("expected a word of version \"1\", found {word:?}, which needs version \"2\"");
-        fields.refuse(word, &why, Some(LATER));
+        fields.refuse(word, &later("a word", word), Some(LATER));
     }
     fields.finish();
     for (name, place) in &hide {
@@ -87,20 +100,30 @@ fn outermost(root: &Value<'_>) -> Option<Read> {
     })
 }
 
-fn is_version_1(version: &Value<'_>) -> bool {
-    match &version.node().kind {
-        Kind::Text(text) if text == "1" => return true,
-        Kind::Text(text) if text == "2" => {
-            version.error("expected version \"1\", found version \"2\"", Some(LATER))
-        }
+/// `None` where it is no version of this language.
+fn version(value: &Value<'_>) -> Option<Version> {
+    const EXPECTED: &str = "the text \"1\" or \"2\"";
+    let of = |text: &str| match text {
+        "1" => Some(Version::One),
+        "2" => Some(Version::Two),
+        _ => None,
+    };
+    match &value.node().kind {
+        Kind::Text(text) => of(text).or_else(|| {
+            value.mismatch(EXPECTED, None);
+            None
+        }),
+        // A version that is only written badly is still this language, and its other mistakes are worth telling.
         Kind::Number(text) => {
             let hint = format!("put it between quotes: version: \"{text}\"");
-            version.mismatch("the text \"1\"", Some(&hint));
+            value.mismatch(EXPECTED, Some(&hint));
+            of(text)
         }
-        _ => version.mismatch("the text \"1\"", Some(LATER)),
+        _ => {
+            value.mismatch(EXPECTED, None);
+            None
+        }
     }
-    // A version that is only written badly is still this language, and its other mistakes are worth telling.
-    matches!(&version.node().kind, Kind::Number(text) if text == "1")
 }
 
 /// A tool's exact name. Version 1 has no patterns, so what looks like one is a mistake and not a name.
@@ -111,8 +134,7 @@ fn is_name(name: &str, value: &Value<'_>, span: Span) -> bool {
         let hint = "limits for every tool go under `all_tools`; `default` says what other tools may do";
         value.error_at(span, "expected the exact name of a tool, found \"*\"", Some(hint));
     } else if name.starts_with('@') || name.contains('*') {
-        let message = format!("expected the exact name of a tool, found {name:?}, which needs version \"2\"");
-        value.error_at(span, message, Some(LATER));
+        value.error_at(span, later("the exact name of a tool", name), Some(LATER));
     } else {
         return true;
     }
@@ -141,18 +163,17 @@ fn all_tools(value: &Value<'_>) -> Option<Vec<Limit>> {
     let mut fields = value.fields()?;
     let limits = fields.optional("limits");
     for word in ["require", "deny_if"] {
-        let why = format!("expected only limits for all tools, found {word:?}, which needs version \"2\"");
-        fields.refuse(word, &why, Some("write it under each tool; this build reads version \"1\""));
+        fields.refuse(word, &later("only limits for all tools", word), Some("write it under each tool"));
     }
     rule::refuse_later(&mut fields);
     fields.finish();
     limit::limits(&limits?, &[], None)
 }
 
-fn tools(value: &Value<'_>, all_tools: &[Limit]) -> Option<HashMap<String, Rule>> {
+fn tools(value: &Value<'_>, all_tools: &[Limit], version: Version) -> Option<HashMap<String, Rule>> {
     let mut tools = HashMap::new();
     for (entry, value) in value.entries()? {
-        let rule = rule::rule(&value, entry.key_span, all_tools);
+        let rule = rule::rule(&value, entry.key_span, all_tools, version);
         if is_name(&entry.key, &value, entry.key_span)
             && let Some(rule) = rule
         {

@@ -2,23 +2,30 @@
 
 use portcullis_document::{Fields, Kind, Span, Value};
 
-use super::policy::LATER;
+use super::policy::{LATER, Version, later};
 use super::{limit, predicate};
 use crate::Limit;
 use crate::predicate::{Each, Place};
 use crate::rule::{Clause, Requirement, Rule};
 
 /// The names of the arguments that a rule asks for; a path knows its argument by the index in here.
-#[derive(Default)]
-pub(super) struct Arguments(Vec<Box<str>>);
+pub(super) struct Arguments {
+    version: Version,
+    names: Vec<Box<str>>,
+}
 
 impl Arguments {
     pub(super) fn slot(&mut self, name: &str) -> usize {
-        let known = self.0.iter().position(|known| **known == *name);
+        let known = self.names.iter().position(|known| **known == *name);
         known.unwrap_or_else(|| {
-            self.0.push(name.into());
-            self.0.len() - 1
+            self.names.push(name.into());
+            self.names.len() - 1
         })
+    }
+
+    /// The version of the language in which they are asked for.
+    pub(super) fn version(&self) -> Version {
+        self.version
     }
 }
 
@@ -26,8 +33,8 @@ pub(super) fn place(value: &Value<'_>) -> Place {
     Place { span: value.span(), pointer: value.pointer().into() }
 }
 
-pub(super) fn rule(value: &Value<'_>, name: Span, all_tools: &[Limit]) -> Option<Rule> {
-    let mut arguments = Arguments::default();
+pub(super) fn rule(value: &Value<'_>, name: Span, all_tools: &[Limit], version: Version) -> Option<Rule> {
+    let mut arguments = Arguments { version, names: Vec::new() };
     let mut fields = value.fields()?;
     let require = fields.optional("require").and_then(|value| require(&value, &mut arguments));
     let deny_if = fields.optional("deny_if").and_then(|value| deny_if(&value, &mut arguments));
@@ -43,7 +50,7 @@ pub(super) fn rule(value: &Value<'_>, name: Span, all_tools: &[Limit]) -> Option
     Some(Rule {
         span: name,
         pointer: value.pointer().into(),
-        arguments: arguments.0,
+        arguments: arguments.names,
         require: require.unwrap_or_default(),
         deny_if: deny_if.unwrap_or_default(),
         limits: limits.unwrap_or_default(),
@@ -53,8 +60,7 @@ pub(super) fn rule(value: &Value<'_>, name: Span, all_tools: &[Limit]) -> Option
 pub(super) fn refuse_later(fields: &mut Fields<'_>) {
     let words = ["hold_if", "stop_after", "extend_on_progress", "stop", "redact", "redact_result", "shadow"];
     for word in words {
-        let why = format!("expected a word of version \"1\", found {word:?}, which needs version \"2\"");
-        fields.refuse(word, &why, Some(LATER));
+        fields.refuse(word, &later("a word", word), Some(LATER));
     }
 }
 
@@ -64,9 +70,8 @@ fn require(value: &Value<'_>, arguments: &mut Arguments) -> Option<Vec<Requireme
         if let Kind::Map(entries) = &value.node().kind
             && entries.iter().any(|entry| entry.key == "conditions")
         {
-            let message = "expected a predicate, found a guard (`conditions`), which needs version \"2\"";
             value.error(
-                message,
+                "expected a predicate, found a guard (`conditions`), which this build does not have",
                 Some("under `require`, list the predicates themselves; all of them must hold"),
             );
             continue;

@@ -60,6 +60,14 @@ fn every_word_of_the_language_is_in_the_documentation() {
         "regex",
         "contains",
         "exists",
+        "glob",
+        "starts_with",
+        "ends_with",
+        "length",
+        "type",
+        "within",
+        "host_in",
+        "in_cidr",
     ] {
         assert!(page.contains(&format!("`{word}`")), "{word}");
     }

@@ -1,9 +1,17 @@
 //! Every operator with every type of value, and with none.
 
-use crate::{decide, policy};
+use crate::{decide, read};
+use portcullis_policy::Policy;
 
 /// What a predicate on `args.a` gives under `require` and under `deny_if`, as one letter: True, False, Missing, Unjudged.
 fn gives(op: &str, value: &str, arguments: &str) -> char {
+    gives_in("1", op, value, arguments)
+}
+
+fn gives_in(version: &str, op: &str, value: &str, arguments: &str) -> char {
+    let policy = |rule: &str| -> Policy {
+        read(&format!("version: \"{version}\"\ndefault: deny\ntools:\n  t:\n{rule}\n"))
+    };
     let predicate = format!("{{ path: args.a, op: {op}, value: {value} }}");
     let required = decide(&policy(&format!("    require: [{predicate}]")), arguments);
     let refused = decide(&policy(&format!("    require: [{{ not: {predicate} }}]")), arguments);
@@ -66,8 +74,168 @@ fn every_operator_gives_one_answer_for_every_type() {
         ("exists", "false", "TTFFFFFFFFFFF"),
     ];
     for (op, value, expected) in table {
-        let found: String = COLUMNS.iter().map(|arguments| gives(op, value, arguments)).collect();
+        for version in ["1", "2"] {
+            let found: String =
+                COLUMNS.iter().map(|arguments| gives_in(version, op, value, arguments)).collect();
+            assert_eq!(found, expected, "{op} {value} in version {version}");
+        }
+    }
+}
+
+#[test]
+fn every_operator_of_version_2_gives_one_answer_for_every_type() {
+    let table = [
+        // op, value, missing null true 5 5.0 6 "5" "prod" "x" ["prod"] [] {"b":1} 1e999
+        ("glob", "p*d", "MUUUUUFTFUUUU"),
+        ("glob", "\"?\"", "MUUUUUTFTUUUU"),
+        ("starts_with", "pr", "MUUUUUFTFUUUU"),
+        ("ends_with", "x", "MUUUUUFFTUUUU"),
+        ("length", "{ lte: 1 }", "MUUUUUTFTTTUU"),
+        ("length", "{ gt: 0, lt: 4 }", "MUUUUUTFTTFUU"),
+        ("length", "{ eq: 4 }", "MUUUUUFTFFFUU"),
+        ("type", "string", "MUFFFFTTTFFFF"),
+        ("type", "[array, boolean]", "MUTFFFFFFTTFF"),
+        ("type", "integer", "MUFTTTFFFFFFU"),
+        ("type", "number", "MUFTTTFFFFFFT"),
+        ("type", "object", "MUFFFFFFFFFTF"),
+        ("within", "/srv", "MUUUUUUUUUUUU"),
+        ("host_in", "example.com", "MUUUUUUUUUUUU"),
+        ("in_cidr", "10.0.0.0/8", "MUUUUUUUUUUUU"),
+    ];
+    for (op, value, expected) in table {
+        let found: String = COLUMNS.iter().map(|arguments| gives_in("2", op, value, arguments)).collect();
         assert_eq!(found, expected, "{op} {value}");
+    }
+}
+
+/// What an operator of version 2 gives for a text.
+fn of_text(op: &str, value: &str, text: &str) -> char {
+    gives_in("2", op, value, &serde_json::json!({ "a": text }).to_string())
+}
+
+#[test]
+fn a_path_lies_in_a_folder_by_its_names_and_odd_ones_nowhere() {
+    for (path, expected) in [
+        ("/srv/project", 'T'),
+        ("/srv/project/", 'T'),
+        ("/srv/project/a/b.md", 'T'),
+        ("/srv//./project/a", 'T'),
+        ("/data/x", 'T'),
+        ("/srv/projects/a", 'F'),
+        ("/srv/project-2", 'F'),
+        ("/srv", 'F'),
+        ("/", 'F'),
+        ("/SRV/project", 'F'),
+        ("/srv/project/..hidden", 'T'),
+        ("/srv/project/%2e%2e/x", 'T'),
+        ("/srv/project/../other", 'U'),
+        ("/srv/project/..", 'U'),
+        ("/etc/../srv/project/a", 'U'),
+        ("srv/project", 'U'),
+        ("./srv/project", 'U'),
+        ("~/srv/project", 'U'),
+        ("-rf", 'U'),
+        ("file:///srv/project", 'U'),
+        ("/srv/project/a\0b", 'U'),
+        ("/srv/project\\..\\..\\etc", 'U'),
+        ("/srv/project/a\nb", 'U'),
+        ("", 'U'),
+    ] {
+        assert_eq!(of_text("within", "[/srv/project, /data/]", path), expected, "{path:?}");
+    }
+    assert_eq!(of_text("within", "/", "/etc/passwd"), 'T');
+}
+
+#[test]
+fn a_url_leads_to_one_host_or_cannot_be_judged() {
+    let hosts = "[api.example.com, \"*.example.org\", 10.1.2.3, \"::1\"]";
+    for (url, expected) in [
+        ("https://api.example.com", 'T'),
+        ("HTTPS://API.example.COM:8443/a?b#c", 'T'),
+        ("http://api.example.com./", 'T'),
+        ("https://a.b.example.org/", 'T'),
+        ("http://10.1.2.3:80/", 'T'),
+        ("http://[::1]:80/x", 'T'),
+        ("http://[0:0:0:0:0:0:0:1]/", 'T'),
+        ("http://[::ffff:10.1.2.3]/", 'T'),
+        ("https://example.org/", 'F'),
+        ("https://badexample.org/", 'F'),
+        ("https://api.example.com.evil.net/", 'F'),
+        ("https://evil.net/?api.example.com", 'F'),
+        ("https://evil.net#@api.example.com", 'F'),
+        ("http://169.254.169.254/latest/meta-data", 'F'),
+        ("http://10.1.2.4/", 'F'),
+        ("https://api.example.com@evil.net/", 'U'),
+        ("https://user:secret@api.example.com/", 'U'),
+        ("https://evil.net\\@api.example.com/", 'U'),
+        ("https://evil.net\\.api.example.com/", 'U'),
+        ("https://api.example.com%2eevil.net/", 'U'),
+        ("https://api.example.com:80:80/", 'U'),
+        ("https://api.example.com:x/", 'U'),
+        ("https://api.example.com:99999/", 'U'),
+        ("https://\u{430}pi.example.com/", 'U'),
+        ("https://api.example.com\t.evil.net/", 'U'),
+        (" https://api.example.com/", 'U'),
+        ("http://2130706433/", 'U'),
+        ("http://0x7f.0.0.1/", 'U'),
+        ("http://0177.0.0.1/", 'U'),
+        ("http://127.1/", 'U'),
+        ("http://[::1/", 'U'),
+        ("http://[::1]evil.net/", 'U'),
+        ("http://[fe80::1%25eth0]/", 'U'),
+        ("https:/api.example.com/", 'U'),
+        ("//api.example.com/", 'U'),
+        ("api.example.com", 'U'),
+        ("ftp://api.example.com/", 'U'),
+        ("file:///etc/passwd", 'U'),
+        ("https://", 'U'),
+        ("https://a..b/", 'U'),
+    ] {
+        assert_eq!(of_text("host_in", hosts, url), expected, "{url:?}");
+    }
+}
+
+#[test]
+fn an_address_is_in_a_network_or_cannot_be_judged() {
+    for (address, expected) in [
+        ("10.0.0.1", 'T'),
+        ("10.255.255.255", 'T'),
+        ("::ffff:10.0.0.1", 'T'),
+        ("2001:db8::5", 'T'),
+        ("192.0.2.7", 'T'),
+        ("192.0.2.8", 'F'),
+        ("11.0.0.1", 'F'),
+        ("2001:db9::", 'F'),
+        ("010.0.0.1", 'U'),
+        ("10.1", 'U'),
+        ("167772161", 'U'),
+        ("10.0.0.1/8", 'U'),
+        ("10.0.0.1:80", 'U'),
+        ("localhost", 'U'),
+        ("", 'U'),
+    ] {
+        let networks = "[10.0.0.0/8, \"2001:db8::/32\", 192.0.2.7]";
+        assert_eq!(of_text("in_cidr", networks, address), expected, "{address:?}");
+    }
+}
+
+#[test]
+fn texts_are_held_against_a_beginning_an_end_a_pattern_and_a_length() {
+    for (op, value, text, expected) in [
+        ("glob", "\"*.md\"", "notes/a.md", 'T'),
+        ("glob", "\"*.md\"", "a.md\n", 'F'),
+        ("glob", "\"a*c\"", "a\nb\nc", 'T'),
+        ("glob", "a.c", "abc", 'F'),
+        ("glob", "\"[a]?\"", "[a]ß", 'T'),
+        ("glob", "\"*\"", "", 'T'),
+        ("starts_with", "\"refs/heads/\"", "refs/heads/main", 'T'),
+        ("starts_with", "\"refs/heads/\"", "Refs/heads/main", 'F'),
+        ("ends_with", "\"@example.com\"", "me@example.com", 'T'),
+        ("ends_with", "\"@example.com\"", "me@example.com.evil.net", 'F'),
+        ("length", "{ eq: 2 }", "ßß", 'T'),
+        ("length", "{ lt: 2.5 }", "ab", 'T'),
+    ] {
+        assert_eq!(of_text(op, value, text), expected, "{op} {value} {text:?}");
     }
 }
 

@@ -133,6 +133,11 @@ fn policies_fit_that_are_read_and_only_those() {
     let rule = |rule: Value| json!({ "version": "1", "default": "deny", "tools": { "t": rule } });
     let test =
         |op: &str, value: Value| rule(json!({ "require": [{ "path": "args.a", "op": op, "value": value }] }));
+    let test_2 = |op: &str, value: Value| {
+        let mut policy = test(op, value);
+        policy["version"] = "2".into();
+        policy
+    };
     let limit = json!({ "counter": "c", "window": "day", "max": 3, "scope": "grant" });
     let with = |key: &str, value: Value| {
         let mut limit = limit.clone();
@@ -155,13 +160,32 @@ fn policies_fit_that_are_read_and_only_those() {
         test("lte", json!(1)),
         test("regex", json!("a+")),
         test("contains", json!("a")),
+        test("eq", json!({ "op": "glob" })),
+        test_2("eq", json!(1)),
+        test_2("glob", json!("*.md")),
+        test_2("starts_with", json!("a")),
+        test_2("length", json!({ "lte": 5, "gt": 1 })),
+        test_2("type", json!("string")),
+        test_2("type", json!(["string", "integer"])),
+        test_2("within", json!("/srv")),
+        test_2("host_in", json!(["example.com", "*.example.org"])),
+        test_2("in_cidr", json!(["10.0.0.0/8"])),
     ] {
         let (taken, said) = read_policy(&good);
         assert!(taken, "{good}: {said}");
         assert!(fits(&schema, &good), "{good}");
     }
     for bad in [
-        json!({ "version": "2", "default": "deny" }),
+        json!({ "version": "3", "default": "deny" }),
+        json!({ "version": "2", "default": "deny", "resources": {} }),
+        test_2("within", json!([])),
+        test_2("type", json!("text")),
+        test_2("length", json!({})),
+        test_2("length", json!({ "lte": "5" })),
+        test_2("globs", json!("a")),
+        rule(
+            json!({ "deny_if": [{ "conditions": [{ "not": { "path": "args.a", "op": "within", "value": "/srv" } }] }] }),
+        ),
         json!({ "version": "1" }),
         json!({ "version": "1", "default": "deny", "resources": {} }),
         json!({ "version": "1", "default": "deny", "tools": { "*": {} } }),

@@ -107,6 +107,35 @@ async fn the_python_client_lists_and_calls_through_http_and_through_stdio() {
 }
 
 #[tokio::test]
+async fn files_come_from_the_folder_that_a_policy_of_version_2_names_and_from_nowhere_else() {
+    let house = npm_house(POLICY);
+    let work = house.folder.path().join("work");
+    std::fs::write(work.join("secret.key"), "k").unwrap();
+    let work = work.display();
+    let policy = format!(
+        "version: \"2\"\ndefault: deny\ntools:\n  read_text_file:\n    require:\n      \
+         - {{ path: args.path, op: within, value: {work} }}\n      - {{ path: args.path, op: glob, value: \"*.txt\" }}\n"
+    );
+    std::fs::write(house.folder.path().join("policy.yaml"), policy).unwrap();
+    let (code, out, err) = house.run(&["policy", "check", "policy.yaml", "--against", "files"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert_eq!(house.run(&["reload"]).0, 0);
+    let session = house.session("/mcp/files").await;
+    for (path, said) in [
+        (format!("{work}/hello.txt"), "read through the gate"),
+        (format!("{work}//./hello.txt"), "read through the gate"),
+        (format!("{work}/secret.key"), "denied by /tools/read_text_file/require/1"),
+        (format!("{work}-2/hello.txt"), "denied by /tools/read_text_file/require/0"),
+        ("/etc/motd.txt".to_owned(), "denied by /tools/read_text_file/require/0"),
+        (format!("{work}/../work/hello.txt"), "args.path cannot be judged: it has `..` in it"),
+        ("hello.txt".to_owned(), "args.path cannot be judged: it is no path from the root"),
+    ] {
+        let answer = session.call(1, "read_text_file", json!({ "path": path })).await;
+        assert!(text(&answer).contains(said), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn the_inspector_lists_and_calls_in_both_eras() {
     let house = npm_house(POLICY);
     let node = part("npm/node_modules/.bin/node");
