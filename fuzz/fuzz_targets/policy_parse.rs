@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use portcullis_policy::{Call, Policy};
+use portcullis_policy::{Call, Policy, Target};
 
 fuzz_target!(|text: &str| {
     for file in ["policy.yaml", "policy.json"] {
@@ -11,7 +11,7 @@ fuzz_target!(|text: &str| {
             Ok(policy) => {
                 for tool in policy.tools() {
                     let call = Call::<&str> {
-                        tool,
+                        tool: Target::named(tool),
                         arguments: r#"{"amount":1,"path":"a","list":[1]}"#,
                         properties: &[],
                     };

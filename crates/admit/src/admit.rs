@@ -1,15 +1,17 @@
 //! Judge, reserve, record, and only then a permit.
 
 use crate::Principal;
-use crate::limits::{Counters, Draw, Reserved};
+use crate::approvals::{Approvals, Bound, State};
+use crate::limits::{Counters, Draw, Exceeded, Reserved};
 use crate::permit::{Message, Permit};
+use crate::person::Hold;
 use crate::pins::{Pins, Withheld};
 use crate::rules::{InForce, Rules};
 use crate::ticket::Ticket;
 use arc_swap::ArcSwap;
 use portcullis_catalogue::{Risk, Tool};
-use portcullis_ledger::{Draft, Failure, Kind, Ledger, Outcome};
-use portcullis_policy::{Call, Judgement};
+use portcullis_ledger::{CounterRow, Draft, Failure, Kind, Ledger, Outcome};
+use portcullis_policy::{Call, Judgement, Target};
 use portcullis_runs::Drops;
 use portcullis_wire::Id;
 use std::sync::Arc;
@@ -18,15 +20,18 @@ const DECISION: Draft<'static> = Draft::of(Kind::Decision);
 
 /// The judge. Clones share everything.
 #[derive(Debug, Clone)]
-pub struct Admit(Arc<Inner>);
+pub struct Admit(pub(crate) Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
-    ledger: Ledger,
+pub(crate) struct Inner {
+    pub(crate) ledger: Ledger,
     counters: Counters,
-    rules: ArcSwap<Rules>,
+    pub(crate) rules: ArcSwap<Rules>,
     drops: Drops,
     pins: Pins,
+    pub(crate) approvals: Approvals,
+    /// One decision at a time.
+    pub(crate) deciding: tokio::sync::Mutex<()>,
 }
 
 /// A request to be judged.
@@ -73,6 +78,8 @@ pub struct Denied {
     pub row: Option<u64>,
     /// When trying again may help, in milliseconds from now.
     pub retry_after_ms: Option<i64>,
+    /// What a person has to decide, where that is why.
+    pub approval: Option<String>,
 }
 
 /// How a request that does not pass is answered.
@@ -80,6 +87,8 @@ pub struct Denied {
 pub enum Answer {
     /// The policy denies it.
     Denied,
+    /// A person has to decide.
+    Held,
     /// Byte for byte as if the tool did not exist.
     UnknownTool,
     /// The operator dropped it.
@@ -89,21 +98,44 @@ pub enum Answer {
 }
 
 /// Why a request does not pass, before it is recorded.
-struct No {
-    answer: Answer,
-    rule: String,
-    message: String,
-    retry_after_ms: Option<i64>,
+pub(crate) struct No {
+    pub(crate) answer: Answer,
+    pub(crate) rule: String,
+    pub(crate) message: String,
+    pub(crate) retry_after_ms: Option<i64>,
+    pub(crate) approval: Option<String>,
+    /// Counters that moved although it does not pass: what waits is charged already.
+    pub(crate) rows: Vec<CounterRow>,
 }
 
 impl No {
-    fn new(answer: Answer, rule: &str, message: impl Into<String>) -> Self {
-        Self { answer, rule: rule.to_owned(), message: message.into(), retry_after_ms: None }
+    pub(crate) fn new(answer: Answer, rule: &str, message: impl Into<String>) -> Self {
+        let (rule, message) = (rule.to_owned(), message.into());
+        Self { answer, rule, message, retry_after_ms: None, approval: None, rows: Vec::new() }
+    }
+
+    pub(crate) fn over(exceeded: Exceeded, now_ms: i64) -> Self {
+        let retry_after_ms = Some(exceeded.resets_at.saturating_sub(now_ms));
+        Self { retry_after_ms, ..Self::new(Answer::Denied, &exceeded.rule, exceeded.message) }
     }
 }
 
+/// What passes if its limits can be reserved.
+struct Passing<'r> {
+    draws: Vec<Draw<'r>>,
+    hold: Option<Hold>,
+}
+
+/// What passes, and who said so where somebody had to.
+pub(crate) struct Passed {
+    pub(crate) reserved: Vec<Reserved>,
+    pub(crate) rows: Vec<CounterRow>,
+    /// The rule, and what a person said.
+    pub(crate) said: Option<(String, String)>,
+}
+
 struct Judged<'r> {
-    outcome: Result<Vec<Draw<'r>>, No>,
+    outcome: Result<Passing<'r>, No>,
     policy: Option<String>,
 }
 
@@ -115,7 +147,15 @@ impl Admit {
     pub fn new(ledger: Ledger, rules: Rules, drops: Drops) -> Result<Self, Failure> {
         let counters = Counters::new(ledger.counters()?).map_err(Failure::Read)?;
         let pins = Pins::of(ledger.clone())?;
-        Ok(Self(Arc::new(Inner { ledger, counters, rules: ArcSwap::from_pointee(rules), drops, pins })))
+        Ok(Self(Arc::new(Inner {
+            ledger,
+            counters,
+            rules: ArcSwap::from_pointee(rules),
+            drops,
+            pins,
+            approvals: Approvals::default(),
+            deciding: tokio::sync::Mutex::default(),
+        })))
     }
 
     /// The record.
@@ -136,6 +176,12 @@ impl Admit {
         &self.0.pins
     }
 
+    /// Calls that wait for a person.
+    #[must_use]
+    pub fn approvals(&self) -> &Approvals {
+        &self.0.approvals
+    }
+
     /// The rules in force.
     #[must_use]
     pub fn rules(&self) -> Arc<Rules> {
@@ -150,10 +196,11 @@ impl Admit {
     /// Whether a principal may see a tool in lists. The same rule as for calling it: what could never be
     /// called is never listed, nor what waits for a person.
     #[must_use]
-    pub fn lists(&self, who: &Principal, upstream: &str, tool: &str, fingerprint: &str) -> bool {
+    pub fn lists(&self, who: &Principal, upstream: &str, name: &str, tool: &Tool) -> bool {
         let rules = self.0.rules.load();
-        rules.in_force(&who.grant, upstream).is_ok_and(|in_force| in_force.visible(tool))
-            && self.0.pins.withholds(upstream, tool, fingerprint).is_none()
+        let target = target(upstream, name, tool);
+        rules.in_force(&who.grant, upstream).is_ok_and(|in_force| in_force.visible(&target))
+            && self.0.pins.withholds(upstream, name, &tool.fingerprint).is_none()
     }
 
     /// Whether what is not a tool call passes for a principal at an upstream: version 1 of the policy
@@ -204,15 +251,19 @@ impl Admit {
             args: kept.as_deref(),
             ..Draft::of(Kind::Decision)
         };
-        let outcome = judged.outcome.and_then(|draws| {
-            self.0.counters.reserve(&draws, now_ms).map_err(|over| {
-                let retry_after_ms = Some(over.resets_at.saturating_sub(now_ms));
-                No { retry_after_ms, ..No::new(Answer::Denied, &over.rule, over.message) }
-            })
+        let outcome = judged.outcome.and_then(|Passing { draws, hold }| {
+            let reserve = || self.0.counters.reserve(&draws, now_ms);
+            match hold {
+                Some(hold) => self.ask_a_person(&rules, hold, &digest, arguments, now_ms, reserve),
+                None => reserve()
+                    .map(|(reserved, rows)| Passed { reserved, rows, said: None })
+                    .map_err(|exceeded| No::over(exceeded, now_ms)),
+            }
         });
         match outcome {
-            Ok((reserved, rows)) => {
-                let draft = Draft { outcome: Some(Outcome::Allowed), ..draft };
+            Ok(Passed { reserved, rows, said }) => {
+                let (rule, message) = said.as_ref().map(|(rule, message)| (&**rule, &**message)).unzip();
+                let draft = Draft { outcome: Some(Outcome::Allowed), rule, message, ..draft };
                 let row = draft.write();
                 let risk = match ask.subject {
                     Subject::Tool(_, tool) => tool.risk,
@@ -234,31 +285,24 @@ impl Admit {
                     }
                     Err(failure) => {
                         self.give_back(&reserved, false);
-                        Err(Denied {
-                            answer: Answer::NotRecorded,
-                            rule: "(not recorded)".into(),
-                            message: format!("Nothing passes while it cannot be recorded: {failure}."),
-                            row: None,
-                            retry_after_ms: None,
-                        })
+                        Err(not_recorded(&failure))
                     }
                 }
             }
-            Err(No { answer, rule, message, retry_after_ms }) => {
-                let row = Draft {
-                    outcome: Some(Outcome::Denied),
-                    rule: Some(&rule),
-                    message: Some(&message),
-                    ..draft
-                };
+            Err(No { answer, rule, message, retry_after_ms, approval, rows }) => {
+                let outcome = if answer == Answer::Held { Outcome::Held } else { Outcome::Denied };
+                let row =
+                    Draft { outcome: Some(outcome), rule: Some(&rule), message: Some(&message), ..draft };
                 // A denial sends nothing out, so it need not be on the disk before it is answered.
-                let row = self
-                    .0
-                    .ledger
-                    .append(row.write(), Vec::new(), portcullis_ledger::Keep::Process)
-                    .await
-                    .ok();
-                Err(Denied { answer, rule, message, row, retry_after_ms })
+                let row = self.0.ledger.append(row.write(), rows, portcullis_ledger::Keep::Process).await;
+                if let (Some(id), Err(failure)) = (&approval, &row) {
+                    // What nobody could see in the record is not decided either.
+                    if let Some((_, reserved)) = self.0.approvals.settle(id, State::Void, None, None) {
+                        self.give_back(&reserved, false);
+                    }
+                    return Err(not_recorded(failure));
+                }
+                Err(Denied { answer, rule, message, row: row.ok(), retry_after_ms, approval })
             }
         }
     }
@@ -358,11 +402,7 @@ impl Admit {
     }
 
     /// Gives reservations back. The counters' rows travel with the row that the caller writes.
-    pub(crate) fn give_back(
-        &self,
-        reserved: &[Reserved],
-        only_on_error: bool,
-    ) -> Vec<portcullis_ledger::CounterRow> {
+    pub(crate) fn give_back(&self, reserved: &[Reserved], only_on_error: bool) -> Vec<CounterRow> {
         if reserved.is_empty() { Vec::new() } else { self.0.counters.refund(reserved, only_on_error) }
     }
 }
@@ -371,6 +411,17 @@ impl Admit {
 fn unjudged<'a>(upstream: &'a str, name: &'a str, outcome: Outcome, rule: &'a str) -> Draft<'a> {
     let tool = (!name.is_empty()).then_some(name);
     Draft { upstream: Some(upstream), tool, outcome: Some(outcome), rule: Some(rule), ..DECISION }
+}
+
+fn not_recorded(failure: &Failure) -> Denied {
+    Denied {
+        answer: Answer::NotRecorded,
+        rule: "(not recorded)".into(),
+        message: format!("Nothing passes while it cannot be recorded: {failure}."),
+        row: None,
+        retry_after_ms: None,
+        approval: None,
+    }
 }
 
 /// The decision, in the order that the policy language fixes.
@@ -392,7 +443,7 @@ fn judge<'r>(rules: &'r Rules, pins: &Pins, ask: &'r Ask<'_>, arguments: &str, n
         }
         // What the policy shows to nobody is not told of either.
         Subject::Tool(tool, known)
-            if in_force.visible(tool)
+            if in_force.visible(&target(ask.upstream, tool, known))
                 && let Some(withheld) = pins.withholds(ask.upstream, tool, &known.fingerprint) =>
         {
             Err(match withheld {
@@ -401,9 +452,9 @@ fn judge<'r>(rules: &'r Rules, pins: &Pins, ask: &'r Ask<'_>, arguments: &str, n
                 Withheld::Changed(why) => No::new(Answer::Denied, "(definition changed)", why),
             })
         }
-        Subject::Tool(tool, known) => judge_tool(&in_force, ask, tool, arguments, &known.properties),
-        Subject::Task(_) => Ok(Vec::new()),
-        Subject::Other(_) if in_force.default_allows() => Ok(Vec::new()),
+        Subject::Tool(tool, known) => judge_tool(&in_force, ask, tool, known, arguments),
+        Subject::Task(_) => Ok(Passing { draws: Vec::new(), hold: None }),
+        Subject::Other(_) if in_force.default_allows() => Ok(Passing { draws: Vec::new(), hold: None }),
         Subject::Other(_) => {
             let method = ask.message.envelope.method().unwrap_or_default();
             deny("(default deny)", format!("The method {method} is not permitted by policy."))
@@ -412,29 +463,50 @@ fn judge<'r>(rules: &'r Rules, pins: &Pins, ask: &'r Ask<'_>, arguments: &str, n
     Judged { outcome, policy }
 }
 
+fn target<'a>(upstream: &'a str, name: &'a str, tool: &Tool) -> Target<'a> {
+    Target { upstream, name, category: tool.category.as_str() }
+}
+
 fn judge_tool<'r>(
     in_force: &InForce<'r>,
     ask: &'r Ask<'_>,
     tool: &str,
+    known: &Tool,
     arguments: &str,
-    properties: &[String],
-) -> Result<Vec<Draw<'r>>, No> {
-    let call = Call { tool, arguments, properties };
+) -> Result<Passing<'r>, No> {
+    let call = Call { tool: target(ask.upstream, tool, known), arguments, properties: &known.properties };
     let mut draws = Vec::new();
+    let mut hold: Option<Hold> = None;
     let policies = in_force.everyone.iter().map(|policy| ("everyone", *policy));
     for (name, policy) in policies.chain([(in_force.name, in_force.policy)]) {
-        match policy.judge(&call) {
-            Judgement::Deny(denial) if denial.hidden => {
-                return Err(No::new(Answer::UnknownTool, denial.rule, denial.message));
-            }
+        let due = match policy.judge(&call) {
             Judgement::Deny(denial) => {
-                return Err(No::new(Answer::Denied, denial.rule, denial.message));
+                let answer = if denial.hidden { Answer::UnknownTool } else { Answer::Denied };
+                return Err(No::new(answer, denial.rule, denial.message));
             }
-            Judgement::Allow(due) => {
-                let scope = ask.who.name();
-                draws.extend(due.iter().map(|(limit, amount)| Draw { policy: name, scope, limit, amount }));
+            Judgement::Allow(due) => due,
+            Judgement::Hold(held) => {
+                let hold = hold.get_or_insert_with(|| Hold {
+                    bound: Bound {
+                        grant: ask.who.grant.clone(),
+                        upstream: ask.upstream.to_owned(),
+                        tool: tool.to_owned(),
+                        digest: String::new(),
+                        policies: in_force.stamp(),
+                        fingerprint: known.fingerprint.clone(),
+                    },
+                    rule: held.rule.to_owned(),
+                    message: held.message.clone().into_owned(),
+                    approvers: Vec::new(),
+                    timeout_ms: None,
+                });
+                hold.approvers.extend(held.approvers().map(<[String]>::to_vec));
+                hold.timeout_ms = hold.timeout_ms.into_iter().chain(held.timeout_ms()).min();
+                held.due
             }
-        }
+        };
+        let scope = ask.who.name();
+        draws.extend(due.iter().map(|(limit, amount)| Draw { policy: name, scope, limit, amount }));
     }
-    Ok(draws)
+    Ok(Passing { draws, hold })
 }

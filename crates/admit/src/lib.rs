@@ -29,8 +29,10 @@
 //! ```
 
 mod admit;
+mod approvals;
 mod limits;
 mod permit;
+mod person;
 mod pins;
 mod principal;
 mod redact;
@@ -38,6 +40,7 @@ mod rules;
 mod ticket;
 
 pub use admit::{Admit, Answer, Ask, Denied, Subject};
+pub use approvals::{Approval, Approvals, Decider, NotDecided, Patience, State};
 pub use permit::{Housekeeping, Message, Permit};
 pub use pins::{
     FirstUse, Held, Identity, Kept, NewTools, PinRules, Pins, ServerPin, Sight, Sighting, ToolPin, Withheld,

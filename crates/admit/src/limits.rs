@@ -4,7 +4,6 @@ use parking_lot::Mutex;
 use portcullis_ledger::{CounterKey, CounterRow};
 use portcullis_policy::{Decimal, Limit, Refund};
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 /// All counters. One lock: reserving several limits must be one step.
 #[derive(Debug, Default)]
@@ -47,6 +46,12 @@ pub(crate) struct Reserved {
     on_error: bool,
 }
 
+/// A counter that a call draws on, as it was before.
+struct Taken {
+    state: State,
+    reserved: Reserved,
+}
+
 /// A limit that is used up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Exceeded {
@@ -68,52 +73,59 @@ impl Counters {
         Ok(Self { table: Mutex::new(table) })
     }
 
-    /// Reserves all draws or none. Gives what was reserved and the counters as they stand after it.
+    /// Reserves all draws or none. Gives what was reserved and the counters as they stand after it. A counter that several limits
+    /// name is drawn from once, the most that one of them counts, and must stay within each of them.
     pub(crate) fn reserve(
         &self,
         draws: &[Draw<'_>],
         now_ms: i64,
     ) -> Result<(Vec<Reserved>, Vec<CounterRow>), Exceeded> {
         let mut table = self.table.lock();
-        // Two limits may name one counter: their draws add up before either is checked.
-        let mut after: HashMap<CounterKey, State> = HashMap::new();
-        let mut reserved = Vec::with_capacity(draws.len());
+        let mut taken: Vec<Taken> = Vec::with_capacity(draws.len());
         for draw in draws {
             let key = draw.key();
-            let start = draw.limit.window.start(now_ms);
-            let state = match after.entry(key.clone()) {
-                Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) => {
+            let on_error = draw.limit.refund == Refund::OnError;
+            match taken.iter_mut().find(|taken| taken.reserved.key == key) {
+                Some(taken) => {
+                    taken.reserved.amount = taken.reserved.amount.max(draw.amount);
+                    taken.reserved.on_error &= on_error;
+                }
+                None => {
+                    let start = draw.limit.window.start(now_ms);
                     let fresh = State { window_start: start, used: Decimal::ZERO, version: 0 };
                     let kept = table.get(&key).copied().unwrap_or(fresh);
                     // A clock that was set back must not open a window anew.
                     let current = kept.window_start >= start;
-                    entry.insert(if current { kept } else { State { version: kept.version, ..fresh } })
+                    let state = if current { kept } else { State { version: kept.version, ..fresh } };
+                    let window_start = state.window_start;
+                    taken.push(Taken {
+                        state,
+                        reserved: Reserved { key, window_start, amount: draw.amount, on_error },
+                    });
                 }
-            };
-            let used = state.used.checked_add(&draw.amount).ok().filter(|used| *used <= draw.limit.max);
-            let Some(used) = used else {
-                let resets_at = draw.limit.window.resets_at(state.window_start.max(now_ms));
+            }
+        }
+        for draw in draws {
+            let key = draw.key();
+            let Some(taken) = taken.iter().find(|taken| taken.reserved.key == key) else { continue };
+            let used = taken.state.used.checked_add(&taken.reserved.amount);
+            if !used.is_ok_and(|used| used <= draw.limit.max) {
+                let resets_at = draw.limit.window.resets_at(taken.state.window_start.max(now_ms));
                 return Err(Exceeded {
                     rule: draw.limit.pointer().to_owned(),
                     message: exceeded_text(draw, resets_at),
                     resets_at,
                 });
-            };
-            state.used = used;
-            let window_start = state.window_start;
-            reserved.push(Reserved {
-                key,
-                window_start,
-                amount: draw.amount,
-                on_error: draw.limit.refund == Refund::OnError,
-            });
+            }
         }
-        let mut rows = Vec::with_capacity(after.len());
-        for (key, mut state) in after {
+        let mut rows = Vec::with_capacity(taken.len());
+        let mut reserved = Vec::with_capacity(taken.len());
+        for Taken { mut state, reserved: one } in taken {
+            state.used = state.used.checked_add(&one.amount).unwrap_or(state.used);
             state.version += 1;
-            rows.push(row(&key, &state));
-            table.insert(key, state);
+            rows.push(row(&one.key, &state));
+            table.insert(one.key.clone(), state);
+            reserved.push(one);
         }
         Ok((reserved, rows))
     }
@@ -193,6 +205,25 @@ mod tests {
         // The refused call drew nothing from the shared counter: one is left, then none.
         counters.reserve(&draws(&policy, &["shared"]), 1000).unwrap();
         assert!(counters.reserve(&draws(&policy, &["shared"]), 1000).is_err());
+    }
+
+    #[test]
+    fn a_counter_that_two_limits_name_counts_a_call_once() {
+        let text = r#"{"version":"1","default":"allow",
+            "all_tools":{"limits":[{"counter":"all","window":"minute","max":3,"scope":"grant"}]},
+            "tools":{"a":{"limits":[{"counter":"all","window":"minute","max":2,"scope":"grant","refund":"on_error"}]}}}"#;
+        let (policy, counters) = (Policy::parse("p.json", text).unwrap(), Counters::default());
+        let draw = |limit| Draw { policy: "p", scope: "me", limit, amount: Decimal::ONE };
+        let both: Vec<_> = policy.limits().map(draw).collect();
+        for used in ["1", "2"] {
+            let (reserved, rows) = counters.reserve(&both, 1000).unwrap();
+            assert_eq!(rows.iter().map(|row| &*row.used).collect::<Vec<_>>(), [used]);
+            // One of the two limits keeps what ends in an error.
+            assert!(counters.refund(&reserved, true).is_empty());
+        }
+        assert_eq!(counters.reserve(&both, 1000).unwrap_err().rule, "/tools/a/limits/0");
+        let one = policy.limits().take(1).map(draw).collect::<Vec<_>>();
+        assert_eq!(counters.reserve(&one, 1000).unwrap().1.first().unwrap().used, "3");
     }
 
     #[test]

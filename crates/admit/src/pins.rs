@@ -271,7 +271,7 @@ fn accepts(what: &str) -> String {
     format!("`portcullis catalogue accept {what}` accepts it")
 }
 
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     since.as_millis().try_into().unwrap_or(i64::MAX)
 }

@@ -1,9 +1,9 @@
 //! What configuration and policies say, compiled: replaced whole when something changes.
 
-use crate::Values;
+use crate::{Patience, Values};
 use portcullis_catalogue::Risk;
 use portcullis_ledger::{Grant, Keep};
-use portcullis_policy::Policy;
+use portcullis_policy::{Policy, Target};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,6 +18,8 @@ pub struct Rules {
     pub durability: Durability,
     /// What the record keeps of arguments.
     pub values: Values,
+    /// How long calls wait for a person.
+    pub patience: Patience,
 }
 
 /// A policy as it is in force.
@@ -80,8 +82,14 @@ impl Rules {
 }
 
 impl InForce<'_> {
-    pub(crate) fn visible(&self, tool: &str) -> bool {
+    pub(crate) fn visible(&self, tool: &Target<'_>) -> bool {
         self.policy.visible(tool) && self.everyone.is_none_or(|policy| policy.visible(tool))
+    }
+
+    /// What tells these policies from all others.
+    pub(crate) fn stamp(&self) -> String {
+        let everyone = self.everyone.map_or("", |policy| policy.digest());
+        format!("{}@{} {everyone}", self.name, self.policy.digest())
     }
 
     pub(crate) fn default_allows(&self) -> bool {

@@ -6,7 +6,7 @@
 //! ```
 //! use portcullis_catalogue::{List, ListKind};
 //! let page = r#"{"tools":[{"name":"echo","inputSchema":{"type":"object"}}],"ttlMs":5}"#;
-//! let list = List::from_pages(ListKind::Tools, &[page]).unwrap();
+//! let list = List::from_pages("", ListKind::Tools, &[page]).unwrap();
 //! assert_eq!(list.get("echo").unwrap().raw(), r#"{"name":"echo","inputSchema":{"type":"object"}}"#);
 //! assert_eq!(list.write(list.items().iter(), None, &[]), page);
 //! ```
@@ -46,6 +46,6 @@ pub use quality::{
     Dimension, Facts, Flag, Grade, Hints, Quality, Score, ServerQuality, Shadow, Siblings, Tier, quality,
     server_quality,
 };
-pub use recommend::{recommended, recommended_for, recommended_text};
+pub use recommend::{Language, recommended, recommended_for, recommended_text};
 pub use signals::Signal;
 pub use tool::{ParamHeader, Tool};

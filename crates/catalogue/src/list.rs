@@ -73,17 +73,17 @@ pub struct List {
 }
 
 impl List {
-    /// Joins the pages' results.
+    /// Joins the pages' results. `server` is the name of the one that gave them, which its tools' names may begin with.
     ///
     /// # Errors
     /// Where a page is not an object with an array of items.
-    pub fn from_pages(kind: ListKind, pages: &[&str]) -> Result<Self, BadList> {
+    pub fn from_pages(server: &str, kind: ListKind, pages: &[&str]) -> Result<Self, BadList> {
         let mut list = Self { kind, items: Vec::new(), places: HashMap::new(), rest: Vec::new() };
         for page in pages {
             list.add(page)?;
         }
         if kind == ListKind::Tools {
-            let around = Surroundings::of("", list.items.iter().map(Item::key));
+            let around = Surroundings::of(server, list.items.iter().map(Item::key));
             for item in &mut list.items {
                 item.tool = Some(Box::new(Tool::read(&item.raw, &around)));
             }
@@ -211,7 +211,7 @@ mod tests {
             r#"{"tools":[{"name":"b","x":1.0},{"name":"a"}],"nextCursor":"2","_meta":{"k":1}}"#,
             r#"{"tools":[{"name":"b"},{"title":"nameless"},{"name":"c"}],"_meta":{"k":2},"ttlMs":9}"#,
         ];
-        let list = List::from_pages(ListKind::Tools, &pages).unwrap();
+        let list = List::from_pages("", ListKind::Tools, &pages).unwrap();
         let keys: Vec<_> = list.items().iter().map(Item::key).collect();
         assert_eq!(keys, ["b", "a", "c"]);
         assert_eq!(list.get("b").unwrap().raw(), r#"{"name":"b","x":1.0}"#);
@@ -221,8 +221,8 @@ mod tests {
 
     #[test]
     fn a_page_of_another_shape_says_what_was_expected() {
-        let error = List::from_pages(ListKind::Prompts, &[r#"{"tools":[]}"#]).unwrap_err();
+        let error = List::from_pages("", ListKind::Prompts, &[r#"{"tools":[]}"#]).unwrap_err();
         assert_eq!(error.to_string(), "the answer to prompts/list has no array `prompts`: it is missing");
-        assert!(List::from_pages(ListKind::Tools, &[r#"{"tools":{}}"#]).is_err());
+        assert!(List::from_pages("", ListKind::Tools, &[r#"{"tools":{}}"#]).is_err());
     }
 }

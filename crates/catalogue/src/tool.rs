@@ -1,6 +1,6 @@
 //! What the gate reads out of a tool's definition.
 
-use crate::{Definition, Risk, Surroundings, classify, findings, fingerprint_of};
+use crate::{Category, Definition, Risk, Surroundings, classify, findings, fingerprint_of};
 use serde_json::Value;
 
 /// Facts about one tool.
@@ -12,7 +12,9 @@ pub struct Tool {
     pub properties: Vec<String>,
     /// Arguments that the new era mirrors into headers.
     pub headers: Vec<ParamHeader>,
-    /// How much can go wrong with it, by what it says of itself.
+    /// What it does, by what it says of itself; what says nothing that is understood may do anything.
+    pub category: Category,
+    /// How much can go wrong with it: what its category says, and what speaks to the model is grave in any case.
     pub risk: Risk,
 }
 
@@ -39,20 +41,12 @@ impl Tool {
             .and_then(Value::as_object)
             .map(|members| members.keys().cloned().collect())
             .unwrap_or_default();
-        Self {
-            fingerprint: fingerprint_of(&definition),
-            properties: names,
-            headers,
-            risk: risk(definition, around),
-        }
+        let fingerprint = fingerprint_of(&definition);
+        let least = if findings(&definition).is_empty() { Risk::Low } else { Risk::High };
+        let read = Definition::of(definition).map(|tool| classify(&tool, around).category);
+        let category = read.unwrap_or(Category::Execute);
+        Self { fingerprint, properties: names, headers, category, risk: category.risk().max(least) }
     }
-}
-
-/// What its category says; what speaks to the model is grave in any case.
-fn risk(definition: Value, around: &Surroundings) -> Risk {
-    let least = if findings(&definition).is_empty() { Risk::Low } else { Risk::High };
-    let category = Definition::of(definition).map(|tool| classify(&tool, around).category);
-    category.map_or(Risk::High, |category| category.risk().max(least))
 }
 
 /// Annotations count only where a chain of `properties` alone leads to them (specification, "Custom Headers

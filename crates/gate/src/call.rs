@@ -19,7 +19,7 @@ use crate::rewrite::{Known, is_error, with_result_type};
 use crate::tasks::Task;
 use crate::tasks::message::{Shown, mentions, shown};
 use http::StatusCode;
-use portcullis_admit::{Ask, End, Message, Permit, Subject, Ticket};
+use portcullis_admit::{Ask, Denied, End, Message, Permit, Subject, Ticket};
 use portcullis_catalogue::List;
 use portcullis_runs::OpenRun;
 use portcullis_upstreams::{Broken, Heard, Reply, SendFailed, Unavailable, Upstream};
@@ -86,7 +86,30 @@ enum Woke {
 impl Call {
     /// Takes the request all the way.
     pub(crate) async fn run(&mut self) {
-        let now = now_ms();
+        let patience = self.gate.admit.rules().patience.wait;
+        let until = Instant::now() + patience;
+        loop {
+            let denied = match self.judge().await {
+                Ok((permit, ticket)) => {
+                    let end = self.carry(permit, &ticket).await;
+                    self.waited(&end);
+                    return ticket.close(&end);
+                }
+                Err(denied) => denied,
+            };
+            // Everything is judged again once a person decided: the policy may be another by then.
+            match &denied.approval {
+                Some(approval) if Box::pin(self.is_decided(approval, until)).await => {}
+                _ if self.open.cancelled().is_cancelled() => {
+                    self.cancelled_before().await;
+                    return;
+                }
+                _ => return self.deny(&denied).await,
+            }
+        }
+    }
+
+    async fn judge(&self) -> Result<(Permit, Ticket), Denied> {
         let subject = match &self.about {
             About::Tool(list, name) => {
                 let tool = list.get(name).and_then(|item| item.tool());
@@ -104,14 +127,32 @@ impl Call {
             message: self.message.clone(),
             subject,
         };
-        match self.gate.admit.judge(ask, now).await {
-            Err(denied) => self.deny(&denied).await,
-            Ok((permit, ticket)) => {
-                let end = self.carry(permit, &ticket).await;
-                self.waited(&end);
-                ticket.close(&end);
+        self.gate.admit.judge(ask, now_ms()).await
+    }
+
+    /// Waits for a person, as long as the caller does and at most until then. Whether one decided, or nobody can any more.
+    async fn is_decided(&mut self, approval: &str, until: Instant) -> bool {
+        let gate = self.gate.clone();
+        self.open.run().set_waits(true);
+        let mut settled = std::pin::pin!(gate.admit.approvals().settled(approval));
+        loop {
+            let quiet =
+                self.outlet.as_ref().is_some_and(|outlet| outlet.takes_events() && !outlet.is_stream());
+            let cancelled = self.open.cancelled().clone();
+            tokio::select! {
+                biased;
+                () = &mut settled => break,
+                () = cancelled.cancelled() => return false,
+                () = left(self.outlet.as_mut(), self.asker.era) => return false,
+                () = tokio::time::sleep_until(until) => return false,
+                () = tokio::time::sleep(QUIET), if quiet => {}
+            }
+            if let Some(outlet) = &mut self.outlet {
+                outlet.begin();
             }
         }
+        self.open.run().set_waits(false);
+        true
     }
 
     /// Sends the request and passes on what comes back, to the end.

@@ -148,7 +148,7 @@ impl Entered {
             Stopped::Dropped(message) => {
                 let row = self.gate.admit.dropped(who, upstream, &self.name, id, &message).await;
                 let (answer, rule) = (Answer::Dropped, "(dropped)".into());
-                let denied = Denied { answer, rule, message, row, retry_after_ms: None };
+                let denied = Denied { answer, rule, message, row, retry_after_ms: None, approval: None };
                 let text = denial(id, self.asker.era, self.calls_a_tool, &denied);
                 self.open.over();
                 self.outlet.finish(StatusCode::OK, carrying(text)).await;

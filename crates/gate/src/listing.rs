@@ -201,7 +201,9 @@ pub(crate) async fn list_of(
 /// where it does not speak to the model.
 pub(crate) fn sees(gate: &Gate, who: &Principal, upstream: &Upstream, kind: ListKind, item: &Item) -> bool {
     match kind {
-        ListKind::Tools => gate.admit.lists(who, upstream.name(), item.key(), item.fingerprint()),
+        ListKind::Tools => {
+            item.tool().is_some_and(|tool| gate.admit.lists(who, upstream.name(), item.key(), tool))
+        }
         _ => !item.blocks() && gate.admit.passes_other(who, upstream.name()),
     }
 }

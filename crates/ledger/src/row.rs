@@ -13,6 +13,8 @@ pub enum Kind {
     Run,
     /// What a server is, or one of its tools, was accepted or became another.
     Pin,
+    /// A person decided whether a call passes, or nobody did in time.
+    Approval,
 }
 
 impl Kind {
@@ -23,6 +25,7 @@ impl Kind {
             Self::Admin => "admin",
             Self::Run => "run",
             Self::Pin => "pin",
+            Self::Approval => "approval",
         }
     }
 }
@@ -34,6 +37,8 @@ pub enum Outcome {
     Allowed,
     /// The policy says no.
     Denied,
+    /// A person has to decide.
+    Held,
     /// It was not acceptable at all.
     Refused,
     /// It failed on the way, or the upstream answered with an error.
@@ -44,7 +49,8 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Allowed, Self::Denied, Self::Refused, Self::Error, Self::Cancelled];
+    pub const ALL: [Self; 6] =
+        [Self::Allowed, Self::Denied, Self::Held, Self::Refused, Self::Error, Self::Cancelled];
 
     /// As the record spells it.
     #[must_use]
@@ -52,6 +58,7 @@ impl Outcome {
         match self {
             Self::Allowed => "allowed",
             Self::Denied => "denied",
+            Self::Held => "held",
             Self::Refused => "refused",
             Self::Error => "error",
             Self::Cancelled => "cancelled",

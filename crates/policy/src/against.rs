@@ -6,13 +6,13 @@ use serde_json::Value;
 use crate::path::Step;
 use crate::predicate::Place;
 use crate::rule::Rule;
-use crate::{Path, Policy};
+use crate::{Path, Policy, Target};
 
 /// A tool as its server lists it.
 #[derive(Debug, Clone, Copy)]
 pub struct ToolShape<'a> {
-    /// Its name.
-    pub name: &'a str,
+    /// What rules choose it by.
+    pub tool: Target<'a>,
     /// Its `inputSchema`.
     pub input_schema: &'a Value,
 }
@@ -24,55 +24,83 @@ impl Policy {
     /// it is a warning.
     pub fn check_against(&self, tools: &[ToolShape<'_>]) -> Problems {
         let mut problems = Problems::new(self.source.clone());
-        let shape = |name: &str| tools.iter().find(|tool| tool.name == name);
-        for (name, span) in &self.hidden {
-            if shape(name).is_none() {
-                let near = nearest(name, tools.iter().map(|tool| tool.name));
-                unknown_tool(
-                    &mut problems,
-                    name,
-                    &Place { span: *span, pointer: "/hide".into() },
-                    near,
-                    Severity::Error,
-                );
+        let targets: Vec<_> = tools.iter().map(|tool| tool.tool).collect();
+        for (choice, chosen) in self.hidden.each(&targets) {
+            if chosen.is_empty() {
+                let place = Place { span: choice.said, pointer: "/hide".into() };
+                nothing_chosen(&mut problems, &choice.text, &place, tools, true);
             }
         }
-        for (name, rule) in &self.tools {
-            match shape(name) {
-                Some(tool) => rule.check(tool, &mut problems),
-                None => {
-                    let near = nearest(name, tools.iter().map(|tool| tool.name));
-                    let severe = self.default_allows || near.is_some();
-                    let severity = if severe { Severity::Error } else { Severity::Warning };
-                    let place = Place { span: rule.span, pointer: rule.pointer.clone() };
-                    unknown_tool(&mut problems, name, &place, near, severity);
-                }
+        for (choice, chosen) in self.tools.each(&targets) {
+            let rule = &choice.said;
+            let chosen: Vec<_> = chosen.into_iter().filter_map(|index| tools.get(index)).collect();
+            if chosen.is_empty() {
+                let place = Place { span: rule.span, pointer: rule.pointer.clone() };
+                nothing_chosen(&mut problems, &choice.text, &place, tools, self.default_allows);
             }
+            rule.check(&chosen, &mut problems);
         }
+        self.all_tools.check(&tools.iter().collect::<Vec<_>>(), &mut problems);
         problems.sorted()
     }
 }
 
-fn unknown_tool(problems: &mut Problems, name: &str, place: &Place, near: Option<&str>, severity: Severity) {
-    let message = format!("expected a tool of the server, found {name:?}");
+/// `grave` where it leaves a tool unguarded that should be.
+fn nothing_chosen(
+    problems: &mut Problems,
+    selector: &str,
+    place: &Place,
+    tools: &[ToolShape<'_>],
+    grave: bool,
+) {
+    let of_another = |upstream: &str| tools.iter().all(|tool| tool.tool.upstream != upstream);
+    if selector.split_once('/').is_some_and(|(upstream, _)| of_another(upstream)) {
+        return;
+    }
+    if selector.contains(['*', '?', '@', '/']) {
+        let message = format!("expected a tool of the server that {selector:?} chooses, found none");
+        problems.add(Severity::Warning, place.span, &place.pointer, message, None);
+        return;
+    }
+    let near = nearest(selector, tools.iter().map(|tool| tool.tool.name));
+    let severity = if grave || near.is_some() { Severity::Error } else { Severity::Warning };
     let hint = match near {
         Some(near) => format!("did you mean `{near}`?"),
         None => "the server does not list it".into(),
     };
+    let message = format!("expected a tool of the server, found {selector:?}");
     problems.add(severity, place.span, &place.pointer, message, Some(hint));
 }
 
 impl Rule {
-    fn check(&self, tool: &ToolShape<'_>, problems: &mut Problems) {
-        let required = self.require.iter().flat_map(|requirement| requirement.predicate.tests());
-        let denied = self.deny_if.iter().flat_map(|clause| &clause.conditions).flat_map(|part| part.tests());
-        let judged = required.chain(denied).map(|test| (&test.path, &test.place));
+    /// A path must lead somewhere in a tool that the rule is for; where it chooses several, in one of them.
+    fn check(&self, tools: &[&ToolShape<'_>], problems: &mut Problems) {
+        let held = self.hold_if.iter().map(|hold| &hold.clause);
+        let clauses =
+            self.require.iter().chain(&self.deny_if).chain(held).flat_map(|clause| &clause.conditions);
+        let judged = clauses.flat_map(|part| part.tests()).map(|test| (&test.path, &test.place));
         let counted =
             self.limits.iter().filter_map(|limit| Some((limit.amount.as_ref()?, &limit.source.as_ref()?.0)));
         for (path, place) in judged.chain(counted) {
-            if let Err(unknown) = look_up(path, tool.input_schema) {
-                let message = format!("expected an argument that {} takes, found `{path}`", tool.name);
-                problems.add(Severity::Error, place.span, &place.pointer, message, Some(unknown));
+            let mut unknown = None;
+            for tool in tools {
+                match look_up(path, tool.input_schema) {
+                    Ok(()) => {
+                        unknown = None;
+                        break;
+                    }
+                    Err(hint) => unknown = Some((tool, hint)),
+                }
+            }
+            if let Some((tool, hint)) = unknown {
+                let message = match tools {
+                    [_] => format!("expected an argument that {} takes, found `{path}`", tool.tool.name),
+                    _ => format!(
+                        "expected an argument that one of {} tools takes, found `{path}`",
+                        tools.len()
+                    ),
+                };
+                problems.add(Severity::Error, place.span, &place.pointer, message, Some(hint));
             }
         }
     }

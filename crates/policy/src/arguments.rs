@@ -33,6 +33,9 @@ impl<'a> Arguments<'a> {
     pub(crate) fn read<P: AsRef<str>>(text: &'a str, names: &[Box<str>], properties: &[P]) -> Self {
         let mut slots: SmallVec<[Slot<'a>; 16]> = smallvec::smallvec![Slot::Missing; names.len()];
         let mut doubt = None;
+        if names.is_empty() {
+            return Self { slots, doubt };
+        }
         let read = members(text, &mut |key, value| {
             for (slot, name) in slots.iter_mut().zip(names) {
                 meet(slot, name, key, value);

@@ -8,15 +8,16 @@ use serde_json::value::RawValue;
 use crate::arguments::{Arguments, Slot, member};
 use crate::path::Step;
 use crate::predicate::{Predicate, Test, element};
+use crate::rule::Clause;
 use crate::truth::Truth;
-use crate::{Call, Judgement, Policy};
+use crate::{Call, Held, Judgement, Policy};
 
 /// A decision and what led to it. Serialises to JSON, and prints as an indented tree.
 #[derive(Debug, Serialize)]
 pub struct Explanation {
     /// What was decided, before limits are reserved.
     pub outcome: Outcome,
-    /// The rule that denied; empty when allowed.
+    /// The rule that denied or held; empty when allowed.
     pub rule: String,
     /// The text for the caller; empty when allowed.
     pub message: String,
@@ -28,12 +29,14 @@ pub struct Explanation {
     pub tree: Vec<Branch>,
 }
 
-/// Allowed or denied.
+/// Allowed, held for a person, or denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It may pass if its limits can be reserved.
     Allowed,
+    /// It may pass once a person said so.
+    Held,
     /// It may not pass.
     Denied,
 }
@@ -41,7 +44,7 @@ pub enum Outcome {
 /// A rule or a predicate.
 #[derive(Debug, Default, Serialize)]
 pub struct Branch {
-    /// `hide`, `default`, `require`, `deny_if`, `limit`, `all`, `any`, `not` or `test`.
+    /// `hide`, `default`, `require`, `deny_if`, `hold_if`, `limit`, `all`, `any`, `not` or `test`.
     pub what: &'static str,
     /// The rule as a pointer; empty for predicates.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -64,7 +67,7 @@ pub struct Branch {
     /// Why it is unjudged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// For rules: `passes` or `denies`.
+    /// For rules: `passes`, `holds` or `denies`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<&'static str>,
     /// The predicates inside.
@@ -79,45 +82,36 @@ impl Policy {
         let mut tree = vec![Branch {
             what: "hide",
             rule: "/hide".into(),
-            outcome: Some(passes(!self.hides(call.tool))),
-            gave: self.hides(call.tool).to_string(),
+            outcome: Some(passes(!self.hides(&call.tool))),
+            gave: self.hides(&call.tool).to_string(),
             ..Branch::default()
         }];
-        let rule = self.tools.get(call.tool);
+        let rules = self.rules(&call.tool);
+        let named = !self.tools.of_tool(&call.tool).is_empty();
         tree.push(Branch {
             what: "default",
             rule: "/default".into(),
-            outcome: Some(passes(rule.is_some() || self.default_allows)),
-            gave: match (rule, self.default_allows) {
-                (Some(_), _) => "a rule names the tool",
-                (None, true) => "allow",
-                (None, false) => "deny",
+            outcome: Some(passes(rules.is_some())),
+            gave: match (named, self.default_allows) {
+                (true, _) => "a rule names the tool",
+                (false, true) => "allow",
+                (false, false) => "deny",
             }
             .into(),
             ..Branch::default()
         });
-        if let Some(rule) = rule {
-            let arguments = rule.read(call);
-            for requirement in &rule.require {
-                let truth = requirement.predicate.judge(&arguments);
-                let parts = vec![branch(&requirement.predicate, &arguments)];
-                tree.push(rule_branch(
-                    "require",
-                    &requirement.place.pointer,
-                    truth,
-                    truth == Truth::True,
-                    parts,
-                ));
-            }
-            for clause in &rule.deny_if {
-                let truth = clause.judge(&arguments);
-                let holds = matches!(truth, Truth::False | Truth::Missing(_));
-                let parts = clause.conditions.iter().map(|part| branch(part, &arguments)).collect();
-                tree.push(rule_branch("deny_if", &clause.place.pointer, truth, holds, parts));
-            }
+        let read: Vec<_> = rules.iter().flatten().map(|rule| (*rule, rule.read(call))).collect();
+        for (rule, arguments) in &read {
+            tree.extend(rule.require.iter().map(|clause| clause.branch("require", arguments)));
+        }
+        for (rule, arguments) in &read {
+            tree.extend(rule.deny_if.iter().map(|clause| clause.branch("deny_if", arguments)));
+        }
+        for (rule, arguments) in &read {
+            tree.extend(rule.hold_if.iter().map(|hold| hold.clause.branch("hold_if", arguments)));
         }
         let judgement = self.judge(call);
-        if let Judgement::Allow(due) = &judgement {
+        if let Judgement::Allow(due) | Judgement::Hold(Held { due, .. }) = &judgement {
             tree.extend(due.iter().map(|(limit, amount)| Branch {
                 what: "limit",
                 rule: limit.pointer().into(),
@@ -128,9 +122,21 @@ impl Policy {
         }
         let (outcome, rule, message) = match judgement {
             Judgement::Allow(_) => (Outcome::Allowed, String::new(), String::new()),
+            Judgement::Hold(held) => (Outcome::Held, held.rule.to_owned(), held.message.into_owned()),
             Judgement::Deny(denial) => (Outcome::Denied, denial.rule.to_owned(), denial.message.into_owned()),
         };
         Explanation { outcome, rule, message, policy: self.file().into(), digest: self.digest.clone(), tree }
+    }
+}
+
+/// What a clause under that word does to the call.
+fn comes_to(what: &str, truth: Truth<'_>) -> &'static str {
+    match (what, truth) {
+        ("require", Truth::True)
+        | ("deny_if", Truth::False | Truth::Missing(_))
+        | ("hold_if", Truth::False) => "passes",
+        ("hold_if", _) => "holds",
+        _ => "denies",
     }
 }
 
@@ -138,15 +144,18 @@ fn passes(holds: bool) -> &'static str {
     if holds { "passes" } else { "denies" }
 }
 
-fn rule_branch(
-    what: &'static str,
-    pointer: &str,
-    truth: Truth<'_>,
-    holds: bool,
-    parts: Vec<Branch>,
-) -> Branch {
-    let outcome = Some(passes(holds));
-    Branch { what, rule: pointer.into(), gave: truth.word().into(), outcome, parts, ..Branch::default() }
+impl Clause {
+    fn branch(&self, what: &'static str, arguments: &Arguments<'_>) -> Branch {
+        let truth = self.judge(arguments);
+        Branch {
+            what,
+            rule: self.place.pointer.clone(),
+            gave: truth.word().into(),
+            outcome: Some(comes_to(what, truth)),
+            parts: self.conditions.iter().map(|part| branch(part, arguments)).collect(),
+            ..Branch::default()
+        }
+    }
 }
 
 fn branch(predicate: &Predicate, arguments: &Arguments<'_>) -> Branch {
@@ -201,6 +210,7 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.outcome {
             Outcome::Allowed => write!(f, "allowed")?,
+            Outcome::Held => write!(f, "held for a person by {}: {}", self.rule, self.message)?,
             Outcome::Denied => write!(f, "denied by {}: {}", self.rule, self.message)?,
         }
         writeln!(f, "\npolicy {} ({})", self.policy, self.digest.get(..12).unwrap_or_default())?;

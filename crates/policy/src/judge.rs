@@ -8,29 +8,43 @@ use crate::arguments::{Arguments, Slot};
 use crate::operator::number;
 use crate::path::Step;
 use crate::predicate::element;
-use crate::rule::{Clause, Requirement, Rule};
+use crate::rule::{Clause, Hold, Rule};
 use crate::truth::{Truth, Why};
-use crate::{Decimal, Limit, Path, Policy};
-
-/// A call to be judged.
-#[derive(Debug, Clone, Copy)]
-pub struct Call<'a, P = &'static str> {
-    /// The tool's name at the upstream.
-    pub tool: &'a str,
-    /// The arguments as JSON text, an object. `{}` where a call has none.
-    pub arguments: &'a str,
-    /// The names of the properties in the tool's input schema; an argument that differs from one of them only by case or
-    /// Unicode form cannot be judged. Empty where no schema is known.
-    pub properties: &'a [P],
-}
+use crate::{Call, Decimal, Limit, Path, Policy};
 
 /// What a policy says to a call.
 #[derive(Debug)]
 pub enum Judgement<'p> {
     /// It may pass if every limit that is due can be reserved.
     Allow(Due<'p>),
+    /// It may pass in the same way once a person said so.
+    Hold(Held<'p>),
     /// It may not.
     Deny(Denial<'p>),
+}
+
+/// Why a call waits for a person, and whom.
+#[derive(Debug)]
+pub struct Held<'p> {
+    /// A pointer into the policy such as `/tools/pay/hold_if/0`: the first of those that hold.
+    pub rule: &'p str,
+    /// For the caller.
+    pub message: Cow<'p, str>,
+    /// What it is charged.
+    pub due: Due<'p>,
+    holds: SmallVec<[&'p Hold; 2]>,
+}
+
+impl<'p> Held<'p> {
+    /// The labels, as `key=value`, of which a person who decides must have one; where there are several such lists, one of each.
+    pub fn approvers(&self) -> impl Iterator<Item = &'p [String]> {
+        self.holds.iter().map(|hold| &*hold.approvers).filter(|approvers| !approvers.is_empty())
+    }
+
+    /// How long it may wait, in milliseconds; `None` where the policy leaves it open.
+    pub fn timeout_ms(&self) -> Option<i64> {
+        self.holds.iter().filter_map(|hold| hold.timeout_ms).min()
+    }
 }
 
 /// Why a call may not pass.
@@ -47,9 +61,8 @@ pub struct Denial<'p> {
 /// The limits that an allowed call has to be charged to.
 #[derive(Debug)]
 pub struct Due<'p> {
-    all_tools: &'p [Limit],
-    own: &'p [Limit],
-    /// One for each of `own` that counts an argument.
+    rules: SmallVec<[&'p Rule; 4]>,
+    /// One for each limit that counts an argument.
     amounts: SmallVec<[Decimal; 2]>,
 }
 
@@ -57,7 +70,7 @@ impl<'p> Due<'p> {
     /// Each limit with what the call counts for it.
     pub fn iter(&self) -> impl Iterator<Item = (&'p Limit, Decimal)> {
         let mut amounts = self.amounts.iter().copied();
-        self.all_tools.iter().chain(self.own).map(move |limit| match limit.source {
+        self.rules.iter().flat_map(|rule| &rule.limits).map(move |limit| match limit.source {
             Some(_) => (limit, amounts.next().unwrap_or(limit.max)),
             None => (limit, Decimal::ONE),
         })
@@ -68,75 +81,90 @@ impl Policy {
     /// Decides a call: a function of the policy and the call alone.
     ///
     /// To allow, it allocates only for keys and strings that hold escapes, for `eq` with a list or map, for more than 16
-    /// judged arguments or two amounts in a rule, and the few bytes in which `serde_json` counts brackets when arguments
-    /// are nested two deep.
+    /// judged arguments or two amounts in a rule, for more than three rules of a tool, where a pattern is held against a tool for
+    /// the first time, and the few bytes in which `serde_json` counts brackets when arguments are nested two deep.
     pub fn judge<'p, P: AsRef<str>>(&'p self, call: &Call<'_, P>) -> Judgement<'p> {
-        if self.hides(call.tool) {
-            let message = format!("The tool {} is hidden by policy.", call.tool);
+        let tool = call.tool.name;
+        if self.hides(&call.tool) {
+            let message = format!("The tool {tool} is hidden by policy.");
             return Judgement::Deny(Denial { rule: "(hidden)", message: message.into(), hidden: true });
         }
-        let Some(rule) = self.tools.get(call.tool) else {
-            if self.default_allows {
-                return Judgement::Allow(Due {
-                    all_tools: &self.all_tools,
-                    own: &[],
-                    amounts: SmallVec::new(),
-                });
-            }
-            let message = format!("The tool {} is not permitted by policy.", call.tool);
+        let Some(rules) = self.rules(&call.tool) else {
+            let message = format!("The tool {tool} is not permitted by policy.");
             return Judgement::Deny(Denial {
                 rule: "(default deny)",
                 message: message.into(),
                 hidden: false,
             });
         };
-        match rule.judge(call) {
-            Ok(amounts) => Judgement::Allow(Due { all_tools: &self.all_tools, own: &rule.limits, amounts }),
+        match judge(&rules, call) {
             Err(denial) => Judgement::Deny(denial),
+            Ok(Passing { amounts, waits: None, .. }) => Judgement::Allow(Due { rules, amounts }),
+            Ok(Passing { amounts, waits: Some((rule, message)), holds }) => {
+                Judgement::Hold(Held { rule, message, due: Due { rules, amounts }, holds })
+            }
         }
     }
+}
+
+/// A call that is not denied.
+struct Passing<'p> {
+    amounts: SmallVec<[Decimal; 2]>,
+    /// Why it waits, and for what.
+    waits: Option<(&'p str, Cow<'p, str>)>,
+    holds: SmallVec<[&'p Hold; 2]>,
+}
+
+/// What all rules of a tool say together: first what they require, then what they deny, then what they leave to a person.
+fn judge<'p, P: AsRef<str>>(rules: &[&'p Rule], call: &Call<'_, P>) -> Result<Passing<'p>, Denial<'p>> {
+    let tool = call.tool.name;
+    let read: SmallVec<[(&Rule, Arguments<'_>); 4]> =
+        rules.iter().map(|rule| (*rule, rule.read(call))).collect();
+    for (rule, arguments) in &read {
+        for clause in &rule.require {
+            match clause.judge(arguments) {
+                Truth::True => {}
+                truth => return Err(clause.unmet(tool, truth)),
+            }
+        }
+    }
+    for (rule, arguments) in &read {
+        for clause in &rule.deny_if {
+            match clause.judge(arguments) {
+                Truth::False | Truth::Missing(_) => {}
+                truth => return Err(clause.denial(tool, truth)),
+            }
+        }
+    }
+    let (mut waits, mut holds) = (None, SmallVec::new());
+    for (rule, arguments) in &read {
+        for hold in &rule.hold_if {
+            match hold.clause.judge(arguments) {
+                Truth::False => {}
+                truth => {
+                    waits.get_or_insert_with(|| hold.clause.waits(tool, truth));
+                    holds.push(hold);
+                }
+            }
+        }
+    }
+    let mut amounts = SmallVec::new();
+    for (rule, arguments) in &read {
+        for limit in &rule.limits {
+            if let (Some((_, slot)), Some(path)) = (&limit.source, &limit.amount) {
+                amounts.push(amount(path, arguments.slot(*slot)).map_err(|reason| {
+                    let message = format!("{tool} is denied by {}: {path} {reason}.", limit.pointer());
+                    Denial { rule: limit.pointer(), message: message.into(), hidden: false }
+                })?);
+            }
+        }
+    }
+    Ok(Passing { amounts, waits, holds })
 }
 
 impl Rule {
     pub(crate) fn read<'a, P: AsRef<str>>(&self, call: &Call<'a, P>) -> Arguments<'a> {
         Arguments::read(call.arguments, &self.arguments, call.properties)
-    }
-
-    fn judge<'p, P: AsRef<str>>(&'p self, call: &Call<'_, P>) -> Result<SmallVec<[Decimal; 2]>, Denial<'p>> {
-        let arguments = self.read(call);
-        for requirement in &self.require {
-            match requirement.predicate.judge(&arguments) {
-                Truth::True => {}
-                truth => return Err(requirement.denial(call.tool, truth)),
-            }
-        }
-        for clause in &self.deny_if {
-            match clause.judge(&arguments) {
-                Truth::False | Truth::Missing(_) => {}
-                truth => return Err(clause.denial(call.tool, truth)),
-            }
-        }
-        let mut amounts = SmallVec::new();
-        for limit in &self.limits {
-            if let (Some((_, slot)), Some(path)) = (&limit.source, &limit.amount) {
-                amounts.push(amount(path, arguments.slot(*slot)).map_err(|reason| {
-                    let message = format!("{} is denied by {}: {path} {reason}.", call.tool, limit.pointer());
-                    Denial { rule: limit.pointer(), message: message.into(), hidden: false }
-                })?);
-            }
-        }
-        Ok(amounts)
-    }
-}
-
-impl Requirement {
-    fn denial(&self, tool: &str, truth: Truth<'_>) -> Denial<'_> {
-        let rule = self.place.pointer.as_str();
-        let message = match reason(truth) {
-            Some(reason) => format!("{tool} is denied by {rule}: {reason}."),
-            None => format!("{tool} is denied by {rule}: the call does not meet this requirement."),
-        };
-        Denial { rule, message: message.into(), hidden: false }
     }
 }
 
@@ -145,16 +173,44 @@ impl Clause {
         Truth::all(self.conditions.iter().map(|condition| condition.judge(arguments)))
     }
 
+    /// Where it was required.
+    fn unmet(&self, tool: &str, truth: Truth<'_>) -> Denial<'_> {
+        self.denies(tool, truth, Some("the call does not meet this requirement"))
+    }
+
+    /// Where it is what is denied.
     fn denial(&self, tool: &str, truth: Truth<'_>) -> Denial<'_> {
-        let rule = self.place.pointer.as_str();
-        let message = match (&self.on_deny, reason(truth)) {
-            (Some(on_deny), None) => on_deny.as_str().into(),
-            // The author's words do not fit a call that could not be compared at all, so they get the reason beside them.
-            (Some(on_deny), Some(reason)) => format!("{on_deny} ({reason})").into(),
-            (None, None) => format!("{tool} is denied by {rule}.").into(),
-            (None, Some(reason)) => format!("{tool} is denied by {rule}: {reason}.").into(),
-        };
+        self.denies(tool, truth, None)
+    }
+
+    fn denies(&self, tool: &str, truth: Truth<'_>, otherwise: Option<&str>) -> Denial<'_> {
+        let (rule, message) = self.says(tool, "is denied by", truth, otherwise);
         Denial { rule, message, hidden: false }
+    }
+
+    /// Where it is left to a person.
+    fn waits(&self, tool: &str, truth: Truth<'_>) -> (&str, Cow<'_, str>) {
+        self.says(tool, "waits for a person by", truth, None)
+    }
+
+    fn says(
+        &self,
+        tool: &str,
+        verb: &str,
+        truth: Truth<'_>,
+        otherwise: Option<&str>,
+    ) -> (&str, Cow<'_, str>) {
+        let rule = self.place.pointer.as_str();
+        let message = match (&self.words, reason(truth)) {
+            (Some(words), None) => words.as_str().into(),
+            // The author's words do not fit a call that could not be compared at all, so they get the reason beside them.
+            (Some(words), Some(reason)) => format!("{words} ({reason})").into(),
+            (None, reason) => match reason.as_deref().or(otherwise) {
+                Some(why) => format!("{tool} {verb} {rule}: {why}.").into(),
+                None => format!("{tool} {verb} {rule}.").into(),
+            },
+        };
+        (rule, message)
     }
 }
 

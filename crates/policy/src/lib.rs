@@ -13,7 +13,7 @@
 //! them: `require` denies both, `deny_if` denies the unjudged. The language is described in `docs/policy.md`.
 //!
 //! ```
-//! use portcullis_policy::{Call, Judgement, Policy};
+//! use portcullis_policy::{Call, Judgement, Policy, Target};
 //!
 //! let policy = Policy::parse("payments.yaml", r#"
 //! version: "1"
@@ -27,7 +27,7 @@
 //!       - { counter: refunds, window: day, max: 500, scope: grant, amount: args.amount }
 //! "#)?;
 //!
-//! let call = Call { tool: "create_refund", arguments: r#"{"amount": 250}"#, properties: &["amount"] };
+//! let call = Call { tool: Target::named("create_refund"), arguments: r#"{"amount": 250}"#, properties: &["amount"] };
 //! let Judgement::Deny(denial) = policy.judge(&call) else { unreachable!() };
 //! assert_eq!(denial.rule, "/tools/create_refund/deny_if/0");
 //! assert_eq!(denial.message, "Refunds over 100 need a person.");
@@ -41,6 +41,7 @@
 
 mod against;
 mod arguments;
+mod call;
 mod decimal;
 mod explain;
 mod fold;
@@ -55,13 +56,15 @@ mod predicate;
 mod read;
 mod rule;
 mod runs;
+mod selector;
 mod truth;
 mod window;
 
 pub use against::ToolShape;
+pub use call::{Call, Target};
 pub use decimal::{Decimal, NotExact};
 pub use explain::{Branch, Explanation, Outcome};
-pub use judge::{Call, Denial, Due, Judgement};
+pub use judge::{Denial, Due, Held, Judgement};
 pub use limit::{Limit, Refund, Scope};
 pub use path::Path;
 pub use policy::Policy;

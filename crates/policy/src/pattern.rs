@@ -48,6 +48,23 @@ pub(crate) fn compiled(pattern: &str) -> Result<Arc<Pattern>, regex::Error> {
     Ok(built)
 }
 
+/// Compiles a text with `*` for any characters, also none, and `?` for one; it must be all of what it is held against.
+///
+/// # Errors
+/// Where it takes more than [`REGEX_BYTES`].
+pub(crate) fn glob(text: &str) -> Result<Arc<Pattern>, regex::Error> {
+    let mut pattern = String::from("(?s)^");
+    for sign in text.chars() {
+        match sign {
+            '*' => pattern.push_str(".*"),
+            '?' => pattern.push('.'),
+            sign => pattern.push_str(&regex::escape(sign.encode_utf8(&mut [0; 4]))),
+        }
+    }
+    pattern.push('$');
+    compiled(&pattern)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

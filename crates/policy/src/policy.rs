@@ -1,11 +1,14 @@
 //! A policy in force.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use portcullis_document::{Problems, Source, Span};
 
+use smallvec::SmallVec;
+
 use crate::rule::Rule;
-use crate::{Limit, read};
+use crate::selector::Selected;
+use crate::{Limit, Target, read};
 
 /// One policy, read and compiled. It does not change; a changed file is another policy with another digest.
 #[derive(Debug)]
@@ -14,10 +17,9 @@ pub struct Policy {
     pub(crate) digest: String,
     pub(crate) description: Option<String>,
     pub(crate) default_allows: bool,
-    pub(crate) hides_all: bool,
-    pub(crate) hidden: HashMap<String, Span>,
-    pub(crate) all_tools: Vec<Limit>,
-    pub(crate) tools: HashMap<String, Rule>,
+    pub(crate) hidden: Selected<Span>,
+    pub(crate) all_tools: Rule,
+    pub(crate) tools: Selected<Rule>,
     pub(crate) warnings: Problems,
 }
 
@@ -57,20 +59,31 @@ impl Policy {
     }
 
     /// Whether a tool belongs into lists: it is not hidden, and some call of it might be allowed.
-    pub fn visible(&self, tool: &str) -> bool {
-        !self.hides(tool) && (self.default_allows || self.tools.contains_key(tool))
+    pub fn visible(&self, tool: &Target<'_>) -> bool {
+        !self.hides(tool) && (self.default_allows || !self.tools.of_tool(tool).is_empty())
     }
 
     /// Whether a tool is to be unknown to the caller.
-    pub fn hides(&self, tool: &str) -> bool {
-        self.hides_all || self.hidden.contains_key(tool)
+    pub fn hides(&self, tool: &Target<'_>) -> bool {
+        !self.hidden.of_tool(tool).is_empty()
+    }
+
+    /// The rules that judge a tool, all of them: what holds for all tools, then those that choose it. `None` where none does and
+    /// the default denies.
+    pub(crate) fn rules(&self, tool: &Target<'_>) -> Option<SmallVec<[&Rule; 4]>> {
+        let mut rules = self.tools.of_tool(tool);
+        if rules.is_empty() && !self.default_allows {
+            return None;
+        }
+        rules.insert(0, &self.all_tools);
+        Some(rules)
     }
 
     /// Every limit of the policy, those of `all_tools` first, then in the order of the file.
     pub fn limits(&self) -> impl Iterator<Item = &Limit> {
-        let mut limits: Vec<_> = self.tools.values().flat_map(|rule| &rule.limits).collect();
+        let mut limits: Vec<_> = self.tools.iter().flat_map(|choice| &choice.said.limits).collect();
         limits.sort_by_key(|limit| limit.place.span);
-        self.all_tools.iter().chain(limits)
+        self.all_tools.limits.iter().chain(limits)
     }
 
     /// The names of its counters, each once, sorted.
@@ -81,10 +94,8 @@ impl Policy {
         names
     }
 
-    /// The tools that have rules of their own, sorted.
+    /// What its rules choose tools by, sorted: names, patterns, categories.
     pub fn tools(&self) -> Vec<&str> {
-        let mut names: Vec<_> = self.tools.keys().map(String::as_str).collect();
-        names.sort_unstable();
-        names
+        self.tools.iter().map(|choice| &*choice.text).collect()
     }
 }

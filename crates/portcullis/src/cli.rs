@@ -1,5 +1,9 @@
 //! What a user types.
 
+mod approvals;
+
+pub(crate) use approvals::{ApprovalsCommand, DecideArgs};
+
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use portcullis_catalogue::Tier;
@@ -81,6 +85,14 @@ pub(crate) enum Command {
         scope: ScopeArgs,
         /// One JSON object a line
         #[arg(long)]
+        json: bool,
+    },
+    /// Calls that wait for a person
+    Approvals {
+        #[command(subcommand)]
+        command: Option<ApprovalsCommand>,
+        /// One JSON object a line
+        #[arg(long, global = true)]
         json: bool,
     },
     /// What is known of the tools behind the gate, and what of it was accepted
@@ -198,7 +210,7 @@ impl FromStr for FailOn {
 pub(crate) enum SchemaOf {
     /// portcullis.yaml
     Config,
-    /// A policy file, version 1
+    /// A policy file
     Policy,
 }
 
@@ -448,6 +460,9 @@ pub(crate) enum PolicyCommand {
         /// A saved tools/list, or the name of an upstream of the running gate
         #[arg(value_name = "UPSTREAM|LIST.json")]
         of: String,
+        /// The version of the policy language: in 2, people are asked about payments
+        #[arg(long, value_name = "1|2", default_value = "1", value_parser = ["1", "2"])]
+        policy_version: String,
         /// The same as one JSON object
         #[arg(long)]
         json: bool,

@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod approvals;
 mod catalogue;
 mod doctor;
 mod drop;
@@ -42,6 +43,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Runs { command, json }) => runs::run(place, command, json),
         Some(Command::Drop(args)) => drop::drop(place, &args),
         Some(Command::Raise { scope, json }) => drop::raise(place, &scope.scope(), json),
+        Some(Command::Approvals { command, json }) => approvals::run(place, command, json),
         Some(Command::Catalogue { command, json }) => catalogue::run(place, command, json),
         Some(Command::Ledger(command)) => ledger::run(place, command),
         Some(Command::Reload) => {

@@ -1,6 +1,7 @@
 //! The control socket: `/api/v1` for the command line, and `/mcp` for `portcullis stdio`.
 
 mod api;
+mod approvals;
 mod catalogue;
 mod client;
 mod runs;

@@ -36,7 +36,7 @@ impl Kept {
                 let kind = ListKind::of_method(method)?;
                 let body: HashMap<&str, &RawValue> = from_str(body).ok()?;
                 let same = body.get("entry")?.get() == format!("\"{entry}\"");
-                let list = List::from_pages(kind, &[body.get("list")?.get()]).ok()?;
+                let list = List::from_pages(&spec.name, kind, &[body.get("list")?.get()]).ok()?;
                 same.then(|| (kind, Arc::new(list)))
             })
             .collect()

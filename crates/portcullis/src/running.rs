@@ -297,7 +297,14 @@ fn load_rules(config: &Config, before: Option<&Rules>) -> (Rules, BTreeMap<Strin
         policies.insert(name.clone(), loaded);
     }
     let everyone = policies.get(EVERYONE).cloned();
-    (Rules { policies, everyone, durability: config.durability, values: config.values }, troubles)
+    let rules = Rules {
+        policies,
+        everyone,
+        durability: config.durability,
+        values: config.values,
+        patience: config.patience,
+    };
+    (rules, troubles)
 }
 
 fn load_policy(path: &PathBuf) -> Result<Loaded, String> {

@@ -13,7 +13,7 @@ pub(crate) use sarif::sarif;
 pub(crate) use targets::{Target, targets};
 
 use portcullis_catalogue::{
-    Dimension, Entry, Finding, Known, List, ListKind, findings, recommended, written_out,
+    Dimension, Entry, Finding, Known, Language, List, ListKind, findings, recommended, written_out,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -88,7 +88,7 @@ impl Scanned {
         let tools: Vec<Value> = self.known.tools.iter().map(tool).collect();
         json!({
             "name": self.name, "found_as": self.found_as, "era": self.era, "version": self.version, "tools": tools, "counts": counts,
-            "quality": self.known.quality, "findings": self.findings, "policy": recommended(&self.known),
+            "quality": self.known.quality, "findings": self.findings, "policy": recommended(&self.known, Language::One),
         })
     }
 }

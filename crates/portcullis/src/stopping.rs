@@ -190,7 +190,14 @@ async fn end_call(call: &Arc<Run>, calls: &Runs) -> Stopped {
     while began.elapsed() < CALL_ENDS && calls.has(call) {
         tokio::time::sleep(LOOK).await;
     }
-    Stopped::without_proof(Verdict::Unconfirmed, portcullis_runs::millis(began.elapsed()))
+    let took = portcullis_runs::millis(began.elapsed());
+    if call.waits() && !calls.has(call) {
+        let mut stopped = Stopped::without_proof(Verdict::Stopped, took);
+        stopped.proof.scope = "a call that waited for a person; its server has not heard of it".into();
+        stopped.proof.killed_by = "the gate".into();
+        return stopped;
+    }
+    Stopped::without_proof(Verdict::Unconfirmed, took)
 }
 
 /// Asks the server of a task to stop it and waits for the final state that it reports.
@@ -268,7 +275,7 @@ impl Any {
                 json!({
                     "id": run.id.as_str(), "kind": "call", "owner": &*run.call.owner, "upstream": &*run.call.upstream,
                     "tool": &*run.call.name, "what": format!("{} {}", run.call.method, run.call.name),
-                    "state": "running", "started": time_text(started), "ended": null, "deadline": null,
+                    "state": if run.waits() { "held" } else { "running" }, "started": time_text(started), "ended": null, "deadline": null,
                     "containment": null, "host": null, "verdict": null, "pid": null,
                 })
             }

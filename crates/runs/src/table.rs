@@ -54,6 +54,7 @@ pub struct Run {
     stop: CancellationToken,
     reason: OnceLock<String>,
     by_operator: AtomicBool,
+    waits: AtomicBool,
 }
 
 /// The table. Clones share it.
@@ -77,8 +78,8 @@ impl Runs {
         // Without random bytes nothing else works either; the id then is the same for all and only a label.
         let id = RunId::fresh().unwrap_or_else(|_| RunId::none());
         let (stop, reason) = (CancellationToken::new(), OnceLock::new());
-        let by_operator = AtomicBool::new(false);
-        let run = Arc::new(Run { id, call, started: Instant::now(), stop, reason, by_operator });
+        let (by_operator, waits) = (AtomicBool::new(false), AtomicBool::new(false));
+        let run = Arc::new(Run { id, call, started: Instant::now(), stop, reason, by_operator, waits });
         let mut table = self.0.lock();
         if table.by_request.contains_key(&key) {
             return Err(InUse(key.1));
@@ -147,6 +148,17 @@ impl Run {
     pub fn stop_by_operator(&self, reason: &str) {
         self.by_operator.store(true, Ordering::Relaxed);
         self.stop(reason);
+    }
+
+    /// Whether it waits for a person: nothing of it has left the gate.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    /// Says that it waits, or goes on.
+    pub fn set_waits(&self, waits: bool) {
+        self.waits.store(waits, Ordering::Relaxed);
     }
 
     /// Asks it to stop. The first reason stands.

@@ -66,6 +66,7 @@ struct Kept {
 
 #[derive(Debug)]
 pub(crate) struct Lists {
+    upstream: Arc<str>,
     /// Few: they are looked through.
     kept: Mutex<Vec<Kept>>,
     draining: tokio::sync::Mutex<()>,
@@ -126,6 +127,7 @@ pub type Before = HashMap<ListKind, Arc<List>>;
 impl Lists {
     pub(crate) fn new(before: Before, pins: Pins, spec: &Spec) -> Self {
         Self {
+            upstream: spec.name.clone(),
             pinned: Pinned::of(pins, spec),
             kept: Mutex::default(),
             draining: tokio::sync::Mutex::default(),
@@ -213,7 +215,7 @@ impl Lists {
     /// The list as the server gives it now.
     pub(crate) async fn refresh(&self, kind: ListKind, link: &Link) -> Result<Arc<List>, ListFailed> {
         let asked = Instant::now();
-        let list = Arc::new(drain(kind, link).await?);
+        let list = Arc::new(drain(&self.upstream, kind, link).await?);
         if let Some(pinned) = self.pinned.as_ref().filter(|_| kind == ListKind::Tools) {
             pinned.see(&list, link).await?;
         }
@@ -242,7 +244,7 @@ impl Lists {
     }
 }
 
-async fn drain(kind: ListKind, link: &Link) -> Result<List, ListFailed> {
+async fn drain(upstream: &str, kind: ListKind, link: &Link) -> Result<List, ListFailed> {
     let what = match kind {
         ListKind::Tools => Housekeeping::Tools,
         ListKind::Resources => Housekeeping::Resources,
@@ -274,7 +276,8 @@ async fn drain(kind: ListKind, link: &Link) -> Result<List, ListFailed> {
         }
     }
     let pages: Vec<&str> = pages.iter().map(String::as_str).collect();
-    let list = List::from_pages(kind, &pages).map_err(|error| ListFailed::Shape(error.to_string()))?;
+    let list =
+        List::from_pages(upstream, kind, &pages).map_err(|error| ListFailed::Shape(error.to_string()))?;
     if list.items().len() > ITEMS {
         return Err(ListFailed::Shape(format!("{} has more than {ITEMS} items", kind.method())));
     }

@@ -16,11 +16,20 @@ pub(super) const TOO_LONG: &str = "the call took too long";
 
 /// What a denied agent reads: a result where it called a tool, so that its model sees the reason, else an error.
 pub(crate) fn denial(id: &Id, era: Era, is_tool: bool, denied: &Denied) -> Bytes {
-    let mut decision = json!({ "outcome": "denied", "rule": denied.rule, "ledger": denied.row });
-    if let (Some(retry), Some(members)) = (denied.retry_after_ms, decision.as_object_mut()) {
-        members.insert("retryAfterMs".into(), retry.into());
+    let held = denied.approval.as_deref();
+    let outcome = if held.is_some() { "held" } else { "denied" };
+    let mut decision = json!({ "outcome": outcome, "rule": denied.rule, "ledger": denied.row });
+    if let Some(members) = decision.as_object_mut() {
+        members.extend(denied.retry_after_ms.map(|retry| ("retryAfterMs".to_owned(), retry.into())));
+        members.extend(held.map(|id| ("approval".to_owned(), id.into())));
     }
-    let message = format!("[POLICY DENIED] {}", denied.message);
+    let message = match held {
+        None => format!("[POLICY DENIED] {}", denied.message),
+        Some(id) => format!(
+            "[APPROVAL NEEDED] {} It waits for a person as {id}. Once it is approved, the same call with the same arguments passes, once.",
+            denied.message
+        ),
+    };
     if !is_tool {
         let code = if denied.answer == Answered::Dropped { DROPPED } else { DENIED };
         return error_response(Some(id), code, &message, &json!({ "portcullis/decision": decision }));
@@ -48,7 +57,9 @@ impl Call {
             Answered::NotRecorded => {
                 error_response(Some(&id), NOT_RECORDED, &denied.message, &json!({ "rule": denied.rule }))
             }
-            Answered::Denied | Answered::Dropped => denial(&id, self.asker.era, is_tool, denied),
+            Answered::Denied | Answered::Held | Answered::Dropped => {
+                denial(&id, self.asker.era, is_tool, denied)
+            }
         };
         if let Some(outlet) = self.outlet.take() {
             self.open.over();

@@ -48,7 +48,7 @@ pub(crate) async fn answer(gate: &Arc<Gate>, asker: &Asker, message: &Envelope) 
     if let (true, Some((name, why))) = (dropped.len() == upstreams.len(), dropped.first_key_value()) {
         let row = gate.admit.dropped(who, name, "", id, why).await;
         let (answer, rule) = (Answered::Dropped, "(dropped)".into());
-        let denied = Denied { answer, rule, message: why.clone(), row, retry_after_ms: None };
+        let denied = Denied { answer, rule, message: why.clone(), row, retry_after_ms: None, approval: None };
         return json(StatusCode::OK, denial(id, Era::Old, false, &denied));
     }
     let mut own = gate.tasks.all();

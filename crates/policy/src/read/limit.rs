@@ -2,26 +2,25 @@
 
 use portcullis_document::Value;
 
-use super::policy::{LATER, later};
+use super::policy::{LATER, SECOND, Version, later, second};
 use super::rule::{Arguments, place};
 use crate::path::Step;
 use crate::{Decimal, Limit, Path, Refund, Scope, Window};
 
-/// Reads a list of limits. `arguments` is `None` for `all_tools`, whose limits count calls only; `all_tools` are those
-/// that hold beside these.
+/// Reads a list of limits. `all_tools` are those that hold beside these; `None` where these are they, which count calls only.
 pub(super) fn limits(
     value: &Value<'_>,
-    all_tools: &[Limit],
-    mut arguments: Option<&mut Arguments>,
+    all_tools: Option<&[Limit]>,
+    arguments: &mut Arguments,
 ) -> Option<Vec<Limit>> {
     let mut all: Vec<Limit> = Vec::new();
     for value in value.list()? {
-        let Some(limit) = limit(&value, arguments.as_deref_mut()) else { continue };
+        let Some(limit) = limit(&value, all_tools.is_some(), arguments) else { continue };
         let same = |other: &&Limit| other.counter == limit.counter && other.window == limit.window;
         if all.iter().any(|other| same(&other)) {
             let message = format!("expected each counter once for a window, found {:?} again", limit.counter);
             value.error(message, Some("one call would be counted twice"));
-        } else if limit.amount.is_some() && all_tools.iter().any(|other| same(&other)) {
+        } else if limit.amount.is_some() && all_tools.unwrap_or_default().iter().any(|other| same(&other)) {
             let message =
                 format!("expected a counter of amounts, found {:?}, which counts calls", limit.counter);
             value.error(message, Some("`all_tools` has this counter too; give one of them another name"));
@@ -31,11 +30,14 @@ pub(super) fn limits(
     Some(all)
 }
 
-fn limit(value: &Value<'_>, arguments: Option<&mut Arguments>) -> Option<Limit> {
+fn limit(value: &Value<'_>, may_count_amounts: bool, arguments: &mut Arguments) -> Option<Limit> {
     let mut fields = value.fields()?;
     for word in ["concurrent", "identical"] {
         if fields.has(word) {
-            fields.refuse(word, &later("a limit", word), Some(LATER));
+            match arguments.version() {
+                Version::One => fields.refuse(word, &second("a limit of version \"1\"", word), Some(SECOND)),
+                Version::Two => fields.refuse(word, &later("a limit", word), Some(LATER)),
+            }
             return None;
         }
     }
@@ -43,7 +45,7 @@ fn limit(value: &Value<'_>, arguments: Option<&mut Arguments>) -> Option<Limit> 
     let windows = [("minute", Window::Minute), ("hour", Window::Hour), ("day", Window::Day)];
     let window = fields.required("window").and_then(|value| value.word(&windows));
     let max_value = fields.required("max");
-    let scope = fields.required("scope").and_then(|value| scope(&value));
+    let scope = fields.required("scope").and_then(|value| scope(&value, arguments.version()));
     let amount_value = fields.optional("amount");
     let refunds = [("never", Refund::Never), ("on_error", Refund::OnError)];
     let refund = fields.optional("refund").map_or(Some(Refund::Never), |value| value.word(&refunds));
@@ -52,7 +54,15 @@ fn limit(value: &Value<'_>, arguments: Option<&mut Arguments>) -> Option<Limit> 
     let counts_calls = amount_value.is_none();
     let max = max_value.and_then(|value| max(&value, counts_calls));
     let amount = match amount_value {
-        Some(value) => Some(amount(&value, arguments)?),
+        Some(value) if may_count_amounts => Some(amount(&value, arguments)?),
+        Some(value) => {
+            let message = "expected a limit that counts calls, found `amount` under `all_tools`";
+            value.error(
+                message,
+                Some("not every tool has this argument; write the limit under the tools that do"),
+            );
+            return None;
+        }
         None => None,
     };
     let (amount, source) = amount.unzip();
@@ -77,11 +87,14 @@ fn counter(value: &Value<'_>) -> Option<String> {
     Some(name.to_owned())
 }
 
-fn scope(value: &Value<'_>) -> Option<Scope> {
+fn scope(value: &Value<'_>, version: Version) -> Option<Scope> {
     if let portcullis_document::Kind::Text(word) = &value.node().kind
         && matches!(word.as_str(), "upstream" | "session" | "everyone")
     {
-        value.error(later("the scope \"grant\"", word), Some(LATER));
+        match version {
+            Version::One => value.error(second("the scope \"grant\"", word), Some(SECOND)),
+            Version::Two => value.error(later("the scope \"grant\"", word), Some(LATER)),
+        }
         return None;
     }
     value.word(&[("grant", Scope::Grant)])
@@ -105,19 +118,8 @@ fn max(value: &Value<'_>, counts_calls: bool) -> Option<Decimal> {
     Some(max)
 }
 
-fn amount(
-    value: &Value<'_>,
-    arguments: Option<&mut Arguments>,
-) -> Option<(Path, (crate::predicate::Place, usize))> {
+fn amount(value: &Value<'_>, arguments: &mut Arguments) -> Option<(Path, (crate::predicate::Place, usize))> {
     let text = value.text()?;
-    let Some(arguments) = arguments else {
-        let message = "expected a limit that counts calls, found `amount` under `all_tools`";
-        value.error(
-            message,
-            Some("not every tool has this argument; write the limit under the tools that do"),
-        );
-        return None;
-    };
     match Path::parse(text) {
         Ok(path) if path.steps.contains(&Step::Each) => {
             value.mismatch("a path to one number", Some("a limit cannot count over `[*]`"));

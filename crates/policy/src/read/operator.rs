@@ -7,7 +7,7 @@ use super::policy::{LATER, Version};
 use crate::Decimal;
 use crate::literal::Literal;
 use crate::operator::{Comparison, Folders, Hosts, Length, Networks, Operator, Part, TypeWord};
-use crate::pattern::{Pattern, REGEX_BYTES, compiled};
+use crate::pattern::{Pattern, REGEX_BYTES, compiled, glob};
 
 const OPERATORS: [&str; 11] =
     ["eq", "neq", "in", "not_in", "lt", "lte", "gt", "gte", "regex", "contains", "exists"];
@@ -71,7 +71,7 @@ pub(super) fn operator(op: &str, value: &Value<'_>) -> Option<Operator> {
         "gte" => Operator::Gte(number(value)?),
         "regex" => Operator::Regex(regex(value)?),
         "contains" => Operator::Contains(Box::new(Part::of(part(value)?))),
-        "glob" => Operator::Regex(glob(value)?),
+        "glob" => Operator::Regex(like(value)?),
         "starts_with" => Operator::StartsWith(some_text(value)?.into()),
         "ends_with" => Operator::EndsWith(some_text(value)?.into()),
         "length" => Operator::Length(length(value)?),
@@ -106,21 +106,12 @@ fn some_text<'v>(value: &Value<'v>) -> Option<&'v str> {
 }
 
 /// A text with `*` for any characters, also none, and `?` for one.
-fn glob(value: &Value<'_>) -> Option<Arc<Pattern>> {
-    let mut pattern = String::from("(?s)^");
-    for sign in some_text(value)?.chars() {
-        match sign {
-            '*' => pattern.push_str(".*"),
-            '?' => pattern.push('.'),
-            sign => pattern.push_str(&regex::escape(sign.encode_utf8(&mut [0; 4]))),
-        }
-    }
-    pattern.push('$');
-    let compiled = compiled(&pattern).ok();
-    if compiled.is_none() {
+fn like(value: &Value<'_>) -> Option<Arc<Pattern>> {
+    let pattern = glob(some_text(value)?).ok();
+    if pattern.is_none() {
         value.error("expected a shorter pattern", None);
     }
-    compiled
+    pattern
 }
 
 fn length(value: &Value<'_>) -> Option<Length> {

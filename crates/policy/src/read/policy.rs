@@ -1,17 +1,24 @@
 //! The outermost map.
 
-use std::collections::HashMap;
-
 use data_encoding::HEXLOWER;
 use portcullis_document::{Document, Format, Kind, Problems, Reading, Severity, Source, Span, Value};
 use sha2::{Digest, Sha256};
 
-use super::{limit, rule};
+use super::limit;
+use super::rule::{self, Arguments};
 use crate::rule::Rule;
+use crate::selector::{Choice, Selected, Selector};
 use crate::{Limit, Policy};
 
-/// What is said where somebody writes a word of version 2 that is not there yet.
-pub(crate) const LATER: &str = "of version \"2\", this build has the operators";
+/// What helps where somebody writes a word of version 2 into version 1.
+pub(crate) const SECOND: &str = "write `version: \"2\"` at the top";
+/// The same for a word that is not there yet.
+pub(crate) const LATER: &str =
+    "of version \"2\", this build has the operators, patterns, categories, guards and holds";
+
+pub(crate) fn second(expected: &str, found: &str) -> String {
+    format!("expected {expected}, found {found:?}, which needs version \"2\"")
+}
 
 pub(crate) fn later(expected: &str, found: &str) -> String {
     format!("expected {expected} that this build has, found {found:?}, which belongs to version \"2\"")
@@ -21,7 +28,7 @@ pub(crate) fn later(expected: &str, found: &str) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
     One,
-    /// The same, and more operators.
+    /// The same, and more words.
     Two,
 }
 
@@ -42,7 +49,6 @@ pub(crate) fn policy(file: &str, text: &str) -> Result<Policy, Problems> {
             digest: HEXLOWER.encode(&Sha256::digest(text.as_bytes())),
             description: read.description,
             default_allows: read.default_allows,
-            hides_all: read.hides_all,
             hidden: read.hidden,
             all_tools: read.all_tools,
             tools: read.tools,
@@ -55,10 +61,9 @@ pub(crate) fn policy(file: &str, text: &str) -> Result<Policy, Problems> {
 struct Read {
     description: Option<String>,
     default_allows: bool,
-    hides_all: bool,
-    hidden: HashMap<String, Span>,
-    all_tools: Vec<Limit>,
-    tools: HashMap<String, Rule>,
+    hidden: Selected<Span>,
+    all_tools: Rule,
+    tools: Selected<Rule>,
 }
 
 /// `None` when an error was noted that leaves nothing to build; other errors are noted beside what could be read.
@@ -71,33 +76,49 @@ fn outermost(root: &Value<'_>) -> Option<Read> {
     };
     let default =
         fields.required("default").and_then(|value| value.word(&[("allow", true), ("deny", false)]));
-    let hide = fields.optional("hide").and_then(|value| hide(&value)).unwrap_or_default();
-    let all_tools = fields.optional("all_tools").and_then(|value| all_tools(&value)).unwrap_or_default();
-    let tools =
-        fields.optional("tools").and_then(|value| tools(&value, &all_tools, version)).unwrap_or_default();
+    let hide = fields.optional("hide").and_then(|value| hide(&value, version)).unwrap_or_default();
+    let all_tools =
+        fields.optional("all_tools").and_then(|value| all_tools(&value, version)).unwrap_or_default();
+    let tools = fields
+        .optional("tools")
+        .and_then(|value| tools(&value, &all_tools.limits, version, default != Some(false)))
+        .unwrap_or_default();
     let description = fields.optional("description").and_then(|value| value.text());
     for word in ["resources", "prompts", "methods", "server_requests", "shadow"] {
         fields.refuse(word, &later("a word", word), Some(LATER));
     }
     fields.finish();
-    for (name, place) in &hide {
-        if tools.contains_key(name) {
-            let message = format!("expected {name:?} to be hidden or to have a rule, found both");
-            place.warning(message, Some("hidden wins: the rule is never used"));
+    for hidden in &hide {
+        if tools.iter().any(|ruled| ruled.text == hidden.text) {
+            let message = format!("expected {:?} to be hidden or to have a rule, found both", hidden.text);
+            hidden.said.warning(message, Some("hidden wins: the rule is never used"));
         }
     }
+    if version == Version::Two {
+        let rules = std::iter::once(&all_tools).chain(tools.iter().map(|choice| &choice.said));
+        one_count_of_each(root, &rules.flat_map(|rule| &rule.limits).collect::<Vec<_>>());
+    }
+    let hidden =
+        hide.into_iter().map(|Choice { text, selector, said }| Choice { text, selector, said: said.span() });
     Some(Read {
         description: description.map(Into::into),
         default_allows: default?,
-        hides_all: hide.contains_key("*"),
-        hidden: hide
-            .into_iter()
-            .filter(|(name, _)| name != "*")
-            .map(|(name, place)| (name, place.span()))
-            .collect(),
+        hidden: Selected::of(hidden.collect()),
         all_tools,
-        tools,
+        tools: Selected::of(tools),
     })
+}
+
+/// Several rules may be for one tool, so a counter must count the same for all of them.
+fn one_count_of_each(root: &Value<'_>, limits: &[&Limit]) {
+    for limit in limits.iter().filter(|limit| limit.amount.is_some()) {
+        let same = |other: &&&Limit| other.counter == limit.counter && other.window == limit.window;
+        if limits.iter().filter(same).any(|other| other.amount.is_none()) {
+            let message =
+                format!("expected a counter of amounts, found {:?}, which counts calls", limit.counter);
+            root.error_at(limit.place.span, message, Some("give one of the two another name"));
+        }
+    }
 }
 
 /// `None` where it is no version of this language.
@@ -126,58 +147,82 @@ fn version(value: &Value<'_>) -> Option<Version> {
     }
 }
 
-/// A tool's exact name. Version 1 has no patterns, so what looks like one is a mistake and not a name.
-fn is_name(name: &str, value: &Value<'_>, span: Span) -> bool {
-    if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        value.error_at(span, format!("expected the name of a tool, found {name:?}"), None);
-    } else if name == "*" {
+/// Version 1 has no patterns, so what looks like one is a mistake and not a name.
+fn choice<T>(text: &str, version: Version, value: &Value<'_>, span: Span, said: T) -> Option<Choice<T>> {
+    if version == Version::Two {
+        return match Selector::parse(text) {
+            Ok(selector) => Some(Choice { text: text.into(), selector, said }),
+            Err((message, hint)) => {
+                value.error_at(span, message, hint.as_deref());
+                None
+            }
+        };
+    }
+    if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        value.error_at(span, format!("expected the name of a tool, found {text:?}"), None);
+    } else if text == "*" {
         let hint = "limits for every tool go under `all_tools`; `default` says what other tools may do";
         value.error_at(span, "expected the exact name of a tool, found \"*\"", Some(hint));
-    } else if name.starts_with('@') || name.contains('*') {
-        value.error_at(span, later("the exact name of a tool", name), Some(LATER));
+    } else if text.starts_with('@') || text.contains('*') {
+        value.error_at(span, second("the exact name of a tool", text), Some(SECOND));
     } else {
-        return true;
+        return Some(Choice { text: text.into(), selector: None, said });
     }
-    false
+    None
 }
 
-fn hide<'r>(value: &Value<'r>) -> Option<HashMap<String, Value<'r>>> {
-    let mut hidden = HashMap::new();
+fn hide<'r>(value: &Value<'r>, version: Version) -> Option<Vec<Choice<Value<'r>>>> {
+    let mut hidden: Vec<Choice<Value<'r>>> = Vec::new();
     for value in value.list()? {
-        let Some(name) = value.text() else { continue };
-        if name != "*" && !is_name(name, &value, value.span()) {
-            continue;
-        }
-        if hidden.contains_key(name) {
+        let Some(text) = value.text() else { continue };
+        // The one pattern that version 1 has, and here alone.
+        let read = if text == "*" { Version::Two } else { version };
+        if hidden.iter().any(|known| *known.text == *text) {
             value.error(
-                format!("expected each tool once, found {name:?} again"),
+                format!("expected each tool once, found {text:?} again"),
                 Some("remove one of the two"),
             );
         }
-        hidden.insert(name.to_owned(), value);
+        hidden.extend(choice(text, read, &value.clone(), value.span(), value));
     }
     Some(hidden)
 }
 
-fn all_tools(value: &Value<'_>) -> Option<Vec<Limit>> {
+fn all_tools(value: &Value<'_>, version: Version) -> Option<Rule> {
+    if version == Version::Two {
+        return rule::rule(value, value.span(), None, version);
+    }
     let mut fields = value.fields()?;
     let limits = fields.optional("limits");
     for word in ["require", "deny_if"] {
-        fields.refuse(word, &later("only limits for all tools", word), Some("write it under each tool"));
+        fields.refuse(word, &second("only limits for all tools", word), Some(SECOND));
     }
-    rule::refuse_later(&mut fields);
+    rule::refuse(&mut fields, version);
     fields.finish();
-    limit::limits(&limits?, &[], None)
+    Some(Rule { limits: limit::limits(&limits?, None, &mut Arguments::of(version))?, ..Rule::default() })
 }
 
-fn tools(value: &Value<'_>, all_tools: &[Limit], version: Version) -> Option<HashMap<String, Rule>> {
-    let mut tools = HashMap::new();
+fn tools(
+    value: &Value<'_>,
+    all_tools: &[Limit],
+    version: Version,
+    default_allows: bool,
+) -> Option<Vec<Choice<Rule>>> {
+    let mut tools = Vec::new();
     for (entry, value) in value.entries()? {
-        let rule = rule::rule(&value, entry.key_span, all_tools, version);
-        if is_name(&entry.key, &value, entry.key_span)
-            && let Some(rule) = rule
-        {
-            tools.insert(entry.key.clone(), rule);
+        let span = entry.key_span;
+        let rule = rule::rule(&value, span, Some(all_tools), version);
+        // Read also where there is no rule, so that every mistake is told.
+        let choice = choice(&entry.key, version, &value, span, rule);
+        if entry.key == "*" && version == Version::Two && !default_allows {
+            let hint = "a rule permits what it chooses; what only restricts goes under `all_tools`";
+            value.warning(
+                "expected rules for some tools, found one for all, so the default denies none",
+                Some(hint),
+            );
+        }
+        if let Some(Choice { text, selector, said: Some(said) }) = choice {
+            tools.push(Choice { text, selector, said });
         }
     }
     Some(tools)

@@ -1,12 +1,12 @@
-//! What a policy says of one tool.
+//! What a policy says of a tool.
 
-use portcullis_document::{Fields, Kind, Span, Value};
+use portcullis_document::{Fields, Kind, Span, Value, duration};
 
-use super::policy::{LATER, Version, later};
+use super::policy::{LATER, SECOND, Version, later, second};
 use super::{limit, predicate};
 use crate::Limit;
 use crate::predicate::{Each, Place};
-use crate::rule::{Clause, Requirement, Rule};
+use crate::rule::{Clause, Hold, Rule};
 
 /// The names of the arguments that a rule asks for; a path knows its argument by the index in here.
 pub(super) struct Arguments {
@@ -15,6 +15,11 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
+    /// None yet.
+    pub(super) fn of(version: Version) -> Self {
+        Self { version, names: Vec::new() }
+    }
+
     pub(super) fn slot(&mut self, name: &str) -> usize {
         let known = self.names.iter().position(|known| **known == *name);
         known.unwrap_or_else(|| {
@@ -33,75 +38,152 @@ pub(super) fn place(value: &Value<'_>) -> Place {
     Place { span: value.span(), pointer: value.pointer().into() }
 }
 
-pub(super) fn rule(value: &Value<'_>, name: Span, all_tools: &[Limit], version: Version) -> Option<Rule> {
-    let mut arguments = Arguments { version, names: Vec::new() };
+/// Reads a rule, which `span` is the key of; `all_tools` are the limits that hold beside it.
+pub(super) fn rule(
+    value: &Value<'_>,
+    span: Span,
+    all_tools: Option<&[Limit]>,
+    version: Version,
+) -> Option<Rule> {
+    let mut arguments = Arguments::of(version);
     let mut fields = value.fields()?;
     let require = fields.optional("require").and_then(|value| require(&value, &mut arguments));
     let deny_if = fields.optional("deny_if").and_then(|value| deny_if(&value, &mut arguments));
-    let limits =
-        fields.optional("limits").and_then(|value| limit::limits(&value, all_tools, Some(&mut arguments)));
+    let hold_if = match version {
+        Version::One => None,
+        Version::Two => fields.optional("hold_if").and_then(|value| hold_if(&value, &mut arguments)),
+    };
+    let limits = fields.optional("limits").and_then(|value| limit::limits(&value, all_tools, &mut arguments));
     fields.optional("description").and_then(|value| value.text());
-    refuse_later(&mut fields);
+    refuse(&mut fields, version);
     for word in ["rules", "action", "rate_limit", "state"] {
         let why = format!("expected a word of this language, found {word:?} of Intercept's");
         fields.refuse(word, &why, Some("`portcullis policy convert FILE` translates Intercept's files"));
     }
     fields.finish();
     Some(Rule {
-        span: name,
+        span,
         pointer: value.pointer().into(),
         arguments: arguments.names,
         require: require.unwrap_or_default(),
         deny_if: deny_if.unwrap_or_default(),
+        hold_if: hold_if.unwrap_or_default(),
         limits: limits.unwrap_or_default(),
     })
 }
 
-pub(super) fn refuse_later(fields: &mut Fields<'_>) {
-    let words = ["hold_if", "stop_after", "extend_on_progress", "stop", "redact", "redact_result", "shadow"];
+/// Refuses the words that are not there, or not in this version.
+pub(super) fn refuse(fields: &mut Fields<'_>, version: Version) {
+    if version == Version::One {
+        fields.refuse("hold_if", &second("a word of version \"1\"", "hold_if"), Some(SECOND));
+    }
+    let words = ["stop_after", "extend_on_progress", "stop", "redact", "redact_result", "shadow"];
     for word in words {
-        fields.refuse(word, &later("a word", word), Some(LATER));
+        match version {
+            Version::One => fields.refuse(word, &second("a word of version \"1\"", word), Some(SECOND)),
+            Version::Two => fields.refuse(word, &later("a word", word), Some(LATER)),
+        }
     }
 }
 
-fn require(value: &Value<'_>, arguments: &mut Arguments) -> Option<Vec<Requirement>> {
+fn require(value: &Value<'_>, arguments: &mut Arguments) -> Option<Vec<Clause>> {
     let mut all = Vec::new();
     for value in value.list()? {
-        if let Kind::Map(entries) = &value.node().kind
-            && entries.iter().any(|entry| entry.key == "conditions")
-        {
+        let is_guard = has(&value, &["conditions"]);
+        if is_guard && arguments.version() == Version::One {
             value.error(
-                "expected a predicate, found a guard (`conditions`), which this build does not have",
+                "expected a predicate, found a guard (`conditions`), which needs version \"2\"",
                 Some("under `require`, list the predicates themselves; all of them must hold"),
             );
-            continue;
-        }
-        if let Some(predicate) = predicate::predicate(&value, Each::All, arguments) {
-            all.push(Requirement { place: place(&value), predicate });
+        } else if is_guard {
+            let Some(guard) = whole(&value, Each::All, arguments) else { continue };
+            if guard.conditions.is_empty() {
+                value.error("expected at least one condition to be required, found none", None);
+            }
+            all.push(guard);
+        } else if let Some(predicate) = predicate::predicate(&value, Each::All, arguments) {
+            all.push(Clause { place: place(&value), conditions: vec![predicate], words: None });
         }
     }
     Some(all)
 }
 
 fn deny_if(value: &Value<'_>, arguments: &mut Arguments) -> Option<Vec<Clause>> {
-    let mut all = Vec::new();
-    for value in value.list()? {
-        if let Kind::Map(entries) = &value.node().kind
-            && entries.iter().any(|entry| matches!(entry.key.as_str(), "path" | "all" | "any" | "not"))
-            && !entries.iter().any(|entry| entry.key == "conditions")
-        {
-            let hint = "write `conditions: [{ path: …, op: …, value: … }]`";
-            value.error("expected a clause with `conditions`, found a predicate", Some(hint));
-            continue;
-        }
-        let Some(mut fields) = value.fields() else { continue };
-        let conditions = fields.required("conditions").and_then(|value| value.list()).unwrap_or_default();
-        let conditions =
-            conditions.iter().filter_map(|value| predicate::predicate(value, Each::Any, arguments));
-        let conditions = conditions.collect();
-        let on_deny = fields.optional("on_deny").and_then(|value| value.text()).map(Into::into);
-        fields.finish();
-        all.push(Clause { place: place(&value), conditions, on_deny });
+    let values = value.list()?;
+    Some(values.iter().filter_map(|value| whole(value, Each::Any, arguments)).collect())
+}
+
+fn hold_if(value: &Value<'_>, arguments: &mut Arguments) -> Option<Vec<Hold>> {
+    let values = value.list()?;
+    Some(values.iter().filter_map(|value| hold(value, arguments)).collect())
+}
+
+fn hold(value: &Value<'_>, arguments: &mut Arguments) -> Option<Hold> {
+    let mut fields = fields_of_clause(value)?;
+    let clause = clause(&mut fields, "on_hold", Each::Any, arguments);
+    let approvers = fields.optional("approvers").and_then(|value| approvers(&value)).unwrap_or_default();
+    let timeout_ms = fields.optional("timeout").and_then(|value| timeout(&value));
+    fields.finish();
+    Some(Hold { clause, approvers, timeout_ms })
+}
+
+/// Labels of those who may decide.
+fn approvers(value: &Value<'_>) -> Option<Vec<String>> {
+    let values = value.list()?;
+    if values.is_empty() {
+        value.error(
+            "expected at least one label, found none",
+            Some("without `approvers`, the operator decides"),
+        );
     }
-    Some(all)
+    let label = |value: &Value<'_>| {
+        let text = value.text()?;
+        let is_label = text.split_once('=').is_some_and(|(key, value)| !key.is_empty() && !value.is_empty());
+        if !is_label {
+            let hint = "a grant gets one with `portcullis grant add NAME --label role=finance --approver`";
+            value.error(format!("expected a label such as role=finance, found {text:?}"), Some(hint));
+        }
+        is_label.then(|| text.to_owned())
+    };
+    Some(values.iter().filter_map(label).collect())
+}
+
+fn timeout(value: &Value<'_>) -> Option<i64> {
+    let text = value.text()?;
+    let time =
+        duration(text).filter(|time| !time.is_zero()).and_then(|time| i64::try_from(time.as_millis()).ok());
+    if time.is_none() {
+        value.mismatch("a time such as \"10m\" or \"2h\"", None);
+    }
+    time
+}
+
+fn has(value: &Value<'_>, words: &[&str]) -> bool {
+    let Kind::Map(entries) = &value.node().kind else { return false };
+    entries.iter().any(|entry| words.contains(&entry.key.as_str()))
+}
+
+fn fields_of_clause<'v>(value: &Value<'v>) -> Option<Fields<'v>> {
+    if has(value, &["path", "all", "any", "not"]) && !has(value, &["conditions"]) {
+        let hint = "write `conditions: [{ path: …, op: …, value: … }]`";
+        value.error("expected a clause with `conditions`, found a predicate", Some(hint));
+        return None;
+    }
+    value.fields()
+}
+
+/// A clause that has nothing but its conditions and what the caller is told.
+fn whole(value: &Value<'_>, each: Each, arguments: &mut Arguments) -> Option<Clause> {
+    let mut fields = fields_of_clause(value)?;
+    let clause = clause(&mut fields, "on_deny", each, arguments);
+    fields.finish();
+    Some(clause)
+}
+
+fn clause(fields: &mut Fields<'_>, words: &'static str, each: Each, arguments: &mut Arguments) -> Clause {
+    let conditions = fields.required("conditions").and_then(|value| value.list()).unwrap_or_default();
+    let conditions =
+        conditions.iter().filter_map(|value| predicate::predicate(value, each, arguments)).collect();
+    let words = fields.optional(words).and_then(|value| value.text()).map(Into::into);
+    Clause { place: place(fields.value()), conditions, words }
 }

@@ -1,7 +1,7 @@
 //! A policy against a server's tools.
 
 use portcullis_document::Colours;
-use portcullis_policy::ToolShape;
+use portcullis_policy::{Target, ToolShape};
 use serde_json::json;
 
 use crate::read;
@@ -34,8 +34,8 @@ tools:
     });
     let empty = json!({ "type": "object" });
     let tools = [
-        ToolShape { name: "create_refund", input_schema: &schema },
-        ToolShape { name: "drop_table", input_schema: &empty },
+        ToolShape { tool: Target::named("create_refund"), input_schema: &schema },
+        ToolShape { tool: Target::named("drop_table"), input_schema: &empty },
     ];
     insta::assert_snapshot!(policy.check_against(&tools).render(100, Colours::Never));
 }
@@ -65,7 +65,7 @@ tools:
         "anyOf": [{ "properties": { "either": {} } }, { "$ref": "#" }],
         "$defs": { "node": { "properties": { "self": { "$ref": "#/$defs/node" }, "name": {} } } }
     });
-    let problems = policy.check_against(&[ToolShape { name: "t", input_schema: &schema }]);
+    let problems = policy.check_against(&[ToolShape { tool: Target::named("t"), input_schema: &schema }]);
     assert!(problems.is_empty(), "{problems}");
 }
 

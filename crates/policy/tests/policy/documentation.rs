@@ -6,8 +6,9 @@ use portcullis_policy::Policy;
 
 #[test]
 fn every_policy_in_the_documentation_loads() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/policy.md");
-    let page = std::fs::read_to_string(page).unwrap();
+    let page = |name| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
+    let pages = ["policy.md", "approvals.md"].map(|name| std::fs::read_to_string(page(name)).unwrap());
+    let page = pages.join("\n");
     let mut loaded = 0;
     for block in page.split("\n```").skip(1).step_by(2) {
         let (info, text) = block.split_once('\n').unwrap();
@@ -36,6 +37,10 @@ fn every_word_of_the_language_is_in_the_documentation() {
         "limits",
         "conditions",
         "on_deny",
+        "hold_if",
+        "on_hold",
+        "approvers",
+        "timeout",
         "path",
         "op",
         "value",

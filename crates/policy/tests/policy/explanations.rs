@@ -1,6 +1,6 @@
 //! What `explain` shows.
 
-use portcullis_policy::Call;
+use portcullis_policy::{Call, Target};
 
 use crate::read;
 
@@ -24,7 +24,7 @@ tools:
 #[test]
 fn a_denial_prints_as_a_tree() {
     let call = Call {
-        tool: "pay",
+        tool: Target::named("pay"),
         arguments: r#"{"currency":"GBP","live":null,"amount":"7","items":[{"id":"y"}]}"#,
         properties: &["amount"],
     };
@@ -33,20 +33,28 @@ fn a_denial_prints_as_a_tree() {
 
 #[test]
 fn an_allowed_call_shows_what_it_is_charged() {
-    let call = Call { tool: "pay", arguments: r#"{"currency":"EUR","amount":7}"#, properties: &["amount"] };
+    let call = Call {
+        tool: Target::named("pay"),
+        arguments: r#"{"currency":"EUR","amount":7}"#,
+        properties: &["amount"],
+    };
     insta::assert_snapshot!(policy().explain(&call));
 }
 
 #[test]
 fn an_explanation_serialises_with_the_names_that_scripts_rely_on() {
-    let call = Call { tool: "pay", arguments: r#"{"currency":"EUR","amount":700}"#, properties: &["amount"] };
+    let call = Call {
+        tool: Target::named("pay"),
+        arguments: r#"{"currency":"EUR","amount":700}"#,
+        properties: &["amount"],
+    };
     insta::assert_snapshot!(serde_json::to_string_pretty(&policy().explain(&call)).unwrap());
 }
 
 #[test]
 fn an_unnamed_tool_is_explained_too() {
     insta::assert_snapshot!(policy().explain::<&str>(&Call {
-        tool: "other",
+        tool: Target::named("other"),
         arguments: "{}",
         properties: &[]
     }));

@@ -1,15 +1,16 @@
 //! What a call is charged.
 
-use portcullis_policy::{Call, Judgement, Refund, Window};
+use portcullis_policy::{Call, Judgement, Refund, Target, Window};
 
 use crate::{decide, message, policy, read};
 
 fn due(policy: &portcullis_policy::Policy, tool: &str, arguments: &str) -> Vec<String> {
-    match policy.judge::<&str>(&Call { tool, arguments, properties: &[] }) {
+    match policy.judge::<&str>(&Call { tool: Target::named(tool), arguments, properties: &[] }) {
         Judgement::Allow(due) => due
             .iter()
             .map(|(limit, amount)| format!("{} {amount}/{} {}", limit.counter, limit.max, limit.window))
             .collect(),
+        Judgement::Hold(held) => vec![format!("held by {}", held.rule)],
         Judgement::Deny(denial) => vec![format!("denied by {}", denial.rule)],
     }
 }

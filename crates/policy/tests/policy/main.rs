@@ -6,13 +6,15 @@ mod decisions;
 mod differential;
 mod documentation;
 mod explanations;
+mod holds;
 mod limits;
 mod mistakes;
 mod operators;
 mod properties;
 mod published;
+mod selectors;
 
-use portcullis_policy::{Call, Judgement, Policy};
+use portcullis_policy::{Call, Judgement, Policy, Target};
 
 /// A policy for the tool `t` from the YAML of its rule, indented by four.
 fn policy(rule: &str) -> Policy {
@@ -29,12 +31,16 @@ fn decide(policy: &Policy, arguments: &str) -> String {
 }
 
 fn decide_tool(policy: &Policy, tool: &str, arguments: &str, properties: &[&str]) -> String {
-    let call = Call { tool, arguments, properties };
+    let call = Call { tool: Target::named(tool), arguments, properties };
     let explained = policy.explain(&call);
     match policy.judge(&call) {
         Judgement::Allow(_) => {
             assert_eq!(explained.rule, "");
             "allowed".into()
+        }
+        Judgement::Hold(held) => {
+            assert_eq!((explained.rule.as_str(), explained.message), (held.rule, held.message.into_owned()));
+            format!("held by {}", held.rule)
         }
         Judgement::Deny(denial) => {
             assert_eq!(
@@ -47,8 +53,9 @@ fn decide_tool(policy: &Policy, tool: &str, arguments: &str, properties: &[&str]
 }
 
 fn message(policy: &Policy, arguments: &str) -> String {
-    match policy.judge::<&str>(&Call { tool: "t", arguments, properties: &[] }) {
+    match policy.judge::<&str>(&Call { tool: Target::named("t"), arguments, properties: &[] }) {
         Judgement::Allow(_) => "allowed".into(),
+        Judgement::Hold(held) => held.message.into_owned(),
         Judgement::Deny(denial) => denial.message.into_owned(),
     }
 }

@@ -1,6 +1,6 @@
 //! What holds for every policy and every call.
 
-use portcullis_policy::{Call, Judgement, Policy};
+use portcullis_policy::{Call, Judgement, Policy, Target};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -82,12 +82,16 @@ fn policy() -> impl Strategy<Value = Value> {
 }
 
 fn decide(policy: &Policy, arguments: &str) -> Option<String> {
-    let call = Call { tool: "t", arguments, properties: &["a", "s"] };
+    let call = Call { tool: Target::named("t"), arguments, properties: &["a", "s"] };
     let explained = policy.explain(&call).rule;
     match policy.judge(&call) {
         Judgement::Allow(_) => {
             assert_eq!(explained, "");
             None
+        }
+        Judgement::Hold(held) => {
+            assert_eq!(explained, held.rule);
+            Some(held.rule.into())
         }
         Judgement::Deny(denial) => {
             assert_eq!(explained, denial.rule);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use portcullis_policy::{Call, Judgement, Policy, Window};
+use portcullis_policy::{Call, Judgement, Policy, Target, Window};
 
 #[test]
 fn every_published_policy_loads_and_limits_its_one_tool() {
@@ -15,7 +15,8 @@ fn every_published_policy_loads_and_limits_its_one_tool() {
         let policy = Policy::parse(name, &std::fs::read_to_string(&path).unwrap()).unwrap();
         assert!(policy.warnings().is_empty());
         assert_eq!(policy.digest().len(), 64);
-        let Judgement::Allow(due) = policy.judge::<&str>(&Call { tool, arguments: "{}", properties: &[] })
+        let Judgement::Allow(due) =
+            policy.judge::<&str>(&Call { tool: Target::named(tool), arguments: "{}", properties: &[] })
         else {
             panic!("{tool} was denied")
         };
@@ -26,7 +27,7 @@ fn every_published_policy_loads_and_limits_its_one_tool() {
             (limit.window, limit.max.to_string(), amount.to_string()),
             (Window::Minute, "10".into(), "1".into())
         );
-        assert!(!policy.visible("another"));
+        assert!(!policy.visible(&Target::named("another")));
         loaded += 1;
     }
     assert_eq!(loaded, 4);

@@ -15,7 +15,7 @@ use crate::out::{aside, counted, say};
 use crate::peer;
 use crate::place::{self, config_file, read_config, rendered};
 use crate::scan::{self, ask_first, look_at_all};
-use portcullis_catalogue::{recommended_text, written_out};
+use portcullis_catalogue::{Language, recommended_text, written_out};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -303,7 +303,7 @@ impl Target {
                 Ok(server) => {
                     let (name, known) = (server.called(), &server.known);
                     let path = self.folder.join("policies").join(format!("{name}.yaml"));
-                    let text = recommended_text(name, known);
+                    let text = recommended_text(name, known, Language::One);
                     journal.replace(&path, &text, 0o644).map_err(|error| cannot("written", &path, &error))?;
                     journal.save()?;
                     let tools = counted(known.tools.len(), "tool", "tools");

@@ -6,9 +6,9 @@ use crate::failure::Failure;
 use crate::out::{self, aside, say};
 use crate::place::rendered;
 use http::Method;
-use portcullis_catalogue::{Known, recommended, recommended_text};
+use portcullis_catalogue::{Known, Language, Surroundings, Tool, recommended, recommended_text};
 use portcullis_document::{Problem, Problems, Severity};
-use portcullis_policy::{Call, Policy, ToolShape};
+use portcullis_policy::{Call, Policy, Target, ToolShape};
 use serde_json::{Value, json};
 use std::io::Read;
 use std::path::Path;
@@ -18,7 +18,10 @@ use std::process::ExitCode;
 pub(crate) fn run(place: &PlaceArgs, command: PolicyCommand) -> Result<ExitCode, Failure> {
     match command {
         PolicyCommand::Check { file, against, json } => check(place, &file, against.as_deref(), json),
-        PolicyCommand::Recommend { of, json } => recommend(place, &of, json),
+        PolicyCommand::Recommend { of, policy_version, json } => {
+            let language = if policy_version == "2" { Language::Two } else { Language::One };
+            recommend(place, &of, language, json)
+        }
         PolicyCommand::Explain { file, call, grant, against, json } => {
             explain(place, &file, &call, grant.as_deref(), against.as_deref(), json)
         }
@@ -46,7 +49,8 @@ fn check(place: &PlaceArgs, file: &Path, against: Option<&str>, as_json: bool) -
             found.push(policy.warnings().clone());
             if let Some(against) = against {
                 let tools = tools_of(place, against)?;
-                found.push(policy.check_against(&shapes(&tools)));
+                let kinds = kinds(against, &tools);
+                found.push(policy.check_against(&shapes(against, &tools, &kinds)));
             }
         }
     }
@@ -95,13 +99,19 @@ fn explain(
         return Err(wrong("`arguments` must be an object"));
     }
     let tools = against.map(|against| tools_of(place, against)).transpose()?.unwrap_or_default();
-    let properties: Vec<String> = tools
-        .iter()
-        .find(|tool| tool.get("name").and_then(Value::as_str) == Some(&*name))
-        .and_then(|tool| tool.get("inputSchema")?.get("properties")?.as_object())
-        .map(|members| members.keys().cloned().collect())
-        .unwrap_or_default();
-    let explanation = policy.explain(&Call { tool: &name, arguments, properties: &properties });
+    let listed = tools.iter().find(|tool| tool.get("name").and_then(Value::as_str) == Some(&*name));
+    // Without its definition, what is known of a tool is its name.
+    let definition = listed.cloned().unwrap_or_else(|| json!({ "name": name }));
+    let names = tools.iter().filter_map(|tool| tool.get("name")?.as_str());
+    let known = Tool::read(&definition.to_string(), &Surroundings::of(against.unwrap_or_default(), names));
+    let said = |key| portcullis_wire::member(&call_text, key).and_then(portcullis_wire::text);
+    let (upstream, category) = (said("upstream"), said("category"));
+    let tool = Target {
+        upstream: upstream.as_deref().or(against).unwrap_or_default(),
+        name: &name,
+        category: category.as_deref().unwrap_or(known.category.as_str()),
+    };
+    let explanation = policy.explain(&Call { tool, arguments, properties: &known.properties });
     if as_json {
         let mut value =
             serde_json::to_value(&explanation).map_err(|error| Failure::bug(error.to_string()))?;
@@ -115,11 +125,11 @@ fn explain(
     Ok(ExitCode::SUCCESS)
 }
 
-fn recommend(place: &PlaceArgs, of: &str, as_json: bool) -> Result<ExitCode, Failure> {
+fn recommend(place: &PlaceArgs, of: &str, language: Language, as_json: bool) -> Result<ExitCode, Failure> {
     let known = Known::of(of, tools_of(place, of)?);
     match as_json {
-        true => say!("{}", recommended(&known)),
-        false => out::text(format_args!("{}", recommended_text(of, &known))),
+        true => say!("{}", recommended(&known, language)),
+        false => out::text(format_args!("{}", recommended_text(of, &known, language))),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -136,13 +146,21 @@ fn tools_of(place: &PlaceArgs, against: &str) -> Result<Vec<Value>, Failure> {
     list.cloned().ok_or_else(|| Failure::usage(format!("{against} holds no list of tools (`tools`: […])")))
 }
 
-fn shapes(tools: &[Value]) -> Vec<ToolShape<'_>> {
+/// What each of the tools of a server does.
+fn kinds(server: &str, tools: &[Value]) -> Vec<Tool> {
+    let around = Surroundings::of(server, tools.iter().filter_map(|tool| tool.get("name")?.as_str()));
+    tools.iter().map(|tool| Tool::read(&tool.to_string(), &around)).collect()
+}
+
+fn shapes<'a>(upstream: &'a str, tools: &'a [Value], kinds: &'a [Tool]) -> Vec<ToolShape<'a>> {
     static NONE: Value = Value::Null;
     tools
         .iter()
-        .filter_map(|tool| {
-            let name = tool.get("name")?.as_str()?;
-            Some(ToolShape { name, input_schema: tool.get("inputSchema").unwrap_or(&NONE) })
+        .zip(kinds)
+        .filter_map(|(tool, kind)| {
+            let target =
+                Target { upstream, name: tool.get("name")?.as_str()?, category: kind.category.as_str() };
+            Some(ToolShape { tool: target, input_schema: tool.get("inputSchema").unwrap_or(&NONE) })
         })
         .collect()
 }

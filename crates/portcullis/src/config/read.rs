@@ -1,7 +1,7 @@
 //! The whole file.
 
 use super::entry::{self, Around, read_duration};
-use portcullis_admit::{Durability, Values};
+use portcullis_admit::{Durability, Patience, Values};
 use portcullis_document::{Document, Fields, Kind, Problems, Reading, Value, fill, size};
 use portcullis_gate::{Options, SessionLimits};
 use portcullis_upstreams::{Limits, Spec};
@@ -34,6 +34,8 @@ pub(crate) struct Config {
     pub durability: Durability,
     /// What the record keeps of arguments.
     pub values: Values,
+    /// How long calls wait for a person.
+    pub patience: Patience,
     /// How long rows are kept; `None`: for ever.
     pub retain: Option<Duration>,
     /// Whether a changed file is taken by itself.
@@ -127,6 +129,7 @@ fn read_root(file: &Path, root: &Value<'_>) -> Option<Config> {
     let (durability, values, retain) = fields
         .optional("ledger")
         .map_or((Durability::default(), Values::default(), None), |value| read_ledger(&value));
+    let patience = fields.optional("approvals").map_or_else(Patience::default, |value| read_patience(&value));
     let watch = fields.optional("watch").and_then(|value| value.boolean()).unwrap_or(false);
     refuse_later(&mut fields);
     fields.finish();
@@ -140,6 +143,7 @@ fn read_root(file: &Path, root: &Value<'_>) -> Option<Config> {
         options,
         durability,
         values,
+        patience,
         retain,
         watch,
         warnings: Problems::new(portcullis_document::Source::new("", "")),
@@ -157,10 +161,8 @@ fn refuse_later(fields: &mut Fields<'_>) {
     ] {
         fields.refuse(key, why, None);
     }
-    for key in ["approvals", "discovery"] {
-        if let Some(value) = fields.optional(key) {
-            value.warning(format!("`{key}` has no effect in this version"), None);
-        }
+    if let Some(value) = fields.optional("discovery") {
+        value.warning("`discovery` has no effect in this version", None);
     }
 }
 
@@ -183,6 +185,25 @@ pub(crate) fn is_loopback(address: &SocketAddr) -> bool {
         IpAddr::V4(ip) => ip.is_loopback(),
         IpAddr::V6(ip) => ip.is_loopback(),
     }
+}
+
+/// How long calls wait for a person.
+fn read_patience(value: &Value<'_>) -> Patience {
+    let mut patience = Patience::default();
+    let Some(mut fields) = value.fields() else { return patience };
+    if let Some(wait) = fields.optional("wait").and_then(|value| read_duration(&value)) {
+        patience.wait = wait;
+    }
+    if let Some(timeout) = fields.optional("timeout").and_then(|value| read_duration(&value)) {
+        patience.timeout = timeout;
+    }
+    if let Some(webhook) = fields.optional("webhook")
+        && !matches!(webhook.node().kind, Kind::Null)
+    {
+        webhook.error("expected null, found a webhook, which is not part of this version", None);
+    }
+    fields.finish();
+    patience
 }
 
 fn read_limits(value: &Value<'_>, options: &mut Options) -> Limits {

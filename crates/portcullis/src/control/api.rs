@@ -1,6 +1,6 @@
 //! `/api/v1`.
 
-use super::{catalogue, runs, said};
+use super::{approvals, catalogue, runs, said};
 use crate::running::Running;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
@@ -64,6 +64,9 @@ pub(super) async fn answer(running: &Arc<Running>, request: Request<Incoming>) -
             }
         },
         (&Method::GET, ["upstreams", name, "tools"]) => tools(running, name).await,
+        (&Method::GET, ["approvals"]) => approvals::list(running),
+        (&Method::POST, ["approvals", id, "approve"]) => approvals::decide(running, id, true, &body).await,
+        (&Method::POST, ["approvals", id, "deny"]) => approvals::decide(running, id, false, &body).await,
         (&Method::GET, ["catalogue"]) => catalogue::list(running, None),
         (&Method::GET, ["catalogue", upstream]) => catalogue::list(running, Some(upstream)),
         (&Method::POST, ["catalogue", "accept"]) => catalogue::accept(running, &body).await,

@@ -27,13 +27,13 @@ tools: {{}}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portcullis_policy::{Call, Judgement, Policy};
+    use portcullis_policy::{Call, Judgement, Policy, Target};
 
     #[test]
     fn the_first_policy_is_one_and_denies() {
         let policy = Policy::parse("p.yaml", &nothing_yet("files")).unwrap();
         assert!(policy.warnings().is_empty());
-        let call = Call::<&str> { tool: "read_file", arguments: "{}", properties: &[] };
+        let call = Call::<&str> { tool: Target::named("read_file"), arguments: "{}", properties: &[] };
         assert!(matches!(policy.judge(&call), Judgement::Deny(_)));
     }
 

@@ -3,7 +3,7 @@
 use super::{Failed, Scanned};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use portcullis_catalogue::{
-    ATTACKS, Category, Dimension, Entry, Risk, Severity, recommended_text, written_out,
+    ATTACKS, Category, Dimension, Entry, Language, Risk, Severity, recommended_text, written_out,
 };
 use std::cmp::Reverse;
 
@@ -145,7 +145,7 @@ fn server(number: usize, server: &Scanned) -> Markup {
             }
             h3 { "A policy to begin with" }
             details { summary { "By category: reading passes, changing is limited, what cannot be taken back is kept away" }
-                pre { (recommended_text(server.called(), known)) } }
+                pre { (recommended_text(server.called(), known, Language::One)) } }
             h3 { "All tools" }
             @for entry in &gravest { (tool(entry)) }
         }

@@ -54,7 +54,7 @@ fn a_configuration_with_every_key_fits_and_is_read() {
         "limits": { "call": "5m", "first_connect": "3s", "message": "16MiB", "sessions_per_grant": 4,
                     "session_idle": "1h", "calls": 9, "tasks_per_grant": 5 },
         "ledger": { "durability": "risky", "values": "redact", "retain": "90d" },
-        "watch": false, "approvals": {}, "discovery": {}, "pins": "ask",
+        "watch": false, "approvals": { "wait": "45s", "timeout": "30m", "webhook": null }, "discovery": {}, "pins": "ask",
     });
     let schema = schema("config");
     assert!(fits(&schema, &all));
@@ -67,6 +67,7 @@ fn a_configuration_with_every_key_fits_and_is_read() {
         ("/$defs/grant/properties", &["/grants/ci"]),
         ("/$defs/limits/properties", &["/limits"]),
         ("/$defs/ledger/properties", &["/ledger"]),
+        ("/$defs/approvals/properties", &["/approvals"]),
     ] {
         for key in schema.pointer(at).unwrap().as_object().unwrap().keys() {
             let used = pointers.iter().any(|pointer| all.pointer(pointer).unwrap().get(key).is_some());
@@ -85,6 +86,7 @@ fn every_key_that_the_reader_knows_is_in_the_schema() {
         ("/$defs/grant/properties", json!({ "grants": { "a": { "qqqqqqqq": 1 } } })),
         ("/$defs/limits/properties", json!({ "limits": { "qqqqqqqq": 1 } })),
         ("/$defs/ledger/properties", json!({ "ledger": { "qqqqqqqq": 1 } })),
+        ("/$defs/approvals/properties", json!({ "approvals": { "qqqqqqqq": 1 } })),
     ] {
         let (taken, said) = read_config(&document);
         assert!(!taken && !fits(&schema, &document), "{document}");
@@ -121,6 +123,8 @@ fn what_the_configuration_reader_refuses_does_not_fit() {
         json!({ "limits": { "message": 100 } }),
         json!({ "limits": { "message": 2048.5 } }),
         json!({ "ledger": { "values": "none" } }),
+        json!({ "approvals": { "wait": 45 } }),
+        json!({ "approvals": { "webhook": "https://a.example" } }),
     ] {
         assert!(!read_config(&document).0, "the reader takes {document}");
         assert!(!fits(&schema, &document), "the schema takes {document}");
@@ -138,6 +142,7 @@ fn policies_fit_that_are_read_and_only_those() {
         policy["version"] = "2".into();
         policy
     };
+    let rules_2 = |rules: Value| json!({ "version": "2", "default": "deny", "tools": rules });
     let limit = json!({ "counter": "c", "window": "day", "max": 3, "scope": "grant" });
     let with = |key: &str, value: Value| {
         let mut limit = limit.clone();
@@ -170,6 +175,13 @@ fn policies_fit_that_are_read_and_only_those() {
         test_2("within", json!("/srv")),
         test_2("host_in", json!(["example.com", "*.example.org"])),
         test_2("in_cidr", json!(["10.0.0.0/8"])),
+        rules_2(json!({ "create_*": {}, "@read": {}, "hub/get": {}, "*/a/b?": {}, "hub/@write": {} })),
+        json!({ "version": "2", "default": "allow", "hide": ["@destructive", "admin_*", "*"],
+            "all_tools": { "description": "d", "deny_if": [clause], "limits": [limit] } }),
+        rules_2(json!({ "t": { "require": [clause] } })),
+        rules_2(
+            json!({ "t": { "hold_if": [{ "conditions": [], "on_hold": "h", "approvers": ["role=finance"], "timeout": "10m" }] } }),
+        ),
     ] {
         let (taken, said) = read_policy(&good);
         assert!(taken, "{good}: {said}");
@@ -178,6 +190,22 @@ fn policies_fit_that_are_read_and_only_those() {
     for bad in [
         json!({ "version": "3", "default": "deny" }),
         json!({ "version": "2", "default": "deny", "resources": {} }),
+        rules_2(json!({ "t": { "hold_if": [{ "conditions": [], "approvers": [] }] } })),
+        rules_2(json!({ "t": { "hold_if": [{ "conditions": [], "approvers": ["finance"] }] } })),
+        rules_2(json!({ "t": { "hold_if": [{ "conditions": [], "timeout": "0s" }] } })),
+        rules_2(json!({ "t": { "hold_if": [{ "on_hold": "h" }] } })),
+        rule(json!({ "hold_if": [] })),
+        rules_2(json!({ "@reads": {} })),
+        rules_2(json!({ "hub/": {} })),
+        rules_2(json!({ "/get": {} })),
+        rules_2(json!({ "a b": {} })),
+        rules_2(json!({ "a@read": {} })),
+        rules_2(json!({ "t": { "require": [{ "conditions": [] }] } })),
+        json!({ "version": "2", "default": "deny", "hide": [""] }),
+        json!({ "version": "2", "default": "deny", "all_tools": { "limits": [with("amount", json!("args.a"))] } }),
+        json!({ "version": "1", "default": "deny", "all_tools": { "deny_if": [clause] } }),
+        json!({ "version": "1", "default": "deny", "hide": ["@read"] }),
+        rule(json!({ "require": [clause] })),
         test_2("within", json!([])),
         test_2("type", json!("text")),
         test_2("length", json!({})),

@@ -10,6 +10,7 @@
     reason = "a test ends at the first thing that is not as it should be"
 )]
 
+mod approvals;
 mod batches;
 mod bounds;
 mod bridging;

@@ -136,6 +136,58 @@ async fn files_come_from_the_folder_that_a_policy_of_version_2_names_and_from_no
 }
 
 #[tokio::test]
+async fn tools_are_permitted_by_what_they_do_where_a_policy_of_version_2_says_so() {
+    let house = npm_house(POLICY);
+    let work = house.folder.path().join("work");
+    let policy = format!(
+        "version: \"2\"\ndefault: deny\nhide: [read_media_file]\nall_tools:\n  deny_if: [{{ conditions: [{{ path: args.path, op: ends_with, value: .key }}] }}]\n\
+         tools:\n  \"@read\": {{}}\n  \"files/write_*\":\n    require:\n      - conditions: [{{ path: args.path, op: within, value: {0} }}, \
+         {{ path: args.content, op: length, value: {{ lte: 10 }} }}]\n        on_deny: Short notes only.\n  other/*: {{}}\n",
+        work.display()
+    );
+    std::fs::write(house.folder.path().join("policy.yaml"), policy).unwrap();
+    let (code, out, err) = house.run(&["policy", "check", "policy.yaml", "--against", "files"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert_eq!(house.run(&["reload"]).0, 0);
+    let session = house.session("/mcp/files").await;
+    let mut listed = names(&session.ask(1, "tools/list", json!({})).await.0, "tools");
+    listed.sort();
+    let reads = [
+        "directory_tree",
+        "get_file_info",
+        "list_allowed_directories",
+        "list_directory",
+        "list_directory_with_sizes",
+        "read_file",
+        "read_multiple_files",
+        "read_text_file",
+        "search_files",
+        "write_file",
+    ];
+    assert_eq!(listed, reads);
+    let note = |name: &str, content: &str| json!({ "path": work.join(name), "content": content });
+    for (tool, arguments, said) in [
+        ("write_file", note("a.txt", "short"), "Successfully wrote"),
+        ("read_text_file", json!({ "path": work.join("a.txt") }), "short"),
+        ("write_file", note("b.txt", "longer than that"), "[POLICY DENIED] Short notes only."),
+        ("read_text_file", json!({ "path": work.join("a.key") }), "denied by /all_tools/deny_if/0"),
+        ("create_directory", json!({ "path": work.join("c") }), "(default deny)"),
+    ] {
+        let answer = session.call(2, tool, arguments).await;
+        assert!(answer.to_string().contains(said), "{tool}: {answer}");
+    }
+    assert!(!work.join("b.txt").exists() && !work.join("c").exists());
+    // What is hidden is no tool at all.
+    let hidden = session.call(3, "read_media_file", json!({ "path": work.join("a.txt") })).await;
+    assert_eq!(hidden["error"]["message"], "Unknown tool: read_media_file", "{hidden}");
+    let call = json!({ "name": "move_file", "arguments": {} });
+    std::fs::write(house.folder.path().join("call.json"), call.to_string()).unwrap();
+    let explain = ["policy", "explain", "policy.yaml", "--call", "call.json", "--against", "files"];
+    let (code, tree, _) = house.run(&explain);
+    assert!(code == 0 && tree.contains("denied by (default deny)"), "{tree}");
+}
+
+#[tokio::test]
 async fn the_inspector_lists_and_calls_in_both_eras() {
     let house = npm_house(POLICY);
     let node = part("npm/node_modules/.bin/node");

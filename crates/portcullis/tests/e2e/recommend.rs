@@ -28,6 +28,28 @@ async fn what_is_recommended_for_a_server_loads_fits_it_and_holds() {
     assert_eq!(house.run(&["reload"]).0, 0);
     let charge = session.call(1, "create_charge", json!({ "amount": 1 })).await;
     assert_eq!(text(&charge), "[POLICY DENIED] Requires human approval.");
+
+    // In version 2 a person is asked.
+    let (code, second, err) = house.run(&["policy", "recommend", "fix", "--policy-version", "2"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(
+        second.contains("hold_if: [{ conditions: [], on_hold:") && second.contains("waits for a person"),
+        "{second}"
+    );
+    std::fs::write(house.folder.path().join("policy.yaml"), &second).unwrap();
+    let (code, out, err) = house.run(&["policy", "check", "policy.yaml", "--against", "fix"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}\n{second}");
+    let (code, document, _) = house.run(&["policy", "recommend", "fix", "--policy-version", "2", "--json"]);
+    std::fs::write(house.folder.path().join("same.json"), &document).unwrap();
+    assert_eq!(
+        (code, house.run(&["policy", "check", "same.json", "--against", "fix"]).0),
+        (0, 0),
+        "{document}"
+    );
+    house.configure("policies:", "approvals: { wait: 100ms }\npolicies:");
+    assert_eq!(house.run(&["reload"]).0, 0);
+    let charge = session.call(2, "create_charge", json!({ "amount": 1 })).await;
+    assert!(text(&charge).starts_with("[APPROVAL NEEDED] It moves money, so a person decides."), "{charge}");
     let count = session.call(2, "count", json!({})).await;
     assert!(!count["result"]["isError"].as_bool().unwrap_or(false), "{count}");
 }

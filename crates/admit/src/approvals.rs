@@ -1,0 +1,360 @@
+//! Calls that wait for a person.
+//!
+//! An approval is bound to one call: who asks, for which tool of which server, with which arguments, under which policies and by which
+//! definition. It passes that call once. What waits is kept in memory, as its caller does: after a restart a person is asked anew.
+
+use crate::limits::{Exceeded, Reserved};
+use parking_lot::Mutex;
+use portcullis_ledger::{CounterRow, Grant, time_text};
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How many calls of one grant may wait at a time: more would be for nobody to read.
+const WAITING: usize = 20;
+/// How many that are over are still shown.
+const SHOWN: usize = 500;
+
+/// How long calls wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// How long the caller's request stays open. Longer than a client waits, and it hears nothing at all.
+    pub wait: Duration,
+    /// After which nobody can decide any more, where the policy says nothing else.
+    pub timeout: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { wait: Duration::from_secs(45), timeout: Duration::from_secs(30 * 60) }
+    }
+}
+
+/// What an approval is bound to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bound {
+    pub grant: Arc<Grant>,
+    pub upstream: String,
+    pub tool: String,
+    /// Of the arguments as they came.
+    pub digest: String,
+    /// The policies that judged, by their digests.
+    pub policies: String,
+    /// Of the tool's definition.
+    pub fingerprint: String,
+}
+
+/// What a person is to decide, and what became of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Approval {
+    /// Its name.
+    pub id: String,
+    /// Who asks.
+    pub grant: String,
+    /// The server.
+    pub upstream: String,
+    /// Its tool.
+    pub tool: String,
+    /// The arguments, without what looks like a secret where the configuration says so.
+    pub args: Option<Box<RawValue>>,
+    /// The rule that leaves it to a person.
+    pub rule: String,
+    /// What the caller was told.
+    pub message: String,
+    /// Labels that a person who decides must have one of, of each list.
+    pub approvers: Vec<Vec<String>>,
+    /// When it was asked for, in milliseconds since 1970.
+    #[serde(serialize_with = "as_text")]
+    pub created: i64,
+    /// After which nobody decides it any more, and it passes nothing.
+    #[serde(serialize_with = "as_text")]
+    pub expires: i64,
+    /// How far it came.
+    pub state: State,
+    /// Who decided.
+    pub decided_by: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+fn as_text<S: Serializer>(time: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&time_text(*time))
+}
+
+/// How far an approval came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Nobody has decided.
+    Waiting,
+    /// A person said yes, and the call was not made again yet.
+    Approved,
+    /// A person said no.
+    Denied,
+    /// Its time is up.
+    Expired,
+    /// The call was made.
+    Used,
+    /// A policy that judged the call is another now.
+    Void,
+}
+
+impl State {
+    /// As tables spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Approved => "approved",
+            Self::Denied => "denied",
+            Self::Expired => "expired",
+            Self::Used => "used",
+            Self::Void => "void",
+        }
+    }
+}
+
+/// Who decides.
+#[derive(Debug, Clone, Copy)]
+pub enum Decider<'a> {
+    /// The operator of the gate, by the name of the user.
+    Operator(&'a str),
+    /// Whoever has a grant's token.
+    Grant(&'a Grant),
+}
+
+impl Decider<'_> {
+    /// What the record calls it.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Operator(user) => (*user).to_owned(),
+            Self::Grant(grant) => format!("grant:{}", grant.name),
+        }
+    }
+
+    /// Why not this one.
+    fn objection(&self, approval: &Approval, now_ms: i64) -> Option<String> {
+        let Self::Grant(grant) = self else {
+            let wanted = approval.approvers.first()?;
+            return Some(format!(
+                "{} is decided by a grant with the label {}; put its token into PORTCULLIS_TOKEN",
+                approval.id,
+                wanted.join(" or ")
+            ));
+        };
+        if grant.expires.is_some_and(|end| now_ms >= end) {
+            return Some(format!("the grant {} has expired", grant.name));
+        }
+        if !grant.approver {
+            return Some(format!("the grant {} decides nothing; one made with --approver does", grant.name));
+        }
+        if grant.name == approval.grant {
+            return Some(format!("{} is a call of the grant {} itself", approval.id, grant.name));
+        }
+        let has = |label: &String| {
+            label
+                .split_once('=')
+                .is_some_and(|(key, value)| grant.labels.get(key).is_some_and(|own| own == value))
+        };
+        let missing = approval.approvers.iter().find(|wanted| !wanted.iter().any(has))?;
+        Some(format!("the grant {} has no label {}", grant.name, missing.join(" or ")))
+    }
+}
+
+/// Why nothing was decided.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotDecided {
+    /// There is none of that name.
+    #[error("nothing that waits or waited is named `{0}`; `portcullis approvals` shows what waits")]
+    Unknown(String),
+    /// It is over.
+    #[error("{0} is {1} already")]
+    Over(String, &'static str),
+    /// The policy is another than the one that held the call.
+    #[error("{0} was held by a policy that is another now; the call must be made again")]
+    Void(String),
+    /// Somebody else must.
+    #[error("{0}")]
+    NotYou(String),
+    /// It could not be recorded.
+    #[error("nothing is decided while it cannot be recorded: {0}")]
+    NotRecorded(String),
+}
+
+#[derive(Debug)]
+struct Entry {
+    approval: Approval,
+    bound: Bound,
+    /// What the call is charged, from when it began to wait.
+    reserved: Vec<Reserved>,
+}
+
+/// All of them, the newest last.
+#[derive(Debug)]
+pub struct Approvals {
+    table: Mutex<VecDeque<Entry>>,
+    changed: watch::Sender<()>,
+}
+
+/// A call that is to wait.
+pub(crate) struct ToWait<'a> {
+    /// What it is called if nobody was asked about it yet.
+    pub id: String,
+    pub bound: Bound,
+    pub rule: &'a str,
+    pub message: &'a str,
+    pub approvers: Vec<Vec<String>>,
+    pub args: Option<&'a str>,
+    pub timeout_ms: i64,
+}
+
+/// How a call stands that a policy leaves to a person.
+pub(crate) enum Standing {
+    /// A person said yes: who, and what it is charged already.
+    Approved { id: String, by: String, reserved: Vec<Reserved> },
+    /// It waits; the counters as they stand, where it only began to.
+    Waits { id: String, began: bool, rows: Vec<CounterRow> },
+    /// A person said no.
+    Refused { by: String, reason: Option<String> },
+    /// Too many wait already.
+    Full,
+    /// A limit is used up.
+    Exceeded(Exceeded),
+}
+
+impl Default for Approvals {
+    fn default() -> Self {
+        Self { table: Mutex::default(), changed: watch::Sender::new(()) }
+    }
+}
+
+impl Approvals {
+    /// How a call stands. One that nobody was asked about begins to wait, if its limits can be reserved.
+    pub(crate) fn stand(
+        &self,
+        call: ToWait<'_>,
+        now_ms: i64,
+        reserve: impl FnOnce() -> Result<(Vec<Reserved>, Vec<CounterRow>), Exceeded>,
+    ) -> Standing {
+        let mut table = self.table.lock();
+        let is_it = |entry: &&mut Entry| entry.bound == call.bound && entry.approval.expires > now_ms;
+        for entry in table.iter_mut().filter(is_it) {
+            let id = entry.approval.id.clone();
+            let by = entry.approval.decided_by.clone().unwrap_or_default();
+            match entry.approval.state {
+                State::Waiting => return Standing::Waits { id, began: false, rows: Vec::new() },
+                State::Approved => {
+                    entry.approval.state = State::Used;
+                    return Standing::Approved { id, by, reserved: std::mem::take(&mut entry.reserved) };
+                }
+                State::Denied => return Standing::Refused { by, reason: entry.approval.reason.clone() },
+                State::Expired | State::Used | State::Void => {}
+            }
+        }
+        let waits = |entry: &&Entry| {
+            entry.approval.state == State::Waiting && entry.bound.grant.name == call.bound.grant.name
+        };
+        if table.iter().filter(waits).count() >= WAITING {
+            return Standing::Full;
+        }
+        let (reserved, rows) = match reserve() {
+            Ok(reserved) => reserved,
+            Err(exceeded) => return Standing::Exceeded(exceeded),
+        };
+        let id = call.id;
+        let approval = Approval {
+            id: id.clone(),
+            grant: call.bound.grant.name.clone(),
+            upstream: call.bound.upstream.clone(),
+            tool: call.bound.tool.clone(),
+            args: call.args.and_then(|args| RawValue::from_string(args.to_owned()).ok()),
+            rule: call.rule.to_owned(),
+            message: call.message.to_owned(),
+            approvers: call.approvers,
+            created: now_ms,
+            expires: now_ms.saturating_add(call.timeout_ms),
+            state: State::Waiting,
+            decided_by: None,
+            reason: None,
+        };
+        table.push_back(Entry { approval, bound: call.bound, reserved });
+        let over = |entry: &Entry| !matches!(entry.approval.state, State::Waiting | State::Approved);
+        if table.len() > SHOWN
+            && let Some(oldest) = table.iter().position(over)
+        {
+            table.remove(oldest);
+        }
+        drop(table);
+        self.changed.send_replace(());
+        Standing::Waits { id, began: true, rows }
+    }
+
+    /// All of them, the oldest first.
+    #[must_use]
+    pub fn list(&self) -> Vec<Approval> {
+        self.table.lock().iter().map(|entry| entry.approval.clone()).collect()
+    }
+
+    /// Waits until nobody needs to decide one any more.
+    pub async fn settled(&self, id: &str) {
+        let mut changed = self.changed.subscribe();
+        let waits =
+            || self.table.lock().iter().any(|it| it.approval.id == id && it.approval.state == State::Waiting);
+        while waits() {
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// What would be decided, if this one may.
+    pub(crate) fn deciding(
+        &self,
+        id: &str,
+        by: &Decider<'_>,
+        now_ms: i64,
+    ) -> Result<(Approval, Bound), NotDecided> {
+        let table = self.table.lock();
+        let entry = table.iter().find(|entry| entry.approval.id == id);
+        let entry = entry.ok_or_else(|| NotDecided::Unknown(id.to_owned()))?;
+        if entry.approval.state != State::Waiting {
+            return Err(NotDecided::Over(id.to_owned(), entry.approval.state.as_str()));
+        }
+        match by.objection(&entry.approval, now_ms) {
+            Some(why) => Err(NotDecided::NotYou(why)),
+            None => Ok((entry.approval.clone(), entry.bound.clone())),
+        }
+    }
+
+    /// Settles one that waits, or one that was approved and never used where its time is up. Gives it as it is then, and what is to be
+    /// given back.
+    pub(crate) fn settle(
+        &self,
+        id: &str,
+        state: State,
+        by: Option<&Decider<'_>>,
+        reason: Option<&str>,
+    ) -> Option<(Approval, Vec<Reserved>)> {
+        let mut table = self.table.lock();
+        let entry = table.iter_mut().find(|entry| entry.approval.id == id)?;
+        let open = match state {
+            State::Expired => matches!(entry.approval.state, State::Waiting | State::Approved),
+            _ => entry.approval.state == State::Waiting,
+        };
+        if !open {
+            return None;
+        }
+        entry.approval.state = state;
+        entry.approval.decided_by = by.map(Decider::name).or(entry.approval.decided_by.take());
+        entry.approval.reason = reason.map(str::to_owned).or(entry.approval.reason.take());
+        let reserved =
+            if state == State::Approved { Vec::new() } else { std::mem::take(&mut entry.reserved) };
+        let approval = entry.approval.clone();
+        drop(table);
+        self.changed.send_replace(());
+        Some((approval, reserved))
+    }
+}

@@ -1,0 +1,154 @@
+//! What a policy leaves to a person: asked, decided or not, and recorded.
+
+use crate::Rules;
+use crate::admit::{Admit, Answer, No, Passed};
+use crate::approvals::{Approval, Bound, Decider, NotDecided, Standing, State, ToWait};
+use crate::limits::{Exceeded, Reserved};
+use crate::pins::now_ms;
+use crate::redact::Values;
+use portcullis_ledger::{CounterRow, Draft, Failure, Kind, Outcome};
+use portcullis_runs::RunId;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A person has to say so first.
+pub(crate) struct Hold {
+    pub bound: Bound,
+    pub rule: String,
+    pub message: String,
+    pub approvers: Vec<Vec<String>>,
+    pub timeout_ms: Option<i64>,
+}
+
+impl Admit {
+    /// What becomes of a call that a policy leaves to a person.
+    pub(crate) fn ask_a_person(
+        &self,
+        rules: &Rules,
+        hold: Hold,
+        digest: &str,
+        arguments: &str,
+        now_ms: i64,
+        reserve: impl FnOnce() -> Result<(Vec<Reserved>, Vec<CounterRow>), Exceeded>,
+    ) -> Result<Passed, No> {
+        let Ok(id) = RunId::fresh() else {
+            return Err(No::new(Answer::NotRecorded, "(not recorded)", "The system gives no random bytes."));
+        };
+        let timeout_ms = i64::try_from(rules.patience.timeout.as_millis()).unwrap_or(i64::MAX);
+        let timeout_ms = hold.timeout_ms.unwrap_or(timeout_ms);
+        // A person who decides sees the arguments, whatever the record keeps of them; but no secret.
+        let args = rules.values.keep(arguments).or_else(|| Values::Redact.keep(arguments));
+        let call = ToWait {
+            id: format!("a_{}", id.as_str().trim_start_matches("r_")),
+            bound: Bound { digest: digest.to_owned(), ..hold.bound },
+            rule: &hold.rule,
+            message: &hold.message,
+            approvers: hold.approvers,
+            args: args.as_deref(),
+            timeout_ms,
+        };
+        let denied = |message: String| Err(No::new(Answer::Denied, &hold.rule, message));
+        match self.0.approvals.stand(call, now_ms, reserve) {
+            Standing::Approved { id, by, reserved } => Ok(Passed {
+                reserved,
+                rows: Vec::new(),
+                said: Some((hold.rule, format!("approved by {by} ({id})"))),
+            }),
+            Standing::Waits { id, began, rows } => {
+                if began {
+                    self.expires_later(id.clone(), timeout_ms);
+                }
+                Err(No { approval: Some(id), rows, ..No::new(Answer::Held, &hold.rule, hold.message) })
+            }
+            Standing::Refused { by, reason } => denied(match reason {
+                Some(reason) => format!("{by} refused this call: {reason}"),
+                None => format!("{by} refused this call."),
+            }),
+            Standing::Full => denied(format!(
+                "{} And more calls of the grant wait for a person than one can read; try again when some are decided.",
+                hold.message
+            )),
+            Standing::Exceeded(exceeded) => Err(No::over(exceeded, now_ms)),
+        }
+    }
+
+    fn expires_later(&self, id: String, timeout_ms: i64) {
+        let inner = Arc::downgrade(&self.0);
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0))).await;
+            if let Some(inner) = inner.upgrade() {
+                Self(inner).expire(&id).await;
+            }
+        });
+    }
+
+    async fn expire(&self, id: &str) {
+        if let Some((approval, reserved)) = self.0.approvals.settle(id, State::Expired, None, None) {
+            let rows = self.give_back(&reserved, false);
+            if let Err(failure) = self.record_settled(&approval, State::Expired, None, rows).await {
+                tracing::error!(%failure, %id, "that nobody decided a call in time could not be recorded");
+            }
+        }
+    }
+
+    /// Decides a call that waits, and records who did before it passes. One whose policy is another now is void.
+    ///
+    /// # Errors
+    /// Where it is not there or over, somebody else must decide, or it cannot be recorded.
+    pub async fn decide(
+        &self,
+        id: &str,
+        by: Decider<'_>,
+        yes: bool,
+        reason: Option<&str>,
+    ) -> Result<Approval, NotDecided> {
+        let _one = self.0.deciding.lock().await;
+        let (approval, bound) = self.0.approvals.deciding(id, &by, now_ms())?;
+        let rules = self.0.rules.load_full();
+        let in_force = rules.in_force(&bound.grant, &bound.upstream);
+        let state = match (in_force.is_ok_and(|in_force| in_force.stamp() == bound.policies), yes) {
+            (false, _) => State::Void,
+            (true, true) => State::Approved,
+            (true, false) => State::Denied,
+        };
+        let not_recorded = |failure: Failure| NotDecided::NotRecorded(failure.to_string());
+        let who = by.name();
+        let said = Some((who.as_str(), reason));
+        if state == State::Approved {
+            self.record_settled(&approval, state, said, Vec::new()).await.map_err(not_recorded)?;
+        }
+        let over = || NotDecided::Over(id.to_owned(), "over");
+        let (approval, reserved) = self.0.approvals.settle(id, state, Some(&by), reason).ok_or_else(over)?;
+        if state != State::Approved {
+            let rows = self.give_back(&reserved, false);
+            self.record_settled(&approval, state, said, rows).await.map_err(not_recorded)?;
+        }
+        match state {
+            State::Void => Err(NotDecided::Void(id.to_owned())),
+            _ => Ok(approval),
+        }
+    }
+
+    async fn record_settled(
+        &self,
+        approval: &Approval,
+        state: State,
+        said: Option<(&str, Option<&str>)>,
+        counters: Vec<CounterRow>,
+    ) -> Result<(), Failure> {
+        let by = said.map_or(String::new(), |(by, _)| format!(" by {by}"));
+        let why = said.and_then(|(_, reason)| reason).map_or(String::new(), |reason| format!(": {reason}"));
+        let message = format!("{}{by} ({}){why}", state.as_str(), approval.id);
+        let outcome = if state == State::Approved { Outcome::Allowed } else { Outcome::Denied };
+        let draft = Draft {
+            grant: Some(&approval.grant),
+            upstream: Some(&approval.upstream),
+            tool: Some(&approval.tool),
+            rule: Some(&approval.rule),
+            outcome: Some(outcome),
+            message: Some(&message),
+            ..Draft::of(Kind::Approval)
+        };
+        self.0.ledger.append(draft.write(), counters, portcullis_ledger::Keep::Disk).await.map(drop)
+    }
+}

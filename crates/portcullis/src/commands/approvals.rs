@@ -1,0 +1,140 @@
+//! `portcullis approvals …`: calls that wait for a person.
+
+use super::table::{cell, print};
+use crate::cli::{ApprovalsCommand, DecideArgs, PlaceArgs};
+use crate::control::Client;
+use crate::failure::Failure;
+use crate::out::{aside, say};
+use http::Method;
+use portcullis_catalogue::written_out;
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+/// Characters of the arguments that the list shows.
+const SHOWN: usize = 60;
+/// Whose token decides, where it is not the operator.
+const TOKEN: &str = "PORTCULLIS_TOKEN";
+
+/// Runs one command on what waits at the running gate.
+pub(crate) fn run(
+    place: &PlaceArgs,
+    command: Option<ApprovalsCommand>,
+    as_json: bool,
+) -> Result<ExitCode, Failure> {
+    let client = Client::of(place)?;
+    let known = known(&client)?;
+    match command.unwrap_or(ApprovalsCommand::List { all: false }) {
+        ApprovalsCommand::List { .. } if as_json => known.iter().for_each(|one| say!("{one}")),
+        ApprovalsCommand::List { all } => list(&known, all),
+        ApprovalsCommand::Show { id } => {
+            let one = one(&known, &id)?;
+            if as_json { say!("{one}") } else { show(one) }
+        }
+        ApprovalsCommand::Approve(args) => {
+            decide(&client, one(&known, &args.id)?, "approve", &args, as_json)?
+        }
+        ApprovalsCommand::Deny(args) => decide(&client, one(&known, &args.id)?, "deny", &args, as_json)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn known(client: &Client) -> Result<Vec<Value>, Failure> {
+    match client.ask(Method::GET, "approvals", &Value::Null)? {
+        Value::Array(known) => Ok(known),
+        other => Err(Failure::bug(format!("the gate's answer is no list: {other}"))),
+    }
+}
+
+/// The one of that name, or whose name alone begins so.
+fn one<'k>(known: &'k [Value], id: &str) -> Result<&'k Value, Failure> {
+    let name = |one: &Value| cell(one, "id");
+    if let Some(one) = known.iter().find(|one| name(one) == id) {
+        return Ok(one);
+    }
+    let mut like = known.iter().filter(|one| !id.is_empty() && name(one).starts_with(id));
+    match (like.next(), like.next()) {
+        (Some(one), None) => Ok(one),
+        (Some(_), Some(_)) => Err(Failure::usage(format!("`{id}` begins the names of several"))),
+        _ => Err(Failure::usage(format!(
+            "nothing is named `{id}`; `portcullis approvals list --all` shows all"
+        ))),
+    }
+}
+
+fn decide(client: &Client, one: &Value, verb: &str, args: &DecideArgs, as_json: bool) -> Result<(), Failure> {
+    let token = std::env::var(TOKEN).ok().filter(|token| !token.is_empty());
+    let body = json!({ "reason": args.reason, "token": token });
+    let done = client.ask(Method::POST, &format!("approvals/{}/{verb}", cell(one, "id")), &body)?;
+    if as_json {
+        say!("{done}");
+        return Ok(());
+    }
+    let what =
+        format!("{} on {} by {}", name_of(&done, "tool"), cell(&done, "upstream"), cell(&done, "grant"));
+    say!("{}: {what} ({})", cell(&done, "state"), cell(&done, "id"));
+    Ok(())
+}
+
+fn name_of(one: &Value, member: &str) -> String {
+    written_out(&cell(one, member))
+}
+
+fn is_open(one: &Value) -> bool {
+    matches!(one.get("state").and_then(Value::as_str), Some("waiting" | "approved"))
+}
+
+fn list(known: &[Value], all: bool) {
+    let shown: Vec<&Value> = known.iter().filter(|one| all || is_open(one)).collect();
+    let over = known.len() - shown.len();
+    if shown.is_empty() {
+        aside!("no call waits for a person");
+    } else {
+        let rows: Vec<Vec<String>> = shown
+            .iter()
+            .map(|one| {
+                let args: String = written_out(&cell(one, "args")).chars().take(SHOWN).collect();
+                vec![
+                    cell(one, "id"),
+                    cell(one, "state"),
+                    cell(one, "grant"),
+                    format!("{} {}", cell(one, "upstream"), name_of(one, "tool")),
+                    args,
+                    cell(one, "expires"),
+                ]
+            })
+            .collect();
+        print(&["ID", "STATE", "GRANT", "TOOL", "ARGUMENTS", "UNTIL"], &rows);
+    }
+    if over > 0 {
+        aside!("{over} more that are over: `portcullis approvals list --all`");
+    }
+}
+
+fn show(one: &Value) {
+    for (title, text) in [
+        ("id", cell(one, "id")),
+        ("state", cell(one, "state")),
+        ("grant", cell(one, "grant")),
+        ("tool", format!("{} {}", cell(one, "upstream"), name_of(one, "tool"))),
+        ("why", format!("{} ({})", name_of(one, "message"), cell(one, "rule"))),
+        ("created", cell(one, "created")),
+        ("expires", cell(one, "expires")),
+        ("decided by", cell(one, "decided_by")),
+        ("reason", name_of(one, "reason")),
+    ] {
+        say!("{title:<12}{text}");
+    }
+    let labels = one.get("approvers").and_then(Value::as_array).into_iter().flatten();
+    for label in labels.filter_map(Value::as_array) {
+        let label: Vec<&str> = label.iter().filter_map(Value::as_str).collect();
+        say!("{:<12}a grant with {}", "approver", label.join(" or "));
+    }
+    let args = match one.get("args") {
+        None | Some(Value::Null) => "longer than what is kept of a call".to_owned(),
+        Some(args) => serde_json::to_string_pretty(args).unwrap_or_default(),
+    };
+    say!("arguments");
+    for line in args.lines() {
+        say!("  {}", written_out(line));
+    }
+}
