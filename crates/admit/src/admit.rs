@@ -254,7 +254,7 @@ impl Admit {
         let outcome = judged.outcome.and_then(|Passing { draws, hold }| {
             let reserve = || self.0.counters.reserve(&draws, now_ms);
             match hold {
-                Some(hold) => self.ask_a_person(&rules, hold, &digest, arguments, now_ms, reserve),
+                Some(hold) => self.ask_a_person(&rules, hold, arguments, now_ms, reserve),
                 None => reserve()
                     .map(|(reserved, rows)| Passed { reserved, rows, said: None })
                     .map_err(|exceeded| No::over(exceeded, now_ms)),

@@ -39,7 +39,7 @@ pub(crate) struct Bound {
     pub grant: Arc<Grant>,
     pub upstream: String,
     pub tool: String,
-    /// Of the arguments as they came.
+    /// Of the arguments, whatever the order of their keys.
     pub digest: String,
     /// The policies that judged, by their digests.
     pub policies: String,

@@ -8,6 +8,7 @@ use crate::pins::now_ms;
 use crate::redact::Values;
 use portcullis_ledger::{CounterRow, Draft, Failure, Kind, Outcome};
 use portcullis_runs::RunId;
+use portcullis_wire::canonical;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,6 @@ impl Admit {
         &self,
         rules: &Rules,
         hold: Hold,
-        digest: &str,
         arguments: &str,
         now_ms: i64,
         reserve: impl FnOnce() -> Result<(Vec<Reserved>, Vec<CounterRow>), Exceeded>,
@@ -40,7 +40,7 @@ impl Admit {
         let args = rules.values.keep(arguments).or_else(|| Values::Redact.keep(arguments));
         let call = ToWait {
             id: format!("a_{}", id.as_str().trim_start_matches("r_")),
-            bound: Bound { digest: digest.to_owned(), ..hold.bound },
+            bound: Bound { digest: self.0.ledger.arguments_digest(&canonical(arguments)), ..hold.bound },
             rule: &hold.rule,
             message: &hold.message,
             approvers: hold.approvers,

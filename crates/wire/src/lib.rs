@@ -21,6 +21,7 @@
 //!
 //! No policy, no storage, no sockets.
 
+mod canonical;
 mod codes;
 mod envelope;
 mod era;
@@ -33,6 +34,7 @@ mod splice;
 mod sse;
 mod strict;
 
+pub use canonical::canonical;
 pub use codes::*;
 pub use envelope::{Envelope, Kind, Refused};
 pub use era::{Era, LATEST_OLD, MODERN, OLD_VERSIONS, known_old_version, meta};
