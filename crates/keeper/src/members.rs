@@ -3,7 +3,7 @@
 use crate::process::variable;
 use crate::{Cgroup, Containment, Process, Started, processes};
 use rustix::process::{Pid, WaitOptions};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -35,6 +35,8 @@ pub struct Members<'a> {
     known: RefCell<HashSet<(i32, u64)>>,
     /// Who was seen not to carry the mark. It comes from the parent alone, so nobody gets it later.
     unmarked: RefCell<HashSet<(i32, u64)>>,
+    /// Whether somebody was there of whom it could not be told.
+    untold: Cell<bool>,
     /// What each of them had used when it was seen last.
     spent: RefCell<HashMap<(i32, u64), (u64, u64)>>,
 }
@@ -58,6 +60,7 @@ impl<'a> Members<'a> {
             watcher,
             known: RefCell::default(),
             unmarked: RefCell::default(),
+            untold: Cell::default(),
             spent: RefCell::default(),
         }
     }
@@ -89,9 +92,10 @@ impl<'a> Members<'a> {
         self.look().0
     }
 
-    /// One look: those that live, and whether somebody was there who ended meanwhile, and may have left a child that was not
-    /// there yet.
+    /// One look: those that live, and whether somebody was there who could not be told, or who ended meanwhile and may have left
+    /// a child that was not there yet.
     fn look(&self) -> (Vec<Process>, bool) {
+        self.untold.set(false);
         let all = processes();
         self.reap(&all);
         let by_pid: HashMap<i32, &Process> = all.iter().map(|process| (process.pid, process)).collect();
@@ -139,7 +143,7 @@ impl<'a> Members<'a> {
         // What ended since then is no member any more.
         let (living, ended): (Vec<Process>, Vec<Process>) = there.partition(Process::lives);
         self.known.borrow_mut().extend(living.iter().map(|process| (process.pid, process.start_time)));
-        (living, !ended.is_empty())
+        (living, !ended.is_empty() || self.untold.get())
     }
 
     /// Whether the gate looks, since the keeper was killed.
@@ -152,7 +156,7 @@ impl<'a> Members<'a> {
         if self.unmarked.borrow().contains(&who) {
             return false;
         }
-        let all = process.variables();
+        let Some(all) = self.told(process) else { return false };
         match variable(&all, &self.mark.0) {
             Some(value) => value == self.mark.1,
             None => {
@@ -163,6 +167,14 @@ impl<'a> Members<'a> {
                 false
             }
         }
+    }
+
+    fn told(&self, process: &Process) -> Option<Vec<u8>> {
+        let all = process.variables();
+        if all.is_none() {
+            self.untold.set(true);
+        }
+        all
     }
 
     /// The session and the group have the command's pid as their number. Nobody else can get it as long as the command
@@ -185,7 +197,9 @@ impl<'a> Members<'a> {
                     && child.kin.session != own_session
                     && program.is_ok_and(|program| program != keepers)
                     // Two keepers may have been killed: what has another's mark is another's.
-                    && child.environment(&self.mark.0).is_none_or(|value| value == self.mark.1)
+                    && self.told(child).is_some_and(|all| {
+                        variable(&all, &self.mark.0).is_none_or(|value| value == self.mark.1)
+                    })
             }
             Watcher::Later => false,
         }

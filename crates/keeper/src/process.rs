@@ -122,20 +122,20 @@ impl Process {
     /// A variable of its environment, as it was started with. `None` where it has none, or may not be read.
     #[must_use]
     pub fn environment(&self, name: &str) -> Option<String> {
-        variable(&self.variables(), name)
+        variable(&self.variables()?, name)
     }
 
     /// Its environment as the kernel gives it; empty where it has none, or may not be read. Who is in the midst of an exec is
-    /// waited for: that nothing is there then says nothing of whose it is.
-    pub(crate) fn variables(&self) -> Vec<u8> {
+    /// waited for, a while: `None` where it still was, which says nothing of whose it is.
+    pub(crate) fn variables(&self) -> Option<Vec<u8>> {
         for _ in 0..LOOKS {
             let all = of_the_first_or_another(self.pid, &self.kin, "environ");
             if !all.is_empty() || self.has_none() {
-                return all;
+                return Some(all);
             }
             pause(MOMENT);
         }
-        Vec::new()
+        None
     }
 
     /// Whether there is no environment to come: none that may be read, or an empty one.
