@@ -17,8 +17,9 @@ const LOOKS: u32 = 250;
 const MOMENT: Duration = Duration::from_millis(1);
 /// Longer than most environments, in bytes.
 const PIECE: usize = 128 * 1024;
-/// A thread of the kernel (`PF_KTHREAD` in its flags), which never has one.
+/// A thread of the kernel (`PF_KTHREAD` in its flags) never has one, and who is on the way to its end (`PF_EXITING`) has none any more.
 const KERNEL: u64 = 0x0020_0000;
+const EXITING: u64 = 0x4;
 
 /// A process, told from any other that has or had its pid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,31 +127,48 @@ impl Process {
     }
 
     /// Its environment as the kernel gives it; empty where it has none, or may not be read. Who is in the midst of an exec is
-    /// waited for, a while: `None` where it still was, which says nothing of whose it is.
+    /// waited for, a while. `None` where it still was, or is on the way to its end: that nothing is there says nothing of whose it is.
     pub(crate) fn variables(&self) -> Option<Vec<u8>> {
         for _ in 0..LOOKS {
             let all = of_the_first_or_another(self.pid, &self.kin, "environ");
-            if !all.is_empty() || self.has_none() {
+            if !all.is_empty() {
                 return Some(all);
             }
-            pause(MOMENT);
+            match self.why_empty() {
+                Empty::HasNone => return Some(all),
+                Empty::Ends => return None,
+                Empty::NotYet => pause(MOMENT),
+            }
         }
         None
     }
 
-    /// Whether there is no environment to come: none that may be read, or an empty one.
-    fn has_none(&self) -> bool {
+    fn why_empty(&self) -> Empty {
         let readable = fs::File::open(format!("/proc/{}/environ", self.pid)).is_ok();
-        let Some(stat) = text(self.pid, "stat").filter(|_| readable) else { return true };
+        let Some(stat) = text(self.pid, "stat").filter(|_| readable) else { return Empty::HasNone };
         let fields: Vec<&str> = stat.rsplit_once(") ").map_or("", |(_, fields)| fields).split(' ').collect();
         // Of the fields counted from 1, of which the state, the first here, is the 3rd.
         let number = |field: usize| fields.get(field - 3).and_then(|it| it.parse::<u64>().ok()).unwrap_or(0);
         let (flags, start_time, code, begin, end) =
             (number(9), number(22), number(26), number(50), number(51));
-        let is_over = matches!(fields.first(), Some(&("Z" | "X")));
+        let is_over = matches!(fields.first(), Some(&("Z" | "X"))) || start_time != self.start_time;
         // The place of the code is the last that an exec writes down: until then an environment may look empty.
-        is_over || start_time != self.start_time || flags & KERNEL != 0 || code != 0 && begin == end
+        match () {
+            () if is_over || flags & KERNEL != 0 || code != 0 && begin == end => Empty::HasNone,
+            () if flags & EXITING != 0 => Empty::Ends,
+            () => Empty::NotYet,
+        }
     }
+}
+
+/// Why an environment is empty.
+enum Empty {
+    /// There is none, or none that may be read.
+    HasNone,
+    /// Its process has given it up.
+    Ends,
+    /// Its process is in the midst of an exec.
+    NotYet,
 }
 
 /// One of the variables of a process.
