@@ -212,7 +212,7 @@ async fn a_filter_that_no_row_can_match_is_an_error() {
     let (house, _server) = House::fixture(ALLOW_ALL, &[]);
     let (code, _, err) = house.run(&["ledger", "query", "--outcome", "bogus"]);
     assert!(
-        code == 2 && err.contains("[possible values: allowed, denied, refused, error, cancelled]"),
+        code == 2 && err.contains("[possible values: allowed, denied, held, refused, error, cancelled]"),
         "{err}"
     );
     for outcome in ["allowed", "denied", "refused", "error", "cancelled"] {
