@@ -82,10 +82,14 @@ impl Counters {
     ) -> Result<(Vec<Reserved>, Vec<CounterRow>), Exceeded> {
         let mut table = self.table.lock();
         let mut taken: Vec<Taken> = Vec::with_capacity(draws.len());
+        // Of each draw, which of them it draws on.
+        let mut places = Vec::with_capacity(draws.len());
         for draw in draws {
             let key = draw.key();
             let on_error = draw.limit.refund == Refund::OnError;
-            match taken.iter_mut().find(|taken| taken.reserved.key == key) {
+            let place = taken.iter().position(|taken| taken.reserved.key == key).unwrap_or(taken.len());
+            places.push(place);
+            match taken.get_mut(place) {
                 Some(taken) => {
                     taken.reserved.amount = taken.reserved.amount.max(draw.amount);
                     taken.reserved.on_error &= on_error;
@@ -105,9 +109,8 @@ impl Counters {
                 }
             }
         }
-        for draw in draws {
-            let key = draw.key();
-            let Some(taken) = taken.iter().find(|taken| taken.reserved.key == key) else { continue };
+        for (draw, place) in draws.iter().zip(places) {
+            let Some(taken) = taken.get(place) else { continue };
             let used = taken.state.used.checked_add(&taken.reserved.amount);
             if !used.is_ok_and(|used| used <= draw.limit.max) {
                 let resets_at = draw.limit.window.resets_at(taken.state.window_start.max(now_ms));

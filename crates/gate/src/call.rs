@@ -86,8 +86,7 @@ enum Woke {
 impl Call {
     /// Takes the request all the way.
     pub(crate) async fn run(&mut self) {
-        let patience = self.gate.admit.rules().patience.wait;
-        let until = Instant::now() + patience;
+        let mut until = None;
         loop {
             let denied = match self.judge().await {
                 Ok((permit, ticket)) => {
@@ -99,7 +98,7 @@ impl Call {
             };
             // Everything is judged again once a person decided: the policy may be another by then.
             match &denied.approval {
-                Some(approval) if Box::pin(self.is_decided(approval, until)).await => {}
+                Some(approval) if Box::pin(self.is_decided(approval, &mut until)).await => {}
                 _ if self.open.cancelled().is_cancelled() => {
                     self.cancelled_before().await;
                     return;
@@ -130,9 +129,11 @@ impl Call {
         self.gate.admit.judge(ask, now_ms()).await
     }
 
-    /// Waits for a person, as long as the caller does and at most until then. Whether one decided, or nobody can any more.
-    async fn is_decided(&mut self, approval: &str, until: Instant) -> bool {
+    /// Waits for a person, as long as the caller does and at most until then, which the first wait sets. Whether one decided, or
+    /// nobody can any more.
+    async fn is_decided(&mut self, approval: &str, until: &mut Option<Instant>) -> bool {
         let gate = self.gate.clone();
+        let until = *until.get_or_insert_with(|| Instant::now() + gate.admit.rules().patience.wait);
         self.open.run().set_waits(true);
         let mut settled = std::pin::pin!(gate.admit.approvals().settled(approval));
         loop {
