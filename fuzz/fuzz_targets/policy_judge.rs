@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use portcullis_policy::{Call, Judgement, Policy, Target};
+use portcullis_policy::{Call, Facts, Judgement, Policy, Target};
 use portcullis_wire::check_strictly;
 
 static POLICY: LazyLock<Policy> = LazyLock::new(|| {
@@ -18,7 +18,7 @@ fuzz_target!(|arguments: &str| {
     }
     for tool in POLICY.tools() {
         for properties in [&[][..], &["a", "list", "amount"]] {
-            let call = Call { tool: Target::named(tool), arguments, properties };
+            let call = Call { tool: Target::named(tool), arguments, properties, facts: Facts::default() };
             let denied_by = match POLICY.judge(&call) {
                 Judgement::Deny(denial) => denial.rule,
                 Judgement::Hold(held) => held.rule,

@@ -1,12 +1,14 @@
 //! Calls that wait for a person.
 //!
 //! An approval is bound to one call: who asks, for which tool of which server, with which arguments, under which policies and by which
-//! definition. It passes that call once. What waits is kept in memory, as its caller does: after a restart a person is asked anew.
+//! definition. It passes that call once. What waits, was approved or refused is kept, and goes on when the gate is started again.
 
-use crate::limits::{Exceeded, Reserved};
+mod kept;
+
+use crate::limits::{Exceeded, Reservation};
 use parking_lot::Mutex;
-use portcullis_ledger::{CounterRow, Grant, time_text};
-use serde::{Serialize, Serializer};
+use portcullis_ledger::{ApprovalRow, CounterRow, Grant, time_text};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -80,12 +82,21 @@ pub struct Approval {
     pub reason: Option<String>,
 }
 
+impl Approval {
+    /// Whether the user of the client that calls may decide.
+    #[must_use]
+    pub fn asks_client(&self) -> bool {
+        let named = |wanted: &Vec<String>| wanted.iter().any(|label| label == CLIENT);
+        !self.approvers.is_empty() && self.approvers.iter().all(named)
+    }
+}
+
 fn as_text<S: Serializer>(time: &i64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&time_text(*time))
 }
 
 /// How far an approval came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Nobody has decided.
@@ -124,7 +135,12 @@ pub enum Decider<'a> {
     Operator(&'a str),
     /// Whoever has a grant's token.
     Grant(&'a Grant),
+    /// The user of the very client that calls, by what the client calls itself; only where the rule says so.
+    Client(&'a str),
 }
+
+/// What a rule names as an approver to leave a call to the user of the client that makes it.
+pub(crate) const CLIENT: &str = "client";
 
 impl Decider<'_> {
     /// What the record calls it.
@@ -132,18 +148,31 @@ impl Decider<'_> {
         match self {
             Self::Operator(user) => (*user).to_owned(),
             Self::Grant(grant) => format!("grant:{}", grant.name),
+            Self::Client(name) => format!("client:{name}"),
         }
     }
 
     /// Why not this one.
     fn objection(&self, approval: &Approval, now_ms: i64) -> Option<String> {
-        let Self::Grant(grant) = self else {
-            let wanted = approval.approvers.first()?;
-            return Some(format!(
-                "{} is decided by a grant with the label {}; put its token into PORTCULLIS_TOKEN",
-                approval.id,
-                wanted.join(" or ")
-            ));
+        let grant = match self {
+            Self::Grant(grant) => grant,
+            Self::Client(_) => {
+                return (!approval.asks_client())
+                    .then(|| format!("{} is not left to the user of the client", approval.id));
+            }
+            Self::Operator(_) => {
+                let wanted = approval.approvers.first()?;
+                return Some(match wanted.as_slice() {
+                    [only] if only == CLIENT => {
+                        format!("{} is decided by the user of the client that calls", approval.id)
+                    }
+                    _ => format!(
+                        "{} is decided by a grant with the label {}; put its token into PORTCULLIS_TOKEN",
+                        approval.id,
+                        wanted.join(" or ")
+                    ),
+                });
+            }
         };
         if grant.expires.is_some_and(|end| now_ms >= end) {
             return Some(format!("the grant {} has expired", grant.name));
@@ -189,13 +218,13 @@ struct Entry {
     approval: Approval,
     bound: Bound,
     /// What the call is charged, from when it began to wait.
-    reserved: Vec<Reserved>,
+    reserved: Reservation,
 }
 
-/// All of them, the newest last.
-#[derive(Debug)]
+/// All of them, the newest last. Clones share them.
+#[derive(Debug, Clone)]
 pub struct Approvals {
-    table: Mutex<VecDeque<Entry>>,
+    table: Arc<Mutex<VecDeque<Entry>>>,
     changed: watch::Sender<()>,
 }
 
@@ -214,7 +243,7 @@ pub(crate) struct ToWait<'a> {
 /// How a call stands that a policy leaves to a person.
 pub(crate) enum Standing {
     /// A person said yes: who, and what it is charged already.
-    Approved { id: String, by: String, reserved: Vec<Reserved> },
+    Approved { id: String, by: String, reserved: Reservation },
     /// It waits; the counters as they stand, where it only began to.
     Waits { id: String, began: bool, rows: Vec<CounterRow> },
     /// A person said no.
@@ -227,17 +256,53 @@ pub(crate) enum Standing {
 
 impl Default for Approvals {
     fn default() -> Self {
-        Self { table: Mutex::default(), changed: watch::Sender::new(()) }
+        Self { table: Arc::default(), changed: watch::Sender::new(()) }
     }
 }
 
 impl Approvals {
+    /// Goes on with what was kept, of what is not over. Gives the names of those that are to expire, with the time.
+    pub(crate) fn resume(&self, rows: &[ApprovalRow]) -> Vec<(String, i64)> {
+        let mut entries: Vec<Entry> =
+            rows.iter().filter_map(|row| kept::read(row.body.as_deref()?)).collect();
+        entries.sort_by_key(|entry| entry.approval.created);
+        let expiring =
+            entries.iter().map(|entry| (entry.approval.id.clone(), entry.approval.expires)).collect();
+        self.table.lock().extend(entries);
+        expiring
+    }
+
+    /// One of them as it is to be kept now; what is over is to be forgotten.
+    pub(crate) fn row(&self, id: &str) -> ApprovalRow {
+        let table = self.table.lock();
+        let body = table.iter().find(|entry| entry.approval.id == id).and_then(kept::written);
+        ApprovalRow { id: id.to_owned(), body }
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<Approval> {
+        self.table.lock().iter().find(|entry| entry.approval.id == id).map(|entry| entry.approval.clone())
+    }
+
+    /// Why somebody may not decide one; `None` where they may.
+    #[must_use]
+    pub fn objection(&self, approval: &Approval, by: &Decider<'_>, now_ms: i64) -> Option<String> {
+        by.objection(approval, now_ms)
+    }
+
+    /// Tells of every change.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
     /// How a call stands. One that nobody was asked about begins to wait, if its limits can be reserved.
     pub(crate) fn stand(
         &self,
         call: ToWait<'_>,
         now_ms: i64,
-        reserve: impl FnOnce() -> Result<(Vec<Reserved>, Vec<CounterRow>), Exceeded>,
+        reserve: impl FnOnce() -> Result<(Reservation, Vec<CounterRow>), Exceeded>,
     ) -> Standing {
         let mut table = self.table.lock();
         let is_it = |entry: &&mut Entry| entry.bound == call.bound && entry.approval.expires > now_ms;
@@ -337,10 +402,13 @@ impl Approvals {
         state: State,
         by: Option<&Decider<'_>>,
         reason: Option<&str>,
-    ) -> Option<(Approval, Vec<Reserved>)> {
+    ) -> Option<(Approval, Reservation)> {
         let mut table = self.table.lock();
         let entry = table.iter_mut().find(|entry| entry.approval.id == id)?;
         let open = match state {
+            State::Expired if entry.approval.state == State::Denied => {
+                return Some((entry.approval.clone(), Reservation::default()));
+            }
             State::Expired => matches!(entry.approval.state, State::Waiting | State::Approved),
             _ => entry.approval.state == State::Waiting,
         };
@@ -350,8 +418,11 @@ impl Approvals {
         entry.approval.state = state;
         entry.approval.decided_by = by.map(Decider::name).or(entry.approval.decided_by.take());
         entry.approval.reason = reason.map(str::to_owned).or(entry.approval.reason.take());
-        let reserved =
-            if state == State::Approved { Vec::new() } else { std::mem::take(&mut entry.reserved) };
+        let reserved = if state == State::Approved {
+            Reservation::default()
+        } else {
+            std::mem::take(&mut entry.reserved)
+        };
         let approval = entry.approval.clone();
         drop(table);
         self.changed.send_replace(());

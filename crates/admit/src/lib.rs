@@ -17,8 +17,8 @@
 //! let policies = [("careful".to_owned(), Loaded::Good(policy.into()))].into();
 //! let admit = Admit::new(ledger, Rules { policies, ..Rules::default() }, Drops::of(folder.path())).unwrap();
 //! # let grant = Grant { name: "me".into(), upstreams: [("*".to_owned(), "careful".to_owned())].into(),
-//! #     labels: Default::default(), expires: None, created: 0, approver: false };
-//! let who = Principal { grant: grant.into(), client: "".into() };
+//! #     labels: Default::default(), expires: None, created: 0, approver: false, shadow: false };
+//! let who = Principal { grant: grant.into(), client: "".into(), history: None };
 //! let text = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"rm","arguments":{}}}"#;
 //! let message = Message { envelope: Envelope::request(text.as_slice().into()).unwrap(), headers: Vec::new() };
 //! let tool = portcullis_catalogue::Tool::read(r#"{"name":"rm"}"#, &Default::default());
@@ -30,6 +30,9 @@
 
 mod admit;
 mod approvals;
+mod ask;
+mod decide;
+mod history;
 mod limits;
 mod permit;
 mod person;
@@ -38,13 +41,18 @@ mod principal;
 mod redact;
 mod rules;
 mod ticket;
+mod turned_away;
 
-pub use admit::{Admit, Answer, Ask, Denied, Subject};
+pub use admit::Admit;
 pub use approvals::{Approval, Approvals, Decider, NotDecided, Patience, State};
+pub use ask::{Answer, Ask, Denied, Subject};
+pub use history::History;
+pub use limits::Places;
 pub use permit::{Housekeeping, Message, Permit};
 pub use pins::{
     FirstUse, Held, Identity, Kept, NewTools, PinRules, Pins, ServerPin, Sight, Sighting, ToolPin, Withheld,
 };
+pub use portcullis_policy::{Kind as What, Stopping};
 pub use principal::Principal;
 pub use redact::{Values, covered_line};
 pub use rules::{Durability, Loaded, Rules};

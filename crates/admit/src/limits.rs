@@ -2,13 +2,51 @@
 
 use parking_lot::Mutex;
 use portcullis_ledger::{CounterKey, CounterRow};
-use portcullis_policy::{Decimal, Limit, Refund};
+use portcullis_policy::{Concurrent, Counts, Decimal, Limit, Mode, Refund};
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// All counters. One lock: reserving several limits must be one step.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    table: Mutex<HashMap<CounterKey, State>>,
+    table: Arc<Mutex<Table>>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    counted: HashMap<CounterKey, State>,
+    /// How many run at present.
+    running: HashMap<PlaceKey, u32>,
+    /// How many counters there were when those of windows that are over were last let go of.
+    swept: usize,
+}
+
+/// Policy, pointer and scope of a limit on what runs at once.
+type PlaceKey = (String, String, String);
+
+/// Fewer counters than this are not worth a sweep.
+const SWEPT: usize = 1024;
+
+impl Table {
+    /// Lets go of the counters of windows that are over, now and then: identical calls have one each.
+    fn sweep(&mut self, now_ms: i64) {
+        if self.counted.len() < SWEPT.max(self.swept.saturating_mul(2)) {
+            return;
+        }
+        self.counted.retain(|key, state| !is_over(key, state.window_start, now_ms));
+        self.swept = self.counted.len();
+    }
+}
+
+/// Whether a window is over, and a clock that is set back a little does not come into it again.
+fn is_over(key: &CounterKey, window_start: i64, now_ms: i64) -> bool {
+    let length = match &*key.window {
+        "minute" => 60_000,
+        "hour" => 3_600_000,
+        _ => 86_400_000,
+    };
+    window_start.saturating_add(length).saturating_add(3_600_000) < now_ms
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -21,9 +59,54 @@ struct State {
 /// One limit that a call wants to draw on.
 pub(crate) struct Draw<'p> {
     pub policy: &'p str,
-    pub scope: &'p str,
+    pub scope: Cow<'p, str>,
     pub limit: &'p Limit,
     pub amount: Decimal,
+    /// Whether it refuses a call; one that is only tried is counted all the same.
+    pub mode: Mode,
+}
+
+/// A place among those that may run at once.
+pub(crate) struct Place<'p> {
+    pub policy: &'p str,
+    pub scope: Cow<'p, str>,
+    pub limit: &'p Concurrent,
+}
+
+/// All that a call wants of limits.
+#[derive(Default)]
+pub(crate) struct Wants<'p> {
+    pub draws: Vec<Draw<'p>>,
+    pub places: Vec<Place<'p>>,
+}
+
+/// What a call has of limits.
+#[derive(Debug, Default)]
+pub(crate) struct Reservation {
+    pub drawn: Vec<Reserved>,
+    /// Free again when nobody holds them any more.
+    pub places: Option<Arc<Places>>,
+    /// The first limit that would have refused the call, were it not only tried.
+    pub tried: Option<Exceeded>,
+}
+
+/// Places among those that may run at once, until this is dropped.
+#[derive(Debug)]
+pub struct Places {
+    table: Arc<Mutex<Table>>,
+    taken: Vec<PlaceKey>,
+}
+
+impl Drop for Places {
+    fn drop(&mut self) {
+        let mut table = self.table.lock();
+        for key in &self.taken {
+            match table.running.get_mut(key) {
+                Some(running) if *running > 1 => *running -= 1,
+                _ => drop(table.running.remove(key)),
+            }
+        }
+    }
 }
 
 impl Draw<'_> {
@@ -32,7 +115,7 @@ impl Draw<'_> {
             policy: self.policy.to_owned(),
             counter: self.limit.counter.clone(),
             window: self.limit.window.to_string(),
-            scope: self.scope.to_owned(),
+            scope: self.scope.clone().into_owned(),
         }
     }
 }
@@ -40,10 +123,10 @@ impl Draw<'_> {
 /// What was reserved, in which window, so that a refund never lands in a later one.
 #[derive(Debug, Clone)]
 pub(crate) struct Reserved {
-    key: CounterKey,
-    window_start: i64,
-    amount: Decimal,
-    on_error: bool,
+    pub key: CounterKey,
+    pub window_start: i64,
+    pub amount: Decimal,
+    pub on_error: bool,
 }
 
 /// A counter that a call draws on, as it was before.
@@ -57,30 +140,36 @@ struct Taken {
 pub(crate) struct Exceeded {
     pub rule: String,
     pub message: String,
-    pub resets_at: i64,
+    /// When its window ends; `None` where it is not for time to free it.
+    pub resets_at: Option<i64>,
 }
 
 impl Counters {
-    /// The counters as they were kept.
-    pub(crate) fn new(rows: Vec<CounterRow>) -> Result<Self, String> {
-        let mut table = HashMap::new();
-        for row in rows {
+    /// The counters as they were kept, but those whose window is over.
+    pub(crate) fn new(rows: Vec<CounterRow>, now_ms: i64) -> Result<Self, String> {
+        let mut counted = HashMap::new();
+        for row in rows.into_iter().filter(|row| !is_over(&row.key, row.window_start, now_ms)) {
             let used = row.used.parse().map_err(|_| {
                 format!("the counter {} holds `{}`, which is no number", row.key.counter, row.used)
             })?;
-            table.insert(row.key, State { window_start: row.window_start, used, version: row.version });
+            counted.insert(row.key, State { window_start: row.window_start, used, version: row.version });
         }
-        Ok(Self { table: Mutex::new(table) })
+        let swept = counted.len();
+        Ok(Self { table: Arc::new(Mutex::new(Table { counted, swept, running: HashMap::new() })) })
     }
 
-    /// Reserves all draws or none. Gives what was reserved and the counters as they stand after it. A counter that several limits
-    /// name is drawn from once, the most that one of them counts, and must stay within each of them.
+    /// Reserves all that a call wants or nothing. Gives what was reserved and the counters as they stand after it. A counter that
+    /// several limits name is drawn from once, the most that one of them counts, and must stay within each of them.
     pub(crate) fn reserve(
         &self,
-        draws: &[Draw<'_>],
+        Wants { draws, places: wanted }: &Wants<'_>,
         now_ms: i64,
-    ) -> Result<(Vec<Reserved>, Vec<CounterRow>), Exceeded> {
+    ) -> Result<(Reservation, Vec<CounterRow>), Exceeded> {
+        if draws.is_empty() && wanted.is_empty() {
+            return Ok(Default::default());
+        }
         let mut table = self.table.lock();
+        table.sweep(now_ms);
         let mut taken: Vec<Taken> = Vec::with_capacity(draws.len());
         // Of each draw, which of them it draws on.
         let mut places = Vec::with_capacity(draws.len());
@@ -96,11 +185,14 @@ impl Counters {
                 }
                 None => {
                     let start = draw.limit.window.start(now_ms);
-                    let fresh = State { window_start: start, used: Decimal::ZERO, version: 0 };
-                    let kept = table.get(&key).copied().unwrap_or(fresh);
+                    // Later than every version of a counter that was let go of.
+                    let version = now_ms.saturating_mul(1000);
+                    let fresh = State { window_start: start, used: Decimal::ZERO, version };
+                    let kept = table.counted.get(&key).copied().unwrap_or(fresh);
                     // A clock that was set back must not open a window anew.
                     let current = kept.window_start >= start;
-                    let state = if current { kept } else { State { version: kept.version, ..fresh } };
+                    let state =
+                        if current { kept } else { State { version: kept.version.max(version), ..fresh } };
                     let window_start = state.window_start;
                     taken.push(Taken {
                         state,
@@ -109,28 +201,62 @@ impl Counters {
                 }
             }
         }
+        let mut tried = None;
         for (draw, place) in draws.iter().zip(places) {
             let Some(taken) = taken.get(place) else { continue };
             let used = taken.state.used.checked_add(&taken.reserved.amount);
-            if !used.is_ok_and(|used| used <= draw.limit.max) {
-                let resets_at = draw.limit.window.resets_at(taken.state.window_start.max(now_ms));
-                return Err(Exceeded {
-                    rule: draw.limit.pointer().to_owned(),
-                    message: exceeded_text(draw, resets_at),
-                    resets_at,
-                });
+            if used.is_ok_and(|used| used <= draw.limit.max) {
+                continue;
+            }
+            let resets_at = draw.limit.window.resets_at(taken.state.window_start.max(now_ms));
+            let exceeded = Exceeded {
+                rule: draw.limit.pointer().to_owned(),
+                message: exceeded_text(draw, resets_at),
+                resets_at: Some(resets_at),
+            };
+            match draw.mode {
+                Mode::Enforced => return Err(exceeded),
+                Mode::Shadow => drop(tried.get_or_insert(exceeded)),
             }
         }
+        let places = self.take(&mut table, wanted)?;
         let mut rows = Vec::with_capacity(taken.len());
-        let mut reserved = Vec::with_capacity(taken.len());
+        let mut drawn = Vec::with_capacity(taken.len());
         for Taken { mut state, reserved: one } in taken {
             state.used = state.used.checked_add(&one.amount).unwrap_or(state.used);
             state.version += 1;
             rows.push(row(&one.key, &state));
-            table.insert(one.key.clone(), state);
-            reserved.push(one);
+            table.counted.insert(one.key.clone(), state);
+            drawn.push(one);
         }
-        Ok((reserved, rows))
+        Ok((Reservation { drawn, places, tried }, rows))
+    }
+
+    /// Takes all places or none.
+    fn take(&self, table: &mut Table, wanted: &[Place<'_>]) -> Result<Option<Arc<Places>>, Exceeded> {
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        let mut taken: Vec<PlaceKey> = Vec::with_capacity(wanted.len());
+        for place in wanted {
+            let limit = place.limit;
+            let key = (place.policy.to_owned(), limit.pointer().to_owned(), place.scope.clone().into_owned());
+            if table.running.get(&key).is_some_and(|running| *running >= limit.max) {
+                let message = match limit.max {
+                    1 => "One such call may run at a time, and one does. Try again when it has ended."
+                        .to_owned(),
+                    max => format!(
+                        "{max} such calls may run at a time, and so many do. Try again when one has ended."
+                    ),
+                };
+                return Err(Exceeded { rule: limit.pointer().to_owned(), message, resets_at: None });
+            }
+            taken.push(key);
+        }
+        for key in &taken {
+            *table.running.entry(key.clone()).or_default() += 1;
+        }
+        Ok(Some(Arc::new(Places { table: self.table.clone(), taken })))
     }
 
     /// Gives reservations back: all of them, or those that their limit refunds on an error. What belongs to
@@ -139,7 +265,7 @@ impl Counters {
         let mut table = self.table.lock();
         let mut rows = Vec::new();
         for one in reserved.iter().filter(|one| one.on_error || !only_on_error) {
-            let Some(state) = table.get_mut(&one.key) else { continue };
+            let Some(state) = table.counted.get_mut(&one.key) else { continue };
             if state.window_start != one.window_start {
                 continue;
             }
@@ -156,6 +282,11 @@ impl Counters {
 fn exceeded_text(draw: &Draw<'_>, resets_at: i64) -> String {
     let time = portcullis_ledger::time_text(resets_at);
     let (max, window, counter) = (draw.limit.max, draw.limit.window, &draw.limit.counter);
+    if draw.limit.counts == Counts::Identical {
+        return format!(
+            "The same call was made {max} times in this {window}, and so often it may be. It may be again at {time}."
+        );
+    }
     format!("The limit of {max} per {window} ({counter}) is used up. It resets at {time}.")
 }
 
@@ -171,7 +302,7 @@ fn row(key: &CounterKey, state: &State) -> CounterRow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portcullis_policy::Policy;
+    use portcullis_policy::{Call, Facts, Judgement, Policy, Target};
 
     fn policy() -> Policy {
         Policy::parse(
@@ -184,16 +315,15 @@ mod tests {
         .unwrap()
     }
 
-    fn draws<'p>(policy: &'p Policy, counters: &[&str]) -> Vec<Draw<'p>> {
-        counters
-            .iter()
-            .map(|name| Draw {
-                policy: "p",
-                scope: "me",
-                limit: policy.limits().find(|limit| limit.counter == **name).unwrap(),
-                amount: Decimal::ONE,
-            })
-            .collect()
+    fn draws<'p>(policy: &'p Policy, counters: &[&str]) -> Wants<'p> {
+        let draw = |name: &&str| Draw {
+            policy: "p",
+            scope: "me".into(),
+            limit: policy.limits().find(|limit| limit.counter == **name).unwrap(),
+            amount: Decimal::ONE,
+            mode: Mode::Enforced,
+        };
+        Wants { draws: counters.iter().map(draw).collect(), places: Vec::new() }
     }
 
     #[test]
@@ -203,7 +333,7 @@ mod tests {
             counters.reserve(&draws(&policy, &["shared", "own"]), 1000).unwrap();
         }
         let exceeded = counters.reserve(&draws(&policy, &["shared", "own"]), 1000).unwrap_err();
-        assert_eq!(exceeded.resets_at, 3_600_000);
+        assert_eq!(exceeded.resets_at, Some(3_600_000));
         assert!(exceeded.message.contains("2 per hour (own)"), "{}", exceeded.message);
         // The refused call drew nothing from the shared counter: one is left, then none.
         counters.reserve(&draws(&policy, &["shared"]), 1000).unwrap();
@@ -216,16 +346,22 @@ mod tests {
             "all_tools":{"limits":[{"counter":"all","window":"minute","max":3,"scope":"grant"}]},
             "tools":{"a":{"limits":[{"counter":"all","window":"minute","max":2,"scope":"grant","refund":"on_error"}]}}}"#;
         let (policy, counters) = (Policy::parse("p.json", text).unwrap(), Counters::default());
-        let draw = |limit| Draw { policy: "p", scope: "me", limit, amount: Decimal::ONE };
-        let both: Vec<_> = policy.limits().map(draw).collect();
+        let draw = |limit| Draw {
+            policy: "p",
+            scope: "me".into(),
+            limit,
+            amount: Decimal::ONE,
+            mode: Mode::Enforced,
+        };
+        let both = Wants { draws: policy.limits().map(draw).collect(), places: Vec::new() };
         for used in ["1", "2"] {
             let (reserved, rows) = counters.reserve(&both, 1000).unwrap();
             assert_eq!(rows.iter().map(|row| &*row.used).collect::<Vec<_>>(), [used]);
             // One of the two limits keeps what ends in an error.
-            assert!(counters.refund(&reserved, true).is_empty());
+            assert!(counters.refund(&reserved.drawn, true).is_empty());
         }
         assert_eq!(counters.reserve(&both, 1000).unwrap_err().rule, "/tools/a/limits/0");
-        let one = policy.limits().take(1).map(draw).collect::<Vec<_>>();
+        let one = Wants { draws: policy.limits().take(1).map(draw).collect(), places: Vec::new() };
         assert_eq!(counters.reserve(&one, 1000).unwrap().1.first().unwrap().used, "3");
     }
 
@@ -235,7 +371,7 @@ mod tests {
         let (reserved, _) = counters.reserve(&draws(&policy, &["shared"]), 59_000).unwrap();
         let (_, rows) = counters.reserve(&draws(&policy, &["shared"]), 61_000).unwrap();
         assert_eq!(rows.first().unwrap().used, "1");
-        assert!(counters.refund(&reserved, false).is_empty());
+        assert!(counters.refund(&reserved.drawn, false).is_empty());
     }
 
     #[test]
@@ -254,8 +390,45 @@ mod tests {
         for _ in 0..3 {
             kept = counters.reserve(&draws(&policy, &["shared"]), 1000).unwrap().1;
         }
-        let again = Counters::new(kept).unwrap();
+        let again = Counters::new(kept, 2000).unwrap();
         assert!(again.reserve(&draws(&policy, &["shared"]), 2000).is_err());
         assert!(again.reserve(&draws(&policy, &["shared"]), 61_000).is_ok());
+    }
+
+    #[test]
+    fn places_are_free_again_when_the_last_who_holds_them_is_gone() {
+        let text = r#"{"version":"2","default":"deny","tools":{"a":{"limits":[
+            {"concurrent":2,"scope":"everyone"},{"counter":"c","window":"day","max":3,"scope":"grant"}]}}}"#;
+        let policy = Policy::parse("p.json", text).unwrap();
+        let call =
+            Call { tool: Target::named("a"), arguments: "{}", properties: &[""; 0], facts: Facts::default() };
+        let Judgement::Allow(due) = policy.judge(&call) else { panic!("it is denied") };
+        let counters = Counters::default();
+        let take = || {
+            let places =
+                due.concurrent().map(|limit| Place { policy: "p", scope: "*".into(), limit }).collect();
+            counters.reserve(&Wants { places, ..draws(&policy, &["c"]) }, 1000)
+        };
+        let (first, second) = (take().unwrap().0, take().unwrap().0);
+        let full = take().unwrap_err();
+        assert_eq!((full.rule.as_str(), full.resets_at), ("/tools/a/limits/0", None));
+        let held = first.places.clone();
+        drop(first);
+        // A refused call draws nothing from the counter beside it.
+        assert!(take().is_err());
+        drop(held);
+        assert_eq!(take().unwrap().1.first().unwrap().used, "3");
+        drop(second);
+    }
+
+    #[test]
+    fn counters_of_windows_that_are_over_are_let_go_of() {
+        let (policy, counters) = (policy(), Counters::default());
+        for n in 0..3000 {
+            let mut wants = draws(&policy, &["shared"]);
+            wants.draws.first_mut().unwrap().scope = format!("{n}").into();
+            counters.reserve(&wants, 10_000_000 + n * 60_000).unwrap();
+        }
+        assert!(counters.table.lock().counted.len() < 1100, "{}", counters.table.lock().counted.len());
     }
 }

@@ -1,12 +1,13 @@
 //! What a policy leaves to a person: asked, decided or not, and recorded.
 
 use crate::Rules;
-use crate::admit::{Admit, Answer, No, Passed};
+use crate::admit::{Admit, Passed};
 use crate::approvals::{Approval, Bound, Decider, NotDecided, Standing, State, ToWait};
-use crate::limits::{Exceeded, Reserved};
+use crate::ask::{Answer, No};
+use crate::limits::{Exceeded, Reservation};
 use crate::pins::now_ms;
 use crate::redact::Values;
-use portcullis_ledger::{CounterRow, Draft, Failure, Kind, Outcome};
+use portcullis_ledger::{ApprovalRow, Beside, CounterRow, Draft, Failure, Kind, Outcome};
 use portcullis_runs::RunId;
 use portcullis_wire::canonical;
 use std::sync::Arc;
@@ -22,14 +23,14 @@ pub(crate) struct Hold {
 }
 
 impl Admit {
-    /// What becomes of a call that a policy leaves to a person.
+    /// What becomes of a call that a policy leaves to a person, who sees of its arguments what is shown.
     pub(crate) fn ask_a_person(
         &self,
         rules: &Rules,
         hold: Hold,
-        arguments: &str,
+        (arguments, shown): (&str, &str),
         now_ms: i64,
-        reserve: impl FnOnce() -> Result<(Vec<Reserved>, Vec<CounterRow>), Exceeded>,
+        reserve: impl FnOnce() -> Result<(Reservation, Vec<CounterRow>), Exceeded>,
     ) -> Result<Passed, No> {
         let Ok(id) = RunId::fresh() else {
             return Err(No::new(Answer::NotRecorded, "(not recorded)", "The system gives no random bytes."));
@@ -37,7 +38,7 @@ impl Admit {
         let timeout_ms = i64::try_from(rules.patience.timeout.as_millis()).unwrap_or(i64::MAX);
         let timeout_ms = hold.timeout_ms.unwrap_or(timeout_ms);
         // A person who decides sees the arguments, whatever the record keeps of them; but no secret.
-        let args = rules.values.keep(arguments).or_else(|| Values::Redact.keep(arguments));
+        let args = rules.values.keep(shown).or_else(|| Values::Redact.keep(shown));
         let call = ToWait {
             id: format!("a_{}", id.as_str().trim_start_matches("r_")),
             bound: Bound { digest: self.0.ledger.arguments_digest(&canonical(arguments)), ..hold.bound },
@@ -53,6 +54,7 @@ impl Admit {
                 reserved,
                 rows: Vec::new(),
                 said: Some((hold.rule, format!("approved by {by} ({id})"))),
+                approved: Some(id),
             }),
             Standing::Waits { id, began, rows } => {
                 if began {
@@ -72,6 +74,17 @@ impl Admit {
         }
     }
 
+    /// Goes on with what waited, was approved or refused when the gate ended. To be called once, where tasks can be started.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn resume_approvals(&self) -> Result<(), Failure> {
+        for (id, expires) in self.0.approvals.resume(&self.0.ledger.approvals()?) {
+            self.expires_later(id, expires.saturating_sub(now_ms()));
+        }
+        Ok(())
+    }
+
     fn expires_later(&self, id: String, timeout_ms: i64) {
         let inner = Arc::downgrade(&self.0);
         tokio::spawn(async move {
@@ -83,11 +96,19 @@ impl Admit {
     }
 
     async fn expire(&self, id: &str) {
-        if let Some((approval, reserved)) = self.0.approvals.settle(id, State::Expired, None, None) {
-            let rows = self.give_back(&reserved, false);
-            if let Err(failure) = self.record_settled(&approval, State::Expired, None, rows).await {
-                tracing::error!(%failure, %id, "that nobody decided a call in time could not be recorded");
+        let Some((approval, reserved)) = self.0.approvals.settle(id, State::Expired, None, None) else {
+            return;
+        };
+        // A refusal ends when its time is up, and that is no news.
+        let recorded = match approval.state {
+            State::Denied => self.0.ledger.keep_approval(ApprovalRow { id: id.to_owned(), body: None }).await,
+            _ => {
+                let rows = self.give_back(&reserved.drawn, false);
+                self.record_settled(&approval, State::Expired, None, rows).await
             }
+        };
+        if let Err(failure) = recorded {
+            tracing::error!(%failure, %id, "that nobody decided a call in time could not be recorded");
         }
     }
 
@@ -119,8 +140,11 @@ impl Admit {
         }
         let over = || NotDecided::Over(id.to_owned(), "over");
         let (approval, reserved) = self.0.approvals.settle(id, state, Some(&by), reason).ok_or_else(over)?;
-        if state != State::Approved {
-            let rows = self.give_back(&reserved, false);
+        if state == State::Approved {
+            // Only now is there a yes to keep; one that is lost on the way is asked for again.
+            self.0.ledger.keep_approval(self.0.approvals.row(id)).await.map_err(not_recorded)?;
+        } else {
+            let rows = self.give_back(&reserved.drawn, false);
             self.record_settled(&approval, state, said, rows).await.map_err(not_recorded)?;
         }
         match state {
@@ -149,6 +173,7 @@ impl Admit {
             message: Some(&message),
             ..Draft::of(Kind::Approval)
         };
-        self.0.ledger.append(draft.write(), counters, portcullis_ledger::Keep::Disk).await.map(drop)
+        let beside = Beside { counters, approval: Some(self.0.approvals.row(&approval.id)) };
+        self.0.ledger.append(draft.write(), beside, portcullis_ledger::Keep::Disk).await.map(drop)
     }
 }

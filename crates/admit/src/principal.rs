@@ -1,5 +1,6 @@
 //! Who asks.
 
+use crate::History;
 use portcullis_ledger::Grant;
 use std::sync::Arc;
 
@@ -8,8 +9,10 @@ use std::sync::Arc;
 pub struct Principal {
     /// The grant whose token was shown.
     pub grant: Arc<Grant>,
-    /// Name and version that the client gave; unproved.
+    /// Name and version that the client gave, with a slash between them; unproved.
     pub client: Arc<str>,
+    /// What its session called before; `None` where there is no session.
+    pub history: Option<Arc<History>>,
 }
 
 impl Principal {
@@ -17,6 +20,12 @@ impl Principal {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.grant.name
+    }
+
+    /// The client's name without its version.
+    #[must_use]
+    pub fn client_name(&self) -> &str {
+        self.client.rsplit_once('/').map_or(&*self.client, |(name, _)| name)
     }
 
     /// Whether the grant has ended at that time (milliseconds since 1970).

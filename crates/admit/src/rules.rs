@@ -3,7 +3,7 @@
 use crate::{Patience, Values};
 use portcullis_catalogue::Risk;
 use portcullis_ledger::{Grant, Keep};
-use portcullis_policy::{Policy, Target};
+use portcullis_policy::{Kind, Mode, Policy, Redactions, Target};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -59,9 +59,19 @@ pub(crate) struct InForce<'r> {
     pub name: &'r str,
     pub policy: &'r Arc<Policy>,
     pub everyone: Option<&'r Arc<Policy>>,
+    /// Whether the grant's rules are enforced.
+    pub mode: Mode,
 }
 
 impl Rules {
+    /// Whether a policy asks what sessions called before.
+    pub(crate) fn remembers(&self) -> bool {
+        self.policies.values().chain(&self.everyone).any(|loaded| match loaded {
+            Loaded::Good(policy) => policy.asks_for_calls(),
+            Loaded::Bad(_) => false,
+        })
+    }
+
     /// The policies for a grant at an upstream, or why there are none.
     pub(crate) fn in_force<'r>(&'r self, grant: &'r Grant, upstream: &str) -> Result<InForce<'r>, String> {
         let name = grant
@@ -77,13 +87,23 @@ impl Rules {
             Some(Loaded::Good(policy)) => Some(policy),
             Some(Loaded::Bad(why)) => return Err(format!("The policy everyone cannot be used: {why}.")),
         };
-        Ok(InForce { name, policy, everyone })
+        let mode = if grant.shadow { Mode::Shadow } else { Mode::Enforced };
+        Ok(InForce { name, policy, everyone, mode })
     }
 }
 
-impl InForce<'_> {
+impl<'r> InForce<'r> {
+    fn all(&self) -> impl Iterator<Item = &'r Policy> {
+        self.everyone.into_iter().chain([self.policy]).map(|policy| &**policy)
+    }
+
+    /// What they cover of a call.
+    pub(crate) fn redactions(&self, target: &Target<'_>) -> Vec<Redactions<'r>> {
+        self.all().map(|policy| policy.redactions(target, self.mode)).collect()
+    }
+
     pub(crate) fn visible(&self, tool: &Target<'_>) -> bool {
-        self.policy.visible(tool) && self.everyone.is_none_or(|policy| policy.visible(tool))
+        self.all().all(|policy| policy.visible(tool, self.mode))
     }
 
     /// What tells these policies from all others.
@@ -92,7 +112,11 @@ impl InForce<'_> {
         format!("{}@{} {everyone}", self.name, self.policy.digest())
     }
 
+    pub(crate) fn may(&self, kind: Kind) -> bool {
+        self.all().all(|policy| policy.may(kind))
+    }
+
     pub(crate) fn default_allows(&self) -> bool {
-        self.policy.default_allows() && self.everyone.is_none_or(|policy| policy.default_allows())
+        self.all().all(|policy| policy.default_allows())
     }
 }

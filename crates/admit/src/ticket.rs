@@ -1,10 +1,14 @@
 //! What stays of a call that passed: enough to record its end, and to go on with it.
 
-use crate::Admit;
-use crate::limits::Reserved;
+use crate::limits::{Places, Reservation};
 use crate::permit::{Message, Permit};
-use portcullis_ledger::{Draft, Kind, Outcome};
+use crate::rules::Rules;
+use crate::{Admit, Ask};
+use portcullis_ledger::{Draft, Grant, Kind, Outcome};
+use portcullis_policy::{Kind as What, Stopping, Target};
 use portcullis_wire::text;
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// How a call ended.
@@ -34,26 +38,85 @@ pub(crate) struct About {
     pub digest: String,
 }
 
+/// How a call that passed is to be carried out.
+#[derive(Debug, Default)]
+pub(crate) struct Manner {
+    pub stopping: Stopping,
+    pub results: Option<ResultRules>,
+}
+
+/// What keeps parts of a result from its caller.
+#[derive(Debug)]
+pub(crate) struct ResultRules {
+    rules: Arc<Rules>,
+    grant: Arc<Grant>,
+    upstream: String,
+    kind: What,
+    name: String,
+    category: String,
+}
+
+impl ResultRules {
+    pub(crate) fn of(rules: &Arc<Rules>, ask: &Ask<'_>) -> Self {
+        let target = ask.target();
+        Self {
+            rules: rules.clone(),
+            grant: ask.who.grant.clone(),
+            upstream: ask.upstream.to_owned(),
+            kind: target.kind,
+            name: target.name.to_owned(),
+            category: target.category.to_owned(),
+        }
+    }
+}
+
 /// A call that passed. Its end is recorded by [`Ticket::close`], or as broken when it is dropped.
 #[derive(Debug)]
 pub struct Ticket {
     admit: Admit,
     row: u64,
-    reserved: Vec<Reserved>,
+    reserved: Reservation,
     about: About,
+    manner: Manner,
     began: Instant,
     closed: bool,
 }
 
 impl Ticket {
-    pub(crate) fn new(admit: Admit, row: u64, reserved: Vec<Reserved>, about: About) -> Self {
-        Self { admit, row, reserved, about, began: Instant::now(), closed: false }
+    pub(crate) fn new(admit: Admit, row: u64, reserved: Reservation, about: About, manner: Manner) -> Self {
+        Self { admit, row, reserved, about, manner, began: Instant::now(), closed: false }
     }
 
     /// Number of the decision's row.
     #[must_use]
     pub fn row(&self) -> u64 {
         self.row
+    }
+
+    /// When and how the call is to be ended, as the policy says.
+    #[must_use]
+    pub fn stopping(&self) -> &Stopping {
+        &self.manner.stopping
+    }
+
+    /// A result as its caller gets it.
+    #[must_use]
+    pub fn covered<'a>(&self, result: &'a str) -> Cow<'a, str> {
+        let Some(of) = &self.manner.results else { return Cow::Borrowed(result) };
+        let Ok(in_force) = of.rules.in_force(&of.grant, &of.upstream) else { return Cow::Borrowed(result) };
+        let target = Target { kind: of.kind, upstream: &of.upstream, name: &of.name, category: &of.category };
+        in_force.redactions(&target).iter().fold(Cow::Borrowed(result), |shown, redactions| match redactions
+            .result(&shown)
+        {
+            Cow::Owned(covered) => Cow::Owned(covered),
+            Cow::Borrowed(_) => shown,
+        })
+    }
+
+    /// The places that the call has among those that may run at once: for what goes on when the call has ended.
+    #[must_use]
+    pub fn places(&self) -> Option<Arc<Places>> {
+        self.reserved.places.clone()
     }
 
     /// A permit to go on with the same call: to repeat it where it was not acted on, or to bring the answers
@@ -81,9 +144,11 @@ impl Ticket {
         let (outcome, message, counters) = match end {
             End::Answered { error: false } => (Outcome::Allowed, None, Vec::new()),
             End::Answered { error: true } => {
-                (Outcome::Error, None, self.admit.give_back(&self.reserved, true))
+                (Outcome::Error, None, self.admit.give_back(&self.reserved.drawn, true))
             }
-            End::NotReached(why) => (Outcome::Error, Some(why), self.admit.give_back(&self.reserved, false)),
+            End::NotReached(why) => {
+                (Outcome::Error, Some(why), self.admit.give_back(&self.reserved.drawn, false))
+            }
             End::Broken(why) => (Outcome::Error, Some(why), Vec::new()),
             End::Cancelled(why) => (Outcome::Cancelled, Some(why), Vec::new()),
         };

@@ -48,6 +48,13 @@ impl Node {
         }
     }
 
+    /// The value as JSON text, its numbers digit for digit and its entries in the order of the file.
+    pub fn to_json(&self) -> String {
+        let mut out = String::new();
+        write_json(self, &mut out);
+        out
+    }
+
     /// What was found, in the words of an error message.
     pub fn describe(&self) -> String {
         match &self.kind {
@@ -57,6 +64,34 @@ impl Node {
             Kind::Text(text) => format!("the text {:?}", shorten(text)),
             Kind::List(_) => "a list".into(),
             Kind::Map(_) => "a map".into(),
+        }
+    }
+}
+
+fn write_json(node: &Node, out: &mut String) {
+    let text = |text: &str| serde_json::Value::from(text).to_string();
+    match &node.kind {
+        Kind::Null => out.push_str("null"),
+        Kind::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        Kind::Number(digits) => out.push_str(digits),
+        Kind::Text(value) => out.push_str(&text(value)),
+        Kind::List(nodes) => {
+            out.push('[');
+            for (at, node) in nodes.iter().enumerate() {
+                out.push_str(if at > 0 { "," } else { "" });
+                write_json(node, out);
+            }
+            out.push(']');
+        }
+        Kind::Map(entries) => {
+            out.push('{');
+            for (at, entry) in entries.iter().enumerate() {
+                out.push_str(if at > 0 { "," } else { "" });
+                out.push_str(&text(&entry.key));
+                out.push(':');
+                write_json(&entry.value, out);
+            }
+            out.push('}');
         }
     }
 }

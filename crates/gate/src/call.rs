@@ -1,5 +1,6 @@
 //! One request on its way through: judged, sent, its answer passed on, its end recorded.
 
+mod approver;
 mod questions;
 mod refusals;
 mod resumption;
@@ -19,11 +20,12 @@ use crate::rewrite::{Known, is_error, with_result_type};
 use crate::tasks::Task;
 use crate::tasks::message::{Shown, mentions, shown};
 use http::StatusCode;
-use portcullis_admit::{Ask, Denied, End, Message, Permit, Subject, Ticket};
-use portcullis_catalogue::List;
+use portcullis_admit::{Ask, Denied, End, Message, Permit, Stopping, Subject, Ticket};
+use portcullis_catalogue::{List, ListKind};
 use portcullis_runs::OpenRun;
 use portcullis_upstreams::{Broken, Heard, Reply, SendFailed, Unavailable, Upstream};
-use portcullis_wire::{Era, Event, Kind};
+use portcullis_wire::{Envelope, Era, Event, Kind, Splice};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -68,6 +70,10 @@ pub(crate) struct Call {
     pub open: OpenRun,
     pub known: Known,
     pub outlet: Option<Outlet>,
+    /// When and how the policy ends it.
+    pub stopping: Stopping,
+    /// Whether the client's user was asked to approve it.
+    pub asked_user: bool,
     /// Told when the answer went out on another stream, where the client can come back to this one.
     pub elsewhere: Option<oneshot::Receiver<End>>,
 }
@@ -98,6 +104,7 @@ impl Call {
             };
             // Everything is judged again once a person decided: the policy may be another by then.
             match &denied.approval {
+                Some(approval) if Box::pin(self.user_decides(approval, &mut until)).await => {}
                 Some(approval) if Box::pin(self.is_decided(approval, &mut until)).await => {}
                 _ if self.open.cancelled().is_cancelled() => {
                     self.cancelled_before().await;
@@ -109,13 +116,21 @@ impl Call {
     }
 
     async fn judge(&self) -> Result<(Permit, Ticket), Denied> {
+        let made_by: Option<Arc<List>>;
         let subject = match &self.about {
             About::Tool(list, name) => {
                 let tool = list.get(name).and_then(|item| item.tool());
                 tool.map_or(Subject::UnknownTool(name), |tool| Subject::Tool(name, tool))
             }
             About::UnknownTool(name) => Subject::UnknownTool(name),
-            About::Other(name) if self.task.is_some() => Subject::Task(name),
+            About::Other(name) if self.task.is_some() => {
+                made_by = self
+                    .upstream
+                    .known_lists(ListKind::Tools)
+                    .into_iter()
+                    .find(|list| list.get(name).is_some());
+                Subject::Task(name, made_by.as_ref().and_then(|list| list.get(name)?.tool()))
+            }
             About::Other(name) => Subject::Other(name),
         };
         let ask = Ask {
@@ -129,36 +144,11 @@ impl Call {
         self.gate.admit.judge(ask, now_ms()).await
     }
 
-    /// Waits for a person, as long as the caller does and at most until then, which the first wait sets. Whether one decided, or
-    /// nobody can any more.
-    async fn is_decided(&mut self, approval: &str, until: &mut Option<Instant>) -> bool {
-        let gate = self.gate.clone();
-        let until = *until.get_or_insert_with(|| Instant::now() + gate.admit.rules().patience.wait);
-        self.open.run().set_waits(true);
-        let mut settled = std::pin::pin!(gate.admit.approvals().settled(approval));
-        loop {
-            let quiet =
-                self.outlet.as_ref().is_some_and(|outlet| outlet.takes_events() && !outlet.is_stream());
-            let cancelled = self.open.cancelled().clone();
-            tokio::select! {
-                biased;
-                () = &mut settled => break,
-                () = cancelled.cancelled() => return false,
-                () = left(self.outlet.as_mut(), self.asker.era) => return false,
-                () = tokio::time::sleep_until(until) => return false,
-                () = tokio::time::sleep(QUIET), if quiet => {}
-            }
-            if let Some(outlet) = &mut self.outlet {
-                outlet.begin();
-            }
-        }
-        self.open.run().set_waits(false);
-        true
-    }
-
     /// Sends the request and passes on what comes back, to the end.
     async fn carry(&mut self, permit: Permit, ticket: &Ticket) -> End {
-        let deadline = Instant::now() + self.upstream.spec().limits.call;
+        self.stopping = ticket.stopping().clone();
+        let latest = Instant::now() + self.upstream.spec().limits.call;
+        let mut deadline = self.stops_at(latest);
         if self.task.is_some()
             && let Some(end) = Box::pin(self.is_another_task()).await
         {
@@ -185,6 +175,9 @@ impl Call {
                     }
                     last_event = heard.event_id.clone().or(last_event);
                     pause = heard.retry.or(pause);
+                    if self.stopping.extend_on_progress && is_progress(&heard) {
+                        deadline = self.stops_at(latest);
+                    }
                     match self.pass(heard, &mut reply, ticket, deadline).await {
                         Some(end) => return end,
                         None => continue,
@@ -218,6 +211,12 @@ impl Call {
                 }
             }
         }
+    }
+
+    /// When the policy ends the call, where it goes on as it does now; at the latest when the upstream's own time is up.
+    fn stops_at(&self, latest: Instant) -> Instant {
+        let after = self.stopping.after_ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
+        after.map_or(latest, |after| latest.min(Instant::now() + after))
     }
 
     /// Sends the request; once more on a new link where the upstream had ended the session, because then it
@@ -324,14 +323,18 @@ impl Call {
         };
         match message.kind() {
             Kind::Response => {
-                if mrtr::asks_for_input(message) && self.asker.era == Era::Old {
+                let wants_input = mrtr::asks_for_input(message);
+                if wants_input && let Some(end) = Box::pin(self.judge_inputs(message)).await {
+                    return Some(end);
+                }
+                if wants_input && self.asker.era == Era::Old {
                     // Rare and large: it must not make every call's state larger.
                     return Box::pin(self.answer_inputs(message, reply, ticket, deadline)).await;
                 }
                 let on_tasks;
                 let message = if self.task.is_some() || mentions(message) {
                     // Rare, and it waits for the disk.
-                    match Box::pin(self.response_on_tasks(message, reply, deadline)).await {
+                    match Box::pin(self.response_on_tasks(message, reply, ticket, deadline)).await {
                         Ok(Some(message)) => on_tasks = message,
                         Ok(None) => return None,
                         Err(end) => return Some(end),
@@ -346,6 +349,14 @@ impl Call {
                     &with_result_type(message)
                 } else {
                     message
+                };
+                let covered;
+                let message = match covered_result(message, ticket) {
+                    Some(message) => {
+                        covered = message;
+                        &covered
+                    }
+                    None => message,
                 };
                 let status = match self.asker.era {
                     Era::New => StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK),
@@ -386,6 +397,19 @@ impl Call {
             }
         }
     }
+}
+
+fn is_progress(heard: &Heard) -> bool {
+    heard.message.as_ref().and_then(|message| message.method()) == Some("notifications/progress")
+}
+
+/// An answer without what the policy keeps from its caller; `None` where that is nothing.
+fn covered_result(message: &Envelope, ticket: &Ticket) -> Option<Envelope> {
+    let result = message.result()?;
+    let Cow::Owned(covered) = ticket.covered(result) else { return None };
+    let mut splice = Splice::new(message.bytes());
+    splice.replace(message.span_of(result), covered);
+    Envelope::reply(splice.finish()).ok()
 }
 
 /// Now, in milliseconds since 1970.

@@ -75,7 +75,7 @@ async fn announce(gate: &Arc<Gate>, upstream: &Arc<Upstream>, change: Change, se
         _ => None,
     };
     for grant in gate.grants().all() {
-        let who = Principal { grant: grant.clone(), client: Arc::default() };
+        let who = Principal { grant: grant.clone(), client: Arc::default(), history: None };
         let view = list.as_ref().map(|list| View::of(gate, &who, upstream, kind, list));
         let whole = view.as_ref().is_some_and(|view| view.whole);
         let view = view.map(|view| view.hash);

@@ -4,7 +4,7 @@ use crate::answer::{Answer, empty, json, plain, rpc_error};
 use crate::asker::Asker;
 use crate::gate::Gate;
 use crate::session::Route;
-use crate::{edge, expiry, modern, old, registry};
+use crate::{approvals, edge, expiry, modern, old, registry};
 use bytes::Bytes;
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
@@ -33,6 +33,11 @@ impl Gate {
         {
             return answer;
         }
+        if let Via::Listener = via
+            && approvals::is_here(head.uri.path())
+        {
+            return approvals::answer(self, &head, body).await;
+        }
         let route = match head.uri.path() {
             "/healthz" => return plain(StatusCode::OK, "ok"),
             "/readyz" => return self.readiness(),
@@ -56,7 +61,7 @@ impl Gate {
                 Err(answer) => return answer,
             },
         };
-        let principal = Principal { grant, client: Arc::default() };
+        let principal = Principal { grant, client: Arc::default(), history: None };
         if let Err(answer) = expiry::check(self, &principal, &route).await {
             return answer;
         }

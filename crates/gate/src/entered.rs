@@ -12,7 +12,7 @@ use crate::outlet::{Outlet, carrying, left};
 use crate::rewrite::{Known, with_meta, without_modern_meta};
 use crate::tasks::Task;
 use http::StatusCode;
-use portcullis_admit::{Answer, Denied, Message};
+use portcullis_admit::{Answer, Denied, Message, Stopping};
 use portcullis_catalogue::{List, ListKind};
 use portcullis_runs::OpenRun;
 use portcullis_upstreams::Upstream;
@@ -106,6 +106,8 @@ impl Entered {
             open: self.open,
             known: self.known,
             outlet: Some(self.outlet),
+            stopping: Stopping::default(),
+            asked_user: false,
             elsewhere: None,
         })
     }

@@ -6,6 +6,7 @@ use crate::gate::Gate;
 use crate::links;
 use crate::session::{NewSession, Route, Session};
 use http::{HeaderValue, StatusCode};
+use portcullis_admit::{Principal, What};
 use portcullis_upstreams::{Link, TASKS, Upstream};
 use portcullis_wire::{
     Envelope, Era, INVALID_PARAMS, Id, LATEST_OLD, MODERN, OLD_VERSIONS, UPSTREAM_FAILED, known_old_version,
@@ -79,7 +80,12 @@ pub(crate) async fn initialize(gate: &Arc<Gate>, mut asker: Asker, message: &Env
 pub(crate) fn client_name(info: &str) -> String {
     let part = |name| member(info, name).and_then(text).unwrap_or_default();
     let (name, version) = (part("name"), part("version"));
-    let full = if version.is_empty() { name.into_owned() } else { format!("{name}/{version}") };
+    // The last slash ends the name, also of one that has slashes and no version.
+    let full = if version.is_empty() && !name.contains('/') {
+        name.into_owned()
+    } else {
+        format!("{name}/{version}")
+    };
     full.chars().filter(|c| !c.is_control()).take(100).collect()
 }
 
@@ -102,6 +108,17 @@ async fn one(gate: &Arc<Gate>, asker: &Asker, name: &str, session: &Session) -> 
     Ok(Value::Object(hello).to_string())
 }
 
+/// Whether the policy lets somebody use what a server offers under that capability.
+fn may_use(gate: &Gate, who: &Principal, upstream: &str, capability: &str) -> bool {
+    match capability {
+        "prompts" => gate.admit.may(who, upstream, What::Prompt),
+        "resources" => gate.admit.may(who, upstream, What::Resource),
+        "completions" => gate.admit.may_ask_for(who, upstream, What::Method, "completion/complete"),
+        "logging" => gate.admit.may_ask_for(who, upstream, What::Method, "logging/setLevel"),
+        _ => gate.admit.default_allows(who, upstream),
+    }
+}
+
 /// Leaves out capabilities that the policy lets nobody use, and instructions that are not meant for people.
 fn narrow(gate: &Gate, asker: &Asker, upstream: &Upstream, link: &Link, hello: &mut Map<String, Value>) {
     // Nobody has to call anything for these to be read.
@@ -111,12 +128,13 @@ fn narrow(gate: &Gate, asker: &Asker, upstream: &Upstream, link: &Link, hello: &
         hello.remove("instructions");
     }
     let Some(Value::Object(capabilities)) = hello.get_mut("capabilities") else { return };
-    if !gate.admit.passes_other(&asker.principal, upstream.name()) {
-        // Tasks are calls of tools that take long.
-        capabilities.retain(|name, _| matches!(name.as_str(), "tools" | "tasks" | "extensions"));
-        if let Some(Value::Object(extensions)) = capabilities.get_mut("extensions") {
-            extensions.retain(|name, _| name == TASKS);
-        }
+    // Tasks are calls of tools that take long.
+    let of_tools = |name: &str| matches!(name, "tools" | "tasks" | "extensions");
+    let may = |name: &str| may_use(gate, &asker.principal, upstream.name(), name);
+    capabilities.retain(|name, _| of_tools(name) || may(name));
+    let other = gate.admit.default_allows(&asker.principal, upstream.name());
+    if let (false, Some(Value::Object(extensions))) = (other, capabilities.get_mut("extensions")) {
+        extensions.retain(|name, _| name == TASKS);
     }
     if link.era() == Era::New && asker.era == Era::Old {
         capabilities.remove("extensions");
@@ -140,14 +158,20 @@ fn own_info() -> Value {
 }
 
 fn own_capabilities(gate: &Gate, asker: &Asker) -> Value {
-    let other = gate.upstreams().keys().any(|name| gate.admit.passes_other(&asker.principal, name));
+    let upstreams = gate.upstreams();
+    let may =
+        |capability: &str| upstreams.keys().any(|name| may_use(gate, &asker.principal, name, capability));
     let mut capabilities = json!({ "tools": { "listChanged": true } });
-    if let (true, Some(members)) = (other, capabilities.as_object_mut()) {
-        members.insert("prompts".into(), json!({ "listChanged": true }));
-        members.insert("resources".into(), json!({ "listChanged": true, "subscribe": true }));
-        members.insert("completions".into(), json!({}));
-        if asker.era == Era::Old {
-            members.insert("logging".into(), json!({}));
+    if let Some(members) = capabilities.as_object_mut() {
+        for (name, offers) in [
+            ("prompts", json!({ "listChanged": true })),
+            ("resources", json!({ "listChanged": true, "subscribe": true })),
+            ("completions", json!({})),
+            ("logging", json!({})),
+        ] {
+            if may(name) && (name != "logging" || asker.era == Era::Old) {
+                members.insert(name.into(), offers);
+            }
         }
     }
     let tasks = gate.upstreams().values().any(|upstream| {

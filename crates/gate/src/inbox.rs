@@ -5,6 +5,7 @@ use crate::outlet::carrying;
 use crate::rewrite::stray_notice;
 use crate::session::{Asked, Route, Session};
 use crate::tasks::message::{Shown, shown};
+use portcullis_admit::Principal;
 use portcullis_upstreams::{Inbox, Link, Roots, Upstream};
 use portcullis_wire::{Envelope, encode_event, result_response};
 use serde_json::json;
@@ -65,20 +66,18 @@ impl Inbox for SessionInbox {
             return;
         }
         let who = gate.grants().by_name(&session.grant).cloned();
-        let allowed = who.is_some_and(|grant| {
-            let principal = portcullis_admit::Principal { grant, client: Arc::default() };
-            gate.admit.passes_other(&principal, upstream.name())
-        });
-        if method == "ping" || !allowed {
-            return link.refuse(&request);
-        }
-        match shown(&gate.tasks, upstream.name(), &session.grant, Some(link), &request) {
-            Shown::Message(request) => ask(&session, link, &request),
-            Shown::Nothing => {
-                let link = link.clone();
-                tokio::spawn(async move { ask_soon(&gate, &session, &upstream, &link, request).await });
+        let Some(grant) = who.filter(|_| method != "ping") else { return link.refuse(&request) };
+        let (client, history) = (session.client_name.clone(), Some(session.history.clone()));
+        let (who, link) = (Principal { grant, client, history }, link.clone());
+        tokio::spawn(async move {
+            if crate::asked::judge(&gate, &who, upstream.name(), "", &request).await.is_err() {
+                return link.refuse(&request);
             }
-        }
+            match shown(&gate.tasks, upstream.name(), &session.grant, Some(&link), &request) {
+                Shown::Message(request) => ask(&session, &link, &request),
+                Shown::Nothing => ask_soon(&gate, &session, &upstream, &link, request).await,
+            }
+        });
     }
 }
 

@@ -8,7 +8,9 @@
 //! [`Gate::handle`] takes one HTTP request from anywhere: the listener of [`serve()`], or the control socket.
 
 mod answer;
+mod approvals;
 mod aside;
+mod asked;
 mod asker;
 mod body;
 mod call;

@@ -4,6 +4,7 @@ use crate::asker::Asker;
 use crate::gate::{Gate, PoolKey};
 use crate::inbox::SessionInbox;
 use crate::tasks::Task;
+use portcullis_admit::What;
 use portcullis_upstreams::{Link, Need, Quiet, Roots, Unavailable, Upstream};
 use portcullis_wire::Era;
 use serde_json::{Map, Value};
@@ -154,15 +155,20 @@ pub(crate) async fn forget(gate: &Gate, asker: &Asker, upstream: &Upstream, chos
 /// it and the policy lets a server ask for it. Roots only where the entry says so: a client's roots would
 /// widen what some servers touch.
 pub(crate) fn offered(gate: &Gate, asker: &Asker, upstream: &Upstream, declared: &str) -> String {
-    if !gate.admit.passes_other(&asker.principal, upstream.name()) {
-        return "{}".into();
-    }
     let mut capabilities: Map<String, Value> = serde_json::from_str(declared).unwrap_or_default();
+    let (who, name) = (&asker.principal, upstream.name());
+    let other = gate.admit.default_allows(who, name);
+    let may = |asked: &str| gate.admit.may_ask_for(who, name, What::ServerRequest, asked);
+    capabilities.retain(|asked, _| match asked.as_str() {
+        "sampling" | "elicitation" | "roots" => may(asked),
+        _ => other,
+    });
     if asker.aggregated() {
         capabilities.retain(|name, _| matches!(name.as_str(), "sampling" | "elicitation" | "roots"));
     }
     match upstream.spec().roots {
         Roots::Client => {}
+        Roots::Fixed(_) if !may("roots") => {}
         Roots::Fixed(_) => drop(capabilities.insert("roots".into(), Value::Object(Map::new()))),
         Roots::None => drop(capabilities.remove("roots")),
     }

@@ -9,7 +9,7 @@ use crate::outlet::carrying;
 use crate::session::Route;
 use data_encoding::BASE64URL_NOPAD;
 use http::StatusCode;
-use portcullis_admit::Principal;
+use portcullis_admit::{Principal, What};
 use portcullis_catalogue::{Item, List, ListKind};
 use portcullis_upstreams::{Link, ListFailed, State, Upstream};
 use portcullis_wire::{
@@ -197,14 +197,18 @@ pub(crate) async fn list_of(
     listed.map(|list| (list, Some(chosen.link))).map_err(|error| down(error.to_string()))
 }
 
-/// Whether somebody may see an item: tools by the policy and by what was accepted, everything else by the policy's default,
-/// where it does not speak to the model.
+/// Whether somebody may see an item: by the policy; tools also by what was accepted, everything else where it does not speak to the
+/// model.
 pub(crate) fn sees(gate: &Gate, who: &Principal, upstream: &Upstream, kind: ListKind, item: &Item) -> bool {
     match kind {
         ListKind::Tools => {
             item.tool().is_some_and(|tool| gate.admit.lists(who, upstream.name(), item.key(), tool))
         }
-        _ => !item.blocks() && gate.admit.passes_other(who, upstream.name()),
+        _ if item.blocks() => false,
+        ListKind::Prompts => gate.admit.may_ask_for(who, upstream.name(), What::Prompt, item.key()),
+        ListKind::Resources => gate.admit.may_ask_for(who, upstream.name(), What::Resource, item.key()),
+        // What it stands for is judged when it is read.
+        ListKind::Templates => gate.admit.may(who, upstream.name(), What::Resource),
     }
 }
 

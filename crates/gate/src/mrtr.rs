@@ -31,7 +31,7 @@ pub(crate) fn asks_for_input(message: &Envelope) -> bool {
 }
 
 /// What a server of the new era wants to know.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Inputs {
     /// Key, method and parameters of each question.
     pub requests: Vec<(String, String, String)>,
@@ -40,6 +40,11 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
+    /// One question, under a key: its method and its parameters as JSON.
+    pub(crate) fn one(key: &str, method: &str, params: String) -> Self {
+        Self { requests: vec![(key.to_owned(), method.to_owned(), params)], state: None }
+    }
+
     pub(crate) fn of(message: &Envelope) -> Self {
         let result = message.result().unwrap_or("{}");
         let all: BTreeMap<String, &RawValue> = member(result, "inputRequests")
@@ -105,13 +110,40 @@ impl Call {
     pub(crate) async fn park(&mut self, message: &Envelope, deadline: Instant) -> Option<End> {
         let link = self.chosen.link.clone();
         let server_id = message.id().cloned()?;
-        let method = message.method().unwrap_or_default();
-        let mut random = [0; 20];
+        let method = message.method().unwrap_or_default().to_owned();
+        let params: Value =
+            message.params().and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or(json!({}));
         let refuse = |why: &str| error_response(Some(&server_id), METHOD_NOT_FOUND, why, &Value::Null);
-        if getrandom::fill(&mut random).is_err() {
-            let _ = link.answer(refuse("no random bytes")).await;
-            return None;
+        let Some(answer) = self.retried(&method, &params, deadline).await else {
+            let why = "the client did not come back with an answer";
+            let _ = link.answer(refuse(why)).await;
+            return Some(End::Cancelled(why.into()));
+        };
+        let answer = match answer {
+            Some(answer) => result_response(&server_id, &answer),
+            None => refuse("the client brought no answer"),
+        };
+        if let Err(error) = link.answer(answer).await {
+            return Some(self.lost(&error.to_string()).await);
         }
+        None
+    }
+
+    /// The answer of a client of the new era to a question of the gate itself; `None` where it brings none.
+    pub(crate) async fn ask_and_park(
+        &mut self,
+        method: &str,
+        params: &Value,
+        until: Instant,
+    ) -> Option<String> {
+        self.retried(method, params, until).await.flatten()
+    }
+
+    /// Ends the request with a question, and waits for the client to make it again with the answer, which it may leave out. From
+    /// then on the call answers that request. `None` where the client does not come back.
+    async fn retried(&mut self, method: &str, params: &Value, deadline: Instant) -> Option<Option<String>> {
+        let mut random = [0; 20];
+        getrandom::fill(&mut random).ok()?;
         let handle = BASE32_NOPAD.encode(&random).to_ascii_lowercase();
         let (wake, woken) = oneshot::channel();
         let parked = Parked {
@@ -123,8 +155,6 @@ impl Call {
             wake,
         };
         self.gate.parked.lock().insert(handle.clone(), parked);
-        let params: Value =
-            message.params().and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or(json!({}));
         let result = json!({
             "resultType": "input_required",
             "inputRequests": { KEY: { "method": method, "params": params } },
@@ -140,21 +170,11 @@ impl Call {
             () = tokio::time::sleep_until(deadline) => None,
         };
         self.gate.parked.lock().remove(&handle);
-        let Some(woken) = woken else {
-            let _ = link.answer(refuse("the client did not come back with an answer")).await;
-            return Some(End::Cancelled("the client did not come back with an answer".into()));
-        };
+        let woken = woken?;
         self.known.id = woken.id;
         self.known.progress = woken.progress;
         self.outlet = Some(woken.outlet);
-        let answer = match woken.answer {
-            Some(answer) => result_response(&server_id, &answer),
-            None => refuse("the client brought no answer"),
-        };
-        if let Err(error) = link.answer(answer).await {
-            return Some(self.lost(&error.to_string()).await);
-        }
-        None
+        Some(woken.answer)
     }
 
     async fn lost(&mut self, why: &str) -> End {

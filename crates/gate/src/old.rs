@@ -47,6 +47,7 @@ pub(crate) fn join(asker: &mut Asker, session: &Arc<Session>) {
     asker.capabilities.clone_from(&session.capabilities);
     asker.client_info.clone_from(&session.client);
     asker.principal.client = session.client_name.clone();
+    asker.principal.history = Some(session.history.clone());
     asker.session = Some(session.clone());
 }
 

@@ -68,7 +68,8 @@ async fn renew(gate: &Gate, upstream: &Upstream, link: &Link, watched: Watched) 
         let (Some(grant), Some(first)) = (gate.grants().by_name(&grant).cloned(), sessions.first()) else {
             continue;
         };
-        let who = Principal { grant, client: first.client_name.clone() };
+        let who =
+            Principal { grant, client: first.client_name.clone(), history: Some(first.history.clone()) };
         let params = json!({ "uri": uri }).to_string();
         let (upstream, method) = (upstream.name(), "resources/subscribe");
         let asked = Aside { who: &who, upstream, method, params: &params, name: &uri };

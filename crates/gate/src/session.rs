@@ -4,6 +4,7 @@ use crate::resumable::Resumable;
 use bytes::Bytes;
 use data_encoding::BASE32_NOPAD;
 use parking_lot::Mutex;
+use portcullis_admit::History;
 use portcullis_runs::Caller;
 use portcullis_upstreams::Link;
 use portcullis_wire::Id;
@@ -55,6 +56,8 @@ pub(crate) struct Session {
     pub ended: CancellationToken,
     /// The log level that it asked for, JSON.
     pub log_level: Mutex<Option<String>>,
+    /// What it called, for policies that ask.
+    pub history: Arc<History>,
     /// Calls whose stream the client can come back to.
     pub resumable: Resumable,
     began: Instant,
@@ -100,6 +103,7 @@ pub(crate) struct NewSession {
 impl Session {
     fn new(new: NewSession, id: String, caller: Caller) -> Self {
         Self {
+            history: History::of_session(&id),
             id,
             caller,
             grant: new.grant,

@@ -16,7 +16,7 @@ use crate::tasks::target::{declares_tasks, undeclared};
 use bytes::Bytes;
 use http::StatusCode;
 use parking_lot::Mutex;
-use portcullis_admit::{Ask, End, Message, Subject};
+use portcullis_admit::{Ask, End, Message, Subject, What};
 use portcullis_catalogue::ListKind;
 use portcullis_runs::NewRun;
 use portcullis_upstreams::{Heard, Link, Upstream};
@@ -230,13 +230,12 @@ pub(crate) async fn listen(gate: &Arc<Gate>, asker: &Asker, message: &Envelope) 
         return rpc_error(StatusCode::BAD_REQUEST, Some(&id), INVALID_PARAMS, why);
     };
     let wants = |name: &str| filter.get(name) == Some(&Value::Bool(true));
-    let other = passes_other_somewhere(gate, asker);
     let mut honoured = Map::new();
     let mut kinds = Vec::new();
     for (name, kind, allowed) in [
         ("toolsListChanged", ListKind::Tools, true),
-        ("promptsListChanged", ListKind::Prompts, other),
-        ("resourcesListChanged", ListKind::Resources, other),
+        ("promptsListChanged", ListKind::Prompts, may_somewhere(gate, asker, What::Prompt)),
+        ("resourcesListChanged", ListKind::Resources, may_somewhere(gate, asker, What::Resource)),
     ] {
         if wants(name) && allowed {
             honoured.insert(name.into(), true.into());
@@ -335,10 +334,10 @@ pub(crate) fn end_listeners(gate: &Gate, of: &dyn Fn(&str) -> bool) {
     }
 }
 
-fn passes_other_somewhere(gate: &Gate, asker: &Asker) -> bool {
+fn may_somewhere(gate: &Gate, asker: &Asker, what: What) -> bool {
     match &asker.route {
-        Route::One(name) => gate.admit.passes_other(&asker.principal, name),
-        Route::All => gate.upstreams().keys().any(|name| gate.admit.passes_other(&asker.principal, name)),
+        Route::One(name) => gate.admit.may(&asker.principal, name, what),
+        Route::All => gate.upstreams().keys().any(|name| gate.admit.may(&asker.principal, name, what)),
     }
 }
 

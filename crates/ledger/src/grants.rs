@@ -24,6 +24,9 @@ pub struct Grant {
     /// Whether it may decide approvals of others.
     #[serde(default)]
     pub approver: bool,
+    /// Whether the rules of its policies are only tried.
+    #[serde(default)]
+    pub shadow: bool,
 }
 
 impl Grant {

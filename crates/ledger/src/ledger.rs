@@ -1,11 +1,14 @@
 //! The handle through which the rest of the gate remembers.
 
 use crate::files::Files;
+use crate::offline;
 use crate::row::Written;
 use crate::schema::{FILE, Failure, keep_house, open_reader, open_writer};
 use crate::store::{Store, stamp};
 use crate::writer::Writer;
-use crate::{CounterKey, CounterRow, GateKey, Grant, Head, PinRow, SignedHead, TaskRow, TokenHash};
+use crate::{
+    ApprovalRow, Beside, CounterKey, CounterRow, GateKey, Grant, Head, PinRow, SignedHead, TaskRow, TokenHash,
+};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -84,12 +87,12 @@ impl Ledger {
         self.0.key.arguments_digest(json)
     }
 
-    /// Appends a row together with the counters that it moved, and waits until it is kept. Gives its number.
+    /// Appends a row together with what it changed, and waits until it is kept. Gives its number.
     ///
     /// # Errors
-    /// Where it could not be kept; then neither row nor counters are, and the call must not pass.
-    pub async fn append(&self, row: Written, counters: Vec<CounterRow>, keep: Keep) -> Result<u64, Failure> {
-        self.0.writer.append(row, counters, keep).await
+    /// Where it could not be kept; then nothing of it is, and the call must not pass.
+    pub async fn append(&self, row: Written, beside: impl Into<Beside>, keep: Keep) -> Result<u64, Failure> {
+        self.0.writer.append(row, beside.into(), keep).await
     }
 
     /// Appends a row that nobody waits for. It is written with the next transaction, and again until it can
@@ -98,8 +101,8 @@ impl Ledger {
     ///
     /// # Errors
     /// Where the ledger is closed.
-    pub fn append_later(&self, row: Written, counters: Vec<CounterRow>) -> Result<(), Failure> {
-        self.0.writer.append_later(row, counters)
+    pub fn append_later(&self, row: Written, beside: impl Into<Beside>) -> Result<(), Failure> {
+        self.0.writer.append_later(row, beside.into())
     }
 
     async fn change(
@@ -184,20 +187,7 @@ impl Ledger {
     /// # Errors
     /// Where the file cannot be read.
     pub fn grants(&self) -> Result<Vec<(TokenHash, Grant)>, Failure> {
-        let conn = open_reader(&self.0.folder)?;
-        let read = || -> rusqlite::Result<Vec<(TokenHash, String)>> {
-            let mut statement = conn.prepare("SELECT token_hash, body FROM grants ORDER BY name")?;
-            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            rows.collect()
-        };
-        read()
-            .map_err(|error| Failure::read(&error))?
-            .into_iter()
-            .map(|(hash, body)| {
-                let grant = serde_json::from_str(&body).map_err(|error| Failure::Read(error.to_string()))?;
-                Ok((hash, grant))
-            })
-            .collect()
+        offline::grants(&self.0.folder)
     }
 
     /// Adds a grant.
@@ -281,6 +271,50 @@ impl Ledger {
         .await
     }
 
+    /// Forgets the counters of windows that began before a time, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn forget_counters(&self, before: i64) -> Result<(), Failure> {
+        self.change(None, move |tx| {
+            let run = tx.execute("DELETE FROM counters WHERE window_start < ?1", [before]);
+            run.map(drop).map_err(|error| Failure::write(&error))
+        })
+        .await
+    }
+
+    /// Keeps an approval as it is now, without a row.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn keep_approval(&self, row: ApprovalRow) -> Result<(), Failure> {
+        self.change(None, move |tx| {
+            let run = match &row.body {
+                Some(body) => {
+                    tx.execute("INSERT OR REPLACE INTO approvals (id, body) VALUES (?1, ?2)", [&row.id, body])
+                }
+                None => tx.execute("DELETE FROM approvals WHERE id = ?1", [&row.id]),
+            };
+            run.map(drop).map_err(|error| Failure::write(&error))
+        })
+        .await
+    }
+
+    /// The approvals as they were last kept.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn approvals(&self) -> Result<Vec<ApprovalRow>, Failure> {
+        let conn = open_reader(&self.0.folder)?;
+        let read = || -> rusqlite::Result<Vec<ApprovalRow>> {
+            let mut statement = conn.prepare("SELECT id, body FROM approvals ORDER BY id")?;
+            let rows =
+                statement.query_map([], |row| Ok(ApprovalRow { id: row.get(0)?, body: row.get(1)? }))?;
+            rows.collect()
+        };
+        read().map_err(|error| Failure::read(&error))
+    }
+
     /// Keeps an upstream's list, so that it can be shown before the upstream answers again.
     ///
     /// # Errors
@@ -308,13 +342,7 @@ impl Ledger {
     /// # Errors
     /// Where the file cannot be read.
     pub fn definitions(&self) -> Result<Vec<(String, String, String)>, Failure> {
-        let conn = open_reader(&self.0.folder)?;
-        let read = || -> rusqlite::Result<Vec<(String, String, String)>> {
-            let mut statement = conn.prepare("SELECT upstream, list, body FROM definitions")?;
-            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-            rows.collect()
-        };
-        read().map_err(|error| Failure::read(&error))
+        offline::definitions(&self.0.folder)
     }
 
     /// Keeps what was accepted of servers and their tools. It is on the disk when this answers.

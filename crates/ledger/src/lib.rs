@@ -23,12 +23,14 @@
 //! # });
 //! ```
 
+mod beside;
 mod chain;
 mod counters;
 mod files;
 mod grants;
 mod key;
 mod ledger;
+mod offline;
 mod pins;
 mod query;
 mod row;
@@ -38,11 +40,13 @@ mod tasks;
 mod verify;
 mod writer;
 
+pub use beside::{ApprovalRow, Beside};
 pub use chain::{Head, SignedHead};
 pub use counters::{CounterKey, CounterRow};
 pub use grants::{Grant, TokenHash, new_token};
 pub use key::GateKey;
 pub use ledger::{Keep, Ledger};
+pub use offline::{definitions, grants};
 pub use pins::PinRow;
 pub use query::{Filter, query};
 pub use row::{Draft, Kind, Outcome, Written};

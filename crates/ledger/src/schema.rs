@@ -47,6 +47,7 @@ CREATE TABLE IF NOT EXISTS counters (
     window_start INTEGER NOT NULL, used TEXT NOT NULL, version INTEGER NOT NULL,
     PRIMARY KEY (policy, counter, window, scope)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS approvals (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS definitions (
     upstream TEXT NOT NULL, list TEXT NOT NULL, body TEXT NOT NULL,
     PRIMARY KEY (upstream, list)

@@ -3,7 +3,7 @@
 use crate::chain::{GENESIS, Hash, link};
 use crate::row::Written;
 use crate::schema::Failure;
-use crate::{CounterRow, Head, Keep};
+use crate::{ApprovalRow, CounterRow, Head, Keep};
 use rusqlite::{CachedStatement, Connection, ErrorCode, params};
 use std::cell::Cell;
 use std::time::Duration;
@@ -194,6 +194,19 @@ impl Open<'_> {
                 row.used,
                 row.version
             ])?;
+        Ok(())
+    }
+}
+
+impl Open<'_> {
+    pub(crate) fn put_approval(&mut self, row: &ApprovalRow) -> Result<(), Undone> {
+        match &row.body {
+            Some(body) => self
+                .conn
+                .prepare_cached("INSERT OR REPLACE INTO approvals (id, body) VALUES (?1, ?2)")?
+                .execute(params![row.id, body])?,
+            None => self.conn.execute("DELETE FROM approvals WHERE id = ?1", [&row.id])?,
+        };
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use crate::files::Files;
 use crate::row::Written;
 use crate::schema::Failure;
 use crate::store::{Open, PATIENCE, Store, Undone};
-use crate::{CounterRow, Head, Keep};
+use crate::{Beside, Head, Keep};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -44,7 +44,7 @@ pub(crate) type Edit = Box<dyn FnOnce(&rusqlite::Connection) -> Result<(), Failu
 /// A row on its way, with whoever waits for it.
 struct Row {
     row: Written,
-    counters: Vec<CounterRow>,
+    beside: Beside,
     keep: Keep,
     done: Option<oneshot::Sender<Result<u64, Failure>>>,
 }
@@ -133,17 +133,12 @@ impl Writer {
     }
 
     /// Commits a row, and gives its number once it is kept.
-    pub(crate) async fn append(
-        &self,
-        row: Written,
-        counters: Vec<CounterRow>,
-        keep: Keep,
-    ) -> Result<u64, Failure> {
+    pub(crate) async fn append(&self, row: Written, beside: Beside, keep: Keep) -> Result<u64, Failure> {
         let (done, answer) = oneshot::channel();
         let quick = self.quick.load(Ordering::Relaxed);
         let mut leads = false;
         self.push(!quick, |queue| {
-            queue.rows.push(Row { row, counters, keep, done: Some(done) });
+            queue.rows.push(Row { row, beside, keep, done: Some(done) });
             queue.awaited += 1;
             leads = quick && !queue.led;
             queue.led |= leads;
@@ -175,9 +170,9 @@ impl Writer {
     }
 
     /// Queues a row that nobody waits for.
-    pub(crate) fn append_later(&self, row: Written, counters: Vec<CounterRow>) -> Result<(), Failure> {
+    pub(crate) fn append_later(&self, row: Written, beside: Beside) -> Result<(), Failure> {
         self.push(false, |queue| {
-            queue.rows.push(Row { row, counters, keep: Keep::Process, done: None });
+            queue.rows.push(Row { row, beside, keep: Keep::Process, done: None });
         })
     }
 
@@ -397,10 +392,13 @@ impl Writer {
         let began = Instant::now();
         let keep = if rows.iter().any(|row| row.keep == Keep::Disk) { Keep::Disk } else { Keep::Process };
         let written = self.write(store, keep, patience, |open| {
-            for Row { row, counters, .. } in &rows {
+            for Row { row, beside, .. } in &rows {
                 open.append(row)?;
-                for counter in counters {
+                for counter in &beside.counters {
                     open.put_counter(counter)?;
+                }
+                if let Some(approval) = &beside.approval {
+                    open.put_approval(approval)?;
                 }
             }
             Ok(())

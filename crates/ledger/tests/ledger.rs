@@ -200,6 +200,7 @@ async fn grants_keep_the_hash_of_their_token_alone() {
         expires: None,
         created: 0,
         approver: false,
+        shadow: false,
     };
     let admin = || Draft { message: Some("grant added"), ..Draft::of(Kind::Admin) }.write();
     ledger.add_grant(grant.clone(), &token, admin()).await.unwrap();

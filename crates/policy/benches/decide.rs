@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::time::Instant;
 
-use portcullis_policy::{Call, Judgement, Policy, Target};
+use portcullis_policy::{Call, Facts, Judgement, Policy, Target};
 
 const ROUNDS: u32 = 200_000;
 
@@ -41,7 +41,8 @@ fn main() {
 
     let arguments = r#"{"amount": 12.34, "currency": "USD", "customer": {"id": "c_81723", "country": "DE"}, "items": [{"count": 1}, {"count": 2}], "note": "order 1", "live": true}"#;
     let properties = ["amount", "currency", "customer", "items", "note", "live", "reason", "metadata"];
-    let call = Call { tool: Target::named("tool_500"), arguments, properties: &properties };
+    let call =
+        Call { tool: Target::named("tool_500"), arguments, properties: &properties, facts: Facts::default() };
     let mut best = f64::INFINITY;
     for _ in 0..10 {
         let start = Instant::now();

@@ -75,12 +75,10 @@ fn nothing_chosen(
 impl Rule {
     /// A path must lead somewhere in a tool that the rule is for; where it chooses several, in one of them.
     fn check(&self, tools: &[&ToolShape<'_>], problems: &mut Problems) {
-        let held = self.hold_if.iter().map(|hold| &hold.clause);
-        let clauses =
-            self.require.iter().chain(&self.deny_if).chain(held).flat_map(|clause| &clause.conditions);
-        let judged = clauses.flat_map(|part| part.tests()).map(|test| (&test.path, &test.place));
+        let conditions = self.clauses().flat_map(|(_, clause)| &clause.conditions);
+        let judged = conditions.flat_map(|part| part.tests()).map(|test| (&test.path, &test.place));
         let counted =
-            self.limits.iter().filter_map(|limit| Some((limit.amount.as_ref()?, &limit.source.as_ref()?.0)));
+            self.limits.iter().filter_map(|limit| Some((limit.amount()?, &limit.source.as_ref()?.0)));
         for (path, place) in judged.chain(counted) {
             let mut unknown = None;
             for tool in tools {
@@ -108,8 +106,9 @@ impl Rule {
 
 /// `Err` with a hint when the schema says that there is nothing at the path. Where the schema leaves it open, so do we.
 fn look_up(path: &Path, schema: &Value) -> Result<(), String> {
+    let Some(argument) = path.argument() else { return Ok(()) };
     let mut here = vec![schema];
-    let root = Step::Key(path.root.clone());
+    let root = Step::Key(argument.into());
     for step in std::iter::once(&root).chain(&path.steps) {
         let faces = faces(schema, &here);
         let next: Vec<&Value> = match step {

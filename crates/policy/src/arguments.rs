@@ -10,8 +10,10 @@ use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
+use crate::facts::{Fact, Json};
 use crate::fold::is_look_alike;
 use crate::truth::Why;
+use crate::{Call, Facts, Target};
 
 /// One argument that a rule asks for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,17 +28,20 @@ pub(crate) enum Slot<'a> {
 pub(crate) struct Arguments<'a> {
     slots: SmallVec<[Slot<'a>; 16]>,
     doubt: Option<Why>,
+    tool: Target<'a>,
+    facts: Facts<'a>,
 }
 
 impl<'a> Arguments<'a> {
-    /// Finds the arguments called `names`. `properties` are the names that the tool's schema has.
-    pub(crate) fn read<P: AsRef<str>>(text: &'a str, names: &[Box<str>], properties: &[P]) -> Self {
+    /// Finds the arguments called `names`.
+    pub(crate) fn read<P: AsRef<str>>(call: &Call<'a, P>, names: &[Box<str>]) -> Self {
         let mut slots: SmallVec<[Slot<'a>; 16]> = smallvec::smallvec![Slot::Missing; names.len()];
         let mut doubt = None;
+        let (tool, facts, properties) = (call.tool, call.facts, call.properties);
         if names.is_empty() {
-            return Self { slots, doubt };
+            return Self { slots, doubt, tool, facts };
         }
-        let read = members(text, &mut |key, value| {
+        let read = members(call.arguments, &mut |key, value| {
             for (slot, name) in slots.iter_mut().zip(names) {
                 meet(slot, name, key, value);
             }
@@ -48,7 +53,12 @@ impl<'a> Arguments<'a> {
         if read.is_none() {
             doubt = Some(Why::Malformed);
         }
-        Self { slots, doubt }
+        Self { slots, doubt, tool, facts }
+    }
+
+    /// What surrounds the call, as JSON text; `None` where it is not known.
+    pub(crate) fn fact(&self, fact: &Fact) -> Option<Json> {
+        fact.json(&self.tool, &self.facts)
     }
 
     pub(crate) fn slot(&self, index: usize) -> Slot<'a> {

@@ -6,11 +6,12 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::arguments::{Arguments, Slot, member};
-use crate::path::Step;
+use crate::path::{Root, Step};
+use crate::policy::Rules;
 use crate::predicate::{Predicate, Test, element};
 use crate::rule::Clause;
 use crate::truth::Truth;
-use crate::{Call, Held, Judgement, Policy};
+use crate::{Call, Counts, Held, Judgement, Mode, Policy};
 
 /// A decision and what led to it. Serialises to JSON, and prints as an indented tree.
 #[derive(Debug, Serialize)]
@@ -70,6 +71,9 @@ pub struct Branch {
     /// For rules: `passes`, `holds` or `denies`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<&'static str>,
+    /// For rules: whether it is only tried, so that the outcome is as if it were not there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
     /// The predicates inside.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Branch>,
@@ -79,19 +83,23 @@ impl Policy {
     /// Decides a call and says why. The decision is that of [`Policy::judge`]; the tree shows every rule of the tool, also
     /// behind the one that decided.
     pub fn explain<P: AsRef<str>>(&self, call: &Call<'_, P>) -> Explanation {
+        let whole = self.mode(call.facts.mode) == Mode::Shadow;
         let mut tree = vec![Branch {
             what: "hide",
             rule: "/hide".into(),
             outcome: Some(passes(!self.hides(&call.tool))),
+            shadow: whole,
             gave: self.hides(&call.tool).to_string(),
             ..Branch::default()
         }];
-        let rules = self.rules(&call.tool);
-        let named = !self.tools.of_tool(&call.tool).is_empty();
+        let Rules { enforced, tried } = self.rules(&call.tool, call.facts.mode);
+        let passes_default = enforced.is_some();
+        let rules = tried.unwrap_or(enforced);
+        let named = !self.of_kind(call.tool.kind).of(&call.tool).is_empty();
         tree.push(Branch {
             what: "default",
             rule: "/default".into(),
-            outcome: Some(passes(rules.is_some())),
+            outcome: Some(passes(passes_default)),
             gave: match (named, self.default_allows) {
                 (true, _) => "a rule names the tool",
                 (false, true) => "allow",
@@ -102,21 +110,38 @@ impl Policy {
         });
         let read: Vec<_> = rules.iter().flatten().map(|rule| (*rule, rule.read(call))).collect();
         for (rule, arguments) in &read {
-            tree.extend(rule.require.iter().map(|clause| clause.branch("require", arguments)));
+            tree.extend(
+                rule.require.iter().map(|clause| clause.branch("require", arguments, whole || rule.shadow)),
+            );
         }
         for (rule, arguments) in &read {
-            tree.extend(rule.deny_if.iter().map(|clause| clause.branch("deny_if", arguments)));
+            tree.extend(
+                rule.deny_if.iter().map(|clause| clause.branch("deny_if", arguments, whole || rule.shadow)),
+            );
         }
         for (rule, arguments) in &read {
-            tree.extend(rule.hold_if.iter().map(|hold| hold.clause.branch("hold_if", arguments)));
+            tree.extend(
+                rule.hold_if
+                    .iter()
+                    .map(|hold| hold.clause.branch("hold_if", arguments, whole || rule.shadow)),
+            );
         }
         let judgement = self.judge(call);
         if let Judgement::Allow(due) | Judgement::Hold(Held { due, .. }) = &judgement {
             tree.extend(due.iter().map(|(limit, amount)| Branch {
                 what: "limit",
                 rule: limit.pointer().into(),
-                path: limit.amount.as_ref().map(ToString::to_string),
-                gave: format!("{amount} of {} a {} on {}", limit.max, limit.window, limit.counter),
+                path: limit.amount().map(ToString::to_string),
+                gave: match limit.counts {
+                    Counts::Identical => format!("at most {} like it a {}", limit.max, limit.window),
+                    _ => format!("{amount} of {} a {} on {}", limit.max, limit.window, limit.counter),
+                },
+                ..Branch::default()
+            }));
+            tree.extend(due.concurrent().map(|limit| Branch {
+                what: "limit",
+                rule: limit.pointer().into(),
+                gave: format!("at most {} at once", limit.max),
                 ..Branch::default()
             }));
         }
@@ -145,13 +170,14 @@ fn passes(holds: bool) -> &'static str {
 }
 
 impl Clause {
-    fn branch(&self, what: &'static str, arguments: &Arguments<'_>) -> Branch {
+    fn branch(&self, what: &'static str, arguments: &Arguments<'_>, shadow: bool) -> Branch {
         let truth = self.judge(arguments);
         Branch {
             what,
             rule: self.place.pointer.clone(),
             gave: truth.word().into(),
             outcome: Some(comes_to(what, truth)),
+            shadow,
             parts: self.conditions.iter().map(|part| branch(part, arguments)).collect(),
             ..Branch::default()
         }
@@ -186,6 +212,9 @@ fn branch(predicate: &Predicate, arguments: &Arguments<'_>) -> Branch {
 
 fn saw(test: &Test, arguments: &Arguments<'_>) -> Option<String> {
     const SHOWN: usize = 120;
+    if let Root::Fact(fact) = &test.path.root {
+        return arguments.fact(fact).and_then(|json| String::from_utf8(json.to_vec()).ok());
+    }
     let mut slot = arguments.slot(test.slot);
     for step in &test.path.steps {
         slot = match (slot, step) {
@@ -235,6 +264,7 @@ impl Branch {
             write!(f, " ({why})")?;
         }
         match self.outcome {
+            Some(outcome) if self.shadow => writeln!(f, " → {outcome}, were it not shadowed")?,
             Some(outcome) => writeln!(f, " → {outcome}")?,
             None => writeln!(f)?,
         }

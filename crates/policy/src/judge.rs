@@ -10,7 +10,7 @@ use crate::path::Step;
 use crate::predicate::element;
 use crate::rule::{Clause, Hold, Rule};
 use crate::truth::{Truth, Why};
-use crate::{Call, Decimal, Limit, Path, Policy};
+use crate::{Call, Concurrent, Decimal, Limit, Mode, Outcome, Path, Policy, Stopping, Target};
 
 /// What a policy says to a call.
 #[derive(Debug)]
@@ -61,19 +61,72 @@ pub struct Denial<'p> {
 /// The limits that an allowed call has to be charged to.
 #[derive(Debug)]
 pub struct Due<'p> {
+    charges: Charges<'p>,
+    tried: Option<Box<Try<'p>>>,
+}
+
+#[derive(Debug, Default)]
+struct Charges<'p> {
     rules: SmallVec<[&'p Rule; 4]>,
     /// One for each limit that counts an argument.
     amounts: SmallVec<[Decimal; 2]>,
 }
 
-impl<'p> Due<'p> {
-    /// Each limit with what the call counts for it.
-    pub fn iter(&self) -> impl Iterator<Item = (&'p Limit, Decimal)> {
+impl<'p> Charges<'p> {
+    fn iter(&self) -> impl Iterator<Item = (&'p Limit, Decimal)> {
         let mut amounts = self.amounts.iter().copied();
         self.rules.iter().flat_map(|rule| &rule.limits).map(move |limit| match limit.source {
             Some(_) => (limit, amounts.next().unwrap_or(limit.max)),
             None => (limit, Decimal::ONE),
         })
+    }
+}
+
+/// What became of the rules that are only tried.
+#[derive(Debug)]
+struct Try<'p> {
+    tried: Option<Tried<'p>>,
+    charges: Charges<'p>,
+}
+
+/// What would have been decided, were nothing only tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried<'p> {
+    /// Held or denied.
+    pub outcome: Outcome,
+    /// The rule, as a pointer.
+    pub rule: &'p str,
+    /// What the caller would have been told.
+    pub message: Cow<'p, str>,
+}
+
+impl<'p> Due<'p> {
+    /// Each limit with what the call counts for it.
+    pub fn iter(&self) -> impl Iterator<Item = (&'p Limit, Decimal)> {
+        self.charges.iter()
+    }
+
+    /// Each limit that is only tried: counted, and refusing nothing.
+    pub fn tried_limits(&self) -> impl Iterator<Item = (&'p Limit, Decimal)> {
+        self.tried.iter().flat_map(|tried| tried.charges.iter())
+    }
+
+    /// What rules that are only tried would have decided, where it is something else.
+    pub fn tried(&self) -> Option<&Tried<'p>> {
+        self.tried.as_ref()?.tried.as_ref()
+    }
+
+    /// When and how the call is to be ended: after the shortest of the times that rules say.
+    pub fn stopping(&self) -> Stopping {
+        let all = || self.charges.rules.iter().map(|rule| &rule.stopping);
+        let timed =
+            all().filter(|stopping| stopping.after_ms.is_some()).min_by_key(|stopping| stopping.after_ms);
+        Stopping { process: all().any(|stopping| stopping.process), ..timed.cloned().unwrap_or_default() }
+    }
+
+    /// Each limit on how many calls run at once.
+    pub fn concurrent(&self) -> impl Iterator<Item = &'p Concurrent> {
+        self.charges.rules.iter().flat_map(|rule| &rule.concurrent)
     }
 }
 
@@ -84,27 +137,62 @@ impl Policy {
     /// judged arguments or two amounts in a rule, for more than three rules of a tool, where a pattern is held against a tool for
     /// the first time, and the few bytes in which `serde_json` counts brackets when arguments are nested two deep.
     pub fn judge<'p, P: AsRef<str>>(&'p self, call: &Call<'_, P>) -> Judgement<'p> {
-        let tool = call.tool.name;
-        if self.hides(&call.tool) {
-            let message = format!("The tool {tool} is hidden by policy.");
-            return Judgement::Deny(Denial { rule: "(hidden)", message: message.into(), hidden: true });
+        let enforced = self.mode(call.facts.mode) == Mode::Enforced;
+        if enforced && self.hides(&call.tool) {
+            return Judgement::Deny(hidden(&call.tool));
         }
-        let Some(rules) = self.rules(&call.tool) else {
-            let message = format!("The tool {tool} is not permitted by policy.");
-            return Judgement::Deny(Denial {
-                rule: "(default deny)",
-                message: message.into(),
-                hidden: false,
-            });
+        let rules = self.rules(&call.tool, call.facts.mode);
+        let Some(enforced) = rules.enforced else { return Judgement::Deny(by_default(&call.tool)) };
+        let Passing { amounts, waits, holds } = match judge(&enforced, call) {
+            Ok(passing) => passing,
+            Err(denial) => return Judgement::Deny(denial),
         };
-        match judge(&rules, call) {
-            Err(denial) => Judgement::Deny(denial),
-            Ok(Passing { amounts, waits: None, .. }) => Judgement::Allow(Due { rules, amounts }),
-            Ok(Passing { amounts, waits: Some((rule, message)), holds }) => {
-                Judgement::Hold(Held { rule, message, due: Due { rules, amounts }, holds })
-            }
+        let tried = rules.tried.map(|tried| Box::new(self.try_out(tried, call, waits.is_some())));
+        let due = Due { charges: Charges { rules: enforced, amounts }, tried };
+        match waits {
+            None => Judgement::Allow(due),
+            Some((rule, message)) => Judgement::Hold(Held { rule, message, due, holds }),
         }
     }
+
+    /// What would be decided if all rules were enforced; `held` where those that are hold the call anyway.
+    fn try_out<'p, P: AsRef<str>>(
+        &'p self,
+        rules: Option<SmallVec<[&'p Rule; 4]>>,
+        call: &Call<'_, P>,
+        held: bool,
+    ) -> Try<'p> {
+        let denied = |Denial { rule, message, .. }: Denial<'p>| Try {
+            tried: Some(Tried { outcome: Outcome::Denied, rule, message }),
+            charges: Charges::default(),
+        };
+        if self.hides(&call.tool) {
+            return denied(hidden(&call.tool));
+        }
+        let Some(rules) = rules else { return denied(by_default(&call.tool)) };
+        let waits = match judge(&rules, call) {
+            Ok(passing) => passing.waits,
+            Err(denial) => return denied(denial),
+        };
+        let whole = self.mode(call.facts.mode) == Mode::Shadow;
+        let shadowed: SmallVec<[&Rule; 4]> = rules.into_iter().filter(|rule| whole || rule.shadow).collect();
+        let amounts = judge(&shadowed, call).map(|passing| passing.amounts).unwrap_or_default();
+        let tried = waits.filter(|_| !held);
+        Try {
+            tried: tried.map(|(rule, message)| Tried { outcome: Outcome::Held, rule, message }),
+            charges: Charges { rules: shadowed, amounts },
+        }
+    }
+}
+
+fn hidden<'p>(target: &Target<'_>) -> Denial<'p> {
+    let message = format!("The tool {} is hidden by policy.", target.name);
+    Denial { rule: "(hidden)", message: message.into(), hidden: true }
+}
+
+fn by_default<'p>(target: &Target<'_>) -> Denial<'p> {
+    let message = format!("The {} {} is not permitted by policy.", target.kind.as_str(), target.name);
+    Denial { rule: "(default deny)", message: message.into(), hidden: false }
 }
 
 /// A call that is not denied.
@@ -151,7 +239,7 @@ fn judge<'p, P: AsRef<str>>(rules: &[&'p Rule], call: &Call<'_, P>) -> Result<Pa
     let mut amounts = SmallVec::new();
     for (rule, arguments) in &read {
         for limit in &rule.limits {
-            if let (Some((_, slot)), Some(path)) = (&limit.source, &limit.amount) {
+            if let (Some((_, slot)), Some(path)) = (&limit.source, limit.amount()) {
                 amounts.push(amount(path, arguments.slot(*slot)).map_err(|reason| {
                     let message = format!("{tool} is denied by {}: {path} {reason}.", limit.pointer());
                     Denial { rule: limit.pointer(), message: message.into(), hidden: false }
@@ -164,7 +252,7 @@ fn judge<'p, P: AsRef<str>>(rules: &[&'p Rule], call: &Call<'_, P>) -> Result<Pa
 
 impl Rule {
     pub(crate) fn read<'a, P: AsRef<str>>(&self, call: &Call<'a, P>) -> Arguments<'a> {
-        Arguments::read(call.arguments, &self.arguments, call.properties)
+        Arguments::read(call, &self.arguments)
     }
 }
 

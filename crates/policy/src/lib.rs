@@ -6,6 +6,8 @@
 //!
 //! - [`Policy::judge`] decides. It reads the arguments in place, goes through no float, and builds no tree of them.
 //! - [`Policy::explain`] gives the same answer with every predicate, what it saw and what it gave.
+//! - [`Policy::diff`] compares two policies: which calls become allowed or denied, and whether one is stricter.
+//! - [`from_intercept`] translates policies of another gate.
 //! - [`Policy::check_against`] compares a policy with the tools of a server: misspelt tools, paths that no schema has.
 //!
 //! What cannot be judged denies. A predicate is true, false, *missing* (there is nothing at its path) or *unjudged*
@@ -13,7 +15,7 @@
 //! them: `require` denies both, `deny_if` denies the unjudged. The language is described in `docs/policy.md`.
 //!
 //! ```
-//! use portcullis_policy::{Call, Judgement, Policy, Target};
+//! use portcullis_policy::{Call, Facts, Judgement, Policy, Target};
 //!
 //! let policy = Policy::parse("payments.yaml", r#"
 //! version: "1"
@@ -27,7 +29,12 @@
 //!       - { counter: refunds, window: day, max: 500, scope: grant, amount: args.amount }
 //! "#)?;
 //!
-//! let call = Call { tool: Target::named("create_refund"), arguments: r#"{"amount": 250}"#, properties: &["amount"] };
+//! let call = Call {
+//!     tool: Target::named("create_refund"),
+//!     arguments: r#"{"amount": 250}"#,
+//!     properties: &["amount"],
+//!     facts: Facts::default(),
+//! };
 //! let Judgement::Deny(denial) = policy.judge(&call) else { unreachable!() };
 //! assert_eq!(denial.rule, "/tools/create_refund/deny_if/0");
 //! assert_eq!(denial.message, "Refunds over 100 need a person.");
@@ -43,8 +50,11 @@ mod against;
 mod arguments;
 mod call;
 mod decimal;
+mod diff;
 mod explain;
+mod facts;
 mod fold;
+mod intercept;
 mod judge;
 mod limit;
 mod literal;
@@ -54,6 +64,7 @@ mod pattern;
 mod policy;
 mod predicate;
 mod read;
+mod redaction;
 mod rule;
 mod runs;
 mod selector;
@@ -61,12 +72,20 @@ mod truth;
 mod window;
 
 pub use against::ToolShape;
-pub use call::{Call, Target};
+pub use call::{Call, Kind, Target};
 pub use decimal::{Decimal, NotExact};
+pub use diff::{
+    Answer, CallChange, CallShown, Changed, Difference, Direction, Effect, Gap, LimitChange, LimitShown,
+    ToolChange,
+};
 pub use explain::{Branch, Explanation, Outcome};
-pub use judge::{Denial, Due, Held, Judgement};
-pub use limit::{Limit, Refund, Scope};
+pub use facts::{Calls, Facts, Mode};
+pub use intercept::{Converted, Remark, from_intercept};
+pub use judge::{Denial, Due, Held, Judgement, Tried};
+pub use limit::{Concurrent, Counts, Limit, Refund, Scope};
 pub use path::Path;
 pub use policy::Policy;
 pub use portcullis_document::{Problem, Problems, Severity};
+pub use redaction::Redactions;
+pub use rule::Stopping;
 pub use window::Window;

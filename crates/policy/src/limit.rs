@@ -1,4 +1,4 @@
-//! How much is allowed in a stretch of time.
+//! How much is allowed in a stretch of time, or at once.
 
 use crate::predicate::Place;
 use crate::{Decimal, Path, Window};
@@ -8,7 +8,7 @@ use crate::{Decimal, Path, Window};
 /// call have the same key, the call is counted once.
 #[derive(Debug)]
 pub struct Limit {
-    /// The counter's name.
+    /// The counter's name; of no meaning for [`Counts::Identical`].
     pub counter: String,
     /// When it begins anew.
     pub window: Window,
@@ -16,12 +16,12 @@ pub struct Limit {
     pub max: Decimal,
     /// Whose calls are counted together.
     pub scope: Scope,
-    /// The argument that is counted; calls are counted where it is `None`.
-    pub amount: Option<Path>,
+    /// What is counted.
+    pub counts: Counts,
     /// Which calls are given back.
     pub refund: Refund,
     pub(crate) place: Place,
-    /// Where `amount` stands in the file, and which of the rule's arguments it reads.
+    /// Where the path of an amount stands in the file, and which of the rule's arguments it reads.
     pub(crate) source: Option<(Place, usize)>,
 }
 
@@ -30,13 +30,55 @@ impl Limit {
     pub fn pointer(&self) -> &str {
         &self.place.pointer
     }
+
+    /// The argument that is counted.
+    pub fn amount(&self) -> Option<&Path> {
+        match &self.counts {
+            Counts::Amount(path) => Some(path),
+            Counts::Calls | Counts::Identical => None,
+        }
+    }
 }
 
-/// Whose calls a counter counts together.
+/// What a limit counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Counts {
+    /// Calls.
+    Calls,
+    /// The argument at a path.
+    Amount(Path),
+    /// Calls of the same tool with the same arguments: each other call has a counter of its own.
+    Identical,
+}
+
+/// How many calls may run at once.
+#[derive(Debug)]
+pub struct Concurrent {
+    /// At least 1.
+    pub max: u32,
+    /// Whose calls are counted together.
+    pub scope: Scope,
+    pub(crate) place: Place,
+}
+
+impl Concurrent {
+    /// The limit as a pointer into the policy, such as `/tools/build/limits/0`. Calls under the same pointer count together.
+    pub fn pointer(&self) -> &str {
+        &self.place.pointer
+    }
+}
+
+/// Whose calls are counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// Those of one grant.
     Grant,
+    /// Those to one server, whoever calls.
+    Upstream,
+    /// Those of one session; where there are no sessions, those of one grant.
+    Session,
+    /// All.
+    Everyone,
 }
 
 /// Which calls are given back to the counter. Calls that never reached the upstream always are.

@@ -1,10 +1,12 @@
-//! The operators: eleven of version 1, and eight more of version 2.
+//! The operators: eleven of version 1, and nine more of version 2.
 
+mod command;
 mod files;
 mod hosts;
 mod length;
 mod networks;
 
+pub(crate) use command::{Commands, Parts};
 pub(crate) use files::Folders;
 pub(crate) use hosts::Hosts;
 pub(crate) use length::{Comparison, Length};
@@ -41,6 +43,7 @@ pub(crate) enum Operator {
     Within(Folders),
     HostIn(Hosts),
     InCidr(Networks),
+    Command(Box<Commands>),
 }
 
 /// A type as `type` knows it.
@@ -93,6 +96,7 @@ impl Operator {
             Self::Within(folders) => folders.hold(&string(raw)?),
             Self::HostIn(hosts) => hosts.hold(&string(raw)?),
             Self::InCidr(networks) => networks.hold(&string(raw)?),
+            Self::Command(commands) => commands.hold(raw),
         }
     }
 }

@@ -19,6 +19,18 @@ pub(crate) enum Pattern {
 }
 
 impl Pattern {
+    /// A text with something else wherever it is found; `None` where it is not.
+    pub(crate) fn replaced(&self, text: &str, with: &str) -> Option<String> {
+        match self {
+            Self::Search(regex) if regex.is_match(text) => {
+                Some(regex.replace_all(text, regex::NoExpand(with)).into_owned())
+            }
+            // It begins where the text does, and how far it goes is not told: nothing of the text stays.
+            Self::Runs(runs) if runs.is_match(text) => Some(with.to_owned()),
+            Self::Search(_) | Self::Runs(_) => None,
+        }
+    }
+
     /// Whether it is found in a text.
     pub(crate) fn is_match(&self, text: &str) -> bool {
         match self {

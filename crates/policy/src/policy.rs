@@ -6,9 +6,12 @@ use portcullis_document::{Problems, Source, Span};
 
 use smallvec::SmallVec;
 
+use crate::facts::Fact;
+use crate::path::Root;
+use crate::predicate::{Predicate, Test};
 use crate::rule::Rule;
-use crate::selector::Selected;
-use crate::{Limit, Target, read};
+use crate::selector::{Choice, Selected};
+use crate::{Counts, Kind, Limit, Mode, Redactions, Target, read};
 
 /// One policy, read and compiled. It does not change; a changed file is another policy with another digest.
 #[derive(Debug)]
@@ -17,9 +20,17 @@ pub struct Policy {
     pub(crate) digest: String,
     pub(crate) description: Option<String>,
     pub(crate) default_allows: bool,
+    /// Whether all its rules are only tried.
+    pub(crate) shadow: bool,
     pub(crate) hidden: Selected<Span>,
     pub(crate) all_tools: Rule,
     pub(crate) tools: Selected<Rule>,
+    pub(crate) resources: Selected<Rule>,
+    pub(crate) prompts: Selected<Rule>,
+    pub(crate) methods: Selected<Rule>,
+    pub(crate) server_requests: Selected<Rule>,
+    /// Whether any of its rules covers something.
+    pub(crate) redacts: bool,
     pub(crate) warnings: Problems,
 }
 
@@ -58,37 +69,122 @@ impl Policy {
         self.default_allows
     }
 
-    /// Whether a tool belongs into lists: it is not hidden, and some call of it might be allowed.
-    pub fn visible(&self, tool: &Target<'_>) -> bool {
-        !self.hides(tool) && (self.default_allows || !self.tools.of_tool(tool).is_empty())
+    /// Whether anything of a kind might pass.
+    pub fn may(&self, kind: Kind) -> bool {
+        self.default_allows || self.of_kind(kind).iter().next().is_some()
+    }
+
+    /// Whether a target belongs into lists: it is not hidden, and some call of it might be allowed.
+    pub fn visible(&self, target: &Target<'_>, mode: Mode) -> bool {
+        let hidden = self.hides(target) && self.mode(mode) == Mode::Enforced;
+        !hidden && self.rules(target, mode).enforced.is_some()
+    }
+
+    /// Whether its rules are enforced for a grant whose own are in that mode.
+    pub(crate) fn mode(&self, of_grant: Mode) -> Mode {
+        if self.shadow { Mode::Shadow } else { of_grant }
     }
 
     /// Whether a tool is to be unknown to the caller.
-    pub fn hides(&self, tool: &Target<'_>) -> bool {
-        !self.hidden.of_tool(tool).is_empty()
+    pub fn hides(&self, target: &Target<'_>) -> bool {
+        target.kind == Kind::Tool && !self.hidden.of(target).is_empty()
     }
 
-    /// The rules that judge a tool, all of them: what holds for all tools, then those that choose it. `None` where none does and
-    /// the default denies.
-    pub(crate) fn rules(&self, tool: &Target<'_>) -> Option<SmallVec<[&Rule; 4]>> {
-        let mut rules = self.tools.of_tool(tool);
-        if rules.is_empty() && !self.default_allows {
+    /// The rules that say something of a kind.
+    pub(crate) fn of_kind(&self, kind: Kind) -> &Selected<Rule> {
+        match kind {
+            Kind::Tool => &self.tools,
+            Kind::Resource => &self.resources,
+            Kind::Prompt => &self.prompts,
+            Kind::Method => &self.methods,
+            Kind::ServerRequest => &self.server_requests,
+        }
+    }
+
+    /// The rules that judge a target.
+    pub(crate) fn rules(&self, target: &Target<'_>, mode: Mode) -> Rules<'_> {
+        let chosen = self.of_kind(target.kind).of(target);
+        let all_tools = (target.kind == Kind::Tool).then_some(&self.all_tools);
+        if self.mode(mode) == Mode::Shadow {
+            return Rules {
+                enforced: self.with(SmallVec::new(), None),
+                tried: Some(self.with(chosen, all_tools)),
+            };
+        }
+        if !all_tools.iter().chain(&chosen).any(|rule| rule.shadow) {
+            return Rules { enforced: self.with(chosen, all_tools), tried: None };
+        }
+        let enforced = chosen.iter().copied().filter(|rule| !rule.shadow).collect();
+        let enforced = self.with(enforced, all_tools.filter(|rule| !rule.shadow));
+        Rules { enforced, tried: Some(self.with(chosen, all_tools)) }
+    }
+
+    fn with<'p>(
+        &self,
+        mut chosen: SmallVec<[&'p Rule; 4]>,
+        all_tools: Option<&'p Rule>,
+    ) -> Option<SmallVec<[&'p Rule; 4]>> {
+        if chosen.is_empty() && !self.default_allows {
             return None;
         }
-        rules.insert(0, &self.all_tools);
-        Some(rules)
+        if let Some(all_tools) = all_tools {
+            chosen.insert(0, all_tools);
+        }
+        Some(chosen)
+    }
+
+    /// What it covers of a call of a target, whatever it decides.
+    pub fn redactions(&self, target: &Target<'_>, mode: Mode) -> Redactions<'_> {
+        let mut redactions = Redactions::default();
+        if !self.redacts || self.mode(mode) == Mode::Shadow {
+            return redactions;
+        }
+        let all_tools = (target.kind == Kind::Tool).then_some(&self.all_tools);
+        for rule in
+            all_tools.into_iter().chain(self.of_kind(target.kind).of(target)).filter(|rule| !rule.shadow)
+        {
+            redactions.all.extend(&rule.redact);
+            if rule.redact_result {
+                redactions.for_caller.extend(&rule.redact);
+            }
+        }
+        redactions
+    }
+
+    /// Every rule that chooses something.
+    fn choices(&self) -> impl Iterator<Item = &Choice<Rule>> {
+        let all = [&self.tools, &self.resources, &self.prompts, &self.methods, &self.server_requests];
+        all.into_iter().flat_map(Selected::iter)
     }
 
     /// Every limit of the policy, those of `all_tools` first, then in the order of the file.
     pub fn limits(&self) -> impl Iterator<Item = &Limit> {
-        let mut limits: Vec<_> = self.tools.iter().flat_map(|choice| &choice.said.limits).collect();
+        let mut limits: Vec<_> = self.choices().flat_map(|choice| &choice.said.limits).collect();
         limits.sort_by_key(|limit| limit.place.span);
         self.all_tools.limits.iter().chain(limits)
     }
 
+    /// Whether some rule that judges a target looks at its arguments.
+    pub fn judges_arguments(&self, target: &Target<'_>) -> bool {
+        let rules = self.rules(target, Mode::Enforced).enforced;
+        rules.iter().flatten().any(|rule| !rule.arguments.is_empty())
+    }
+
+    /// Whether a rule asks what the session called before.
+    pub fn asks_for_calls(&self) -> bool {
+        let rules = self.choices().map(|choice| &choice.said).chain([&self.all_tools]);
+        let asks = |test: &Test| matches!(test.path.root, Root::Fact(Fact::Calls(_)));
+        rules
+            .flat_map(Rule::clauses)
+            .flat_map(|(_, clause)| &clause.conditions)
+            .flat_map(Predicate::tests)
+            .any(asks)
+    }
+
     /// The names of its counters, each once, sorted.
     pub fn counters(&self) -> Vec<&str> {
-        let names: HashSet<_> = self.limits().map(|limit| limit.counter.as_str()).collect();
+        let named = self.limits().filter(|limit| limit.counts != Counts::Identical);
+        let names: HashSet<_> = named.map(|limit| limit.counter.as_str()).collect();
         let mut names: Vec<_> = names.into_iter().collect();
         names.sort_unstable();
         names
@@ -98,4 +194,12 @@ impl Policy {
     pub fn tools(&self) -> Vec<&str> {
         self.tools.iter().map(|choice| &*choice.text).collect()
     }
+}
+
+/// The rules that judge a target, all of them: what holds for all tools, then those that choose it. `None` where none does and the
+/// default denies.
+pub(crate) struct Rules<'p> {
+    pub(crate) enforced: Option<SmallVec<[&'p Rule; 4]>>,
+    /// The same with those that are only tried, where there are some.
+    pub(crate) tried: Option<Option<SmallVec<[&'p Rule; 4]>>>,
 }

@@ -5,7 +5,7 @@ use portcullis_document::Span;
 use crate::Path;
 use crate::arguments::{Arguments, Slot, Type, elements, member};
 use crate::operator::Operator;
-use crate::path::Step;
+use crate::path::{Root, Step};
 use crate::truth::{Truth, Why};
 
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct Test {
     pub(crate) path: Path,
     /// Where the path stands in the file, for [`Policy::check_against`](crate::Policy::check_against).
     pub(crate) place: Place,
-    /// The index of the argument's name among those that the rule asks for.
+    /// The index of the argument's name among those that the rule asks for; of no meaning for a fact.
     pub(crate) slot: usize,
     pub(crate) each: Each,
     pub(crate) operator: Operator,
@@ -56,7 +56,7 @@ impl Each {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum IfMissing {
     Match,
     Fail,
@@ -84,7 +84,13 @@ impl Predicate {
 
 impl Test {
     pub(crate) fn judge<'p>(&'p self, arguments: &Arguments<'_>) -> Truth<'p> {
-        self.slot(arguments.slot(self.slot), &self.path.steps)
+        match &self.path.root {
+            Root::Argument(_) => self.slot(arguments.slot(self.slot), &self.path.steps),
+            Root::Fact(fact) => match arguments.fact(fact) {
+                None => self.nothing(Truth::Missing(&self.path)),
+                Some(json) => self.walk(std::str::from_utf8(&json).unwrap_or("null"), &[]),
+            },
+        }
     }
 
     fn slot<'p>(&'p self, slot: Slot<'_>, steps: &[Step]) -> Truth<'p> {

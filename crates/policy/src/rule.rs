@@ -2,8 +2,9 @@
 
 use portcullis_document::Span;
 
-use crate::Limit;
 use crate::predicate::{Place, Predicate};
+use crate::redaction::Redaction;
+use crate::{Concurrent, Limit};
 
 #[derive(Debug, Default)]
 pub(crate) struct Rule {
@@ -19,6 +20,36 @@ pub(crate) struct Rule {
     /// Each leaves the call to a person where it holds, or cannot be told not to.
     pub(crate) hold_if: Vec<Hold>,
     pub(crate) limits: Vec<Limit>,
+    pub(crate) concurrent: Vec<Concurrent>,
+    pub(crate) redact: Vec<Redaction>,
+    /// Whether the caller does not get what is redacted either.
+    pub(crate) redact_result: bool,
+    pub(crate) stopping: Stopping,
+    /// Whether it is only tried: judged and recorded, and absent for the outcome.
+    pub(crate) shadow: bool,
+}
+
+/// When and how a call is ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stopping {
+    /// After how many milliseconds.
+    pub after_ms: Option<i64>,
+    /// Whether each notice of progress begins the time anew.
+    pub extend_on_progress: bool,
+    /// Whether the server's process is ended too, where nobody else uses it.
+    pub process: bool,
+    /// The rule that says after which time, as a pointer.
+    pub rule: String,
+}
+
+impl Rule {
+    /// All of its clauses, each with the word under which it stands.
+    pub(crate) fn clauses(&self) -> impl Iterator<Item = (&'static str, &Clause)> {
+        let require = self.require.iter().map(|clause| ("require", clause));
+        let deny_if = self.deny_if.iter().map(|clause| ("deny_if", clause));
+        let hold_if = self.hold_if.iter().map(|hold| ("hold_if", &hold.clause));
+        require.chain(deny_if).chain(hold_if)
+    }
 }
 
 /// Conditions that hold together; where there are none, they do.

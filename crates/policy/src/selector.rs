@@ -49,6 +49,34 @@ impl Selector {
         }
     }
 
+    /// Reads a selector of something else than tools, whose names may have slashes: `None` for an exact one.
+    ///
+    /// # Errors
+    /// What was expected, and what may help.
+    pub(crate) fn parse_whole(text: &str) -> Result<Option<Self>, (String, Option<String>)> {
+        Ok(match name(text)? {
+            Name::Exact(_) => None,
+            like @ Name::Like(_) => Some(Self { upstream: None, tools: Tools::Named(like) }),
+        })
+    }
+
+    /// Whether it is for every tool of that name, or for none; `None` where the name alone does not tell.
+    pub(crate) fn is_for_name(&self, name: &str) -> Option<bool> {
+        match (&self.tools, &self.upstream) {
+            (Tools::Named(own), _) if !own.is(name) => Some(false),
+            (Tools::Named(_), None) => Some(true),
+            (Tools::Named(_), Some(_)) | (Tools::Category(_), _) => None,
+        }
+    }
+
+    /// The server and the name of the one tool that it is for; `None` where it may be for several.
+    pub(crate) fn one(&self) -> Option<(&str, &str)> {
+        match (&self.upstream, &self.tools) {
+            (Some(Name::Exact(upstream)), Tools::Named(Name::Exact(name))) => Some((upstream, name)),
+            _ => None,
+        }
+    }
+
     fn is_for(&self, tool: &Target<'_>) -> bool {
         self.upstream.as_ref().is_none_or(|name| name.is(tool.upstream))
             && match &self.tools {
@@ -124,20 +152,20 @@ const NAMES: usize = 10_000;
 
 impl<T> Default for Selected<T> {
     fn default() -> Self {
-        Self::of(Vec::new())
+        Self::new(Vec::new())
     }
 }
 
 impl<T> Selected<T> {
-    pub(crate) fn of(mut all: Vec<Choice<T>>) -> Self {
+    pub(crate) fn new(mut all: Vec<Choice<T>>) -> Self {
         all.sort_by(|left, right| left.text.cmp(&right.text));
         let exact = all.iter().enumerate().filter(|(_, choice)| choice.selector.is_none());
         let exact = exact.map(|(index, choice)| (choice.text.clone(), index)).collect();
         Self { all, exact, known: Known::default() }
     }
 
-    /// All that is said of a tool, in the order of the texts.
-    pub(crate) fn of_tool(&self, tool: &Target<'_>) -> SmallVec<[&T; 4]> {
+    /// All that is said of a tool or something else, in the order of the texts.
+    pub(crate) fn of(&self, tool: &Target<'_>) -> SmallVec<[&T; 4]> {
         let at = |index: &usize| self.all.get(*index).map(|choice| &choice.said);
         if self.exact.len() == self.all.len() {
             return self.exact.get(tool.name).and_then(at).into_iter().collect();

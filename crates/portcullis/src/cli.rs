@@ -1,8 +1,10 @@
 //! What a user types.
 
 mod approvals;
+mod policy;
 
 pub(crate) use approvals::{ApprovalsCommand, DecideArgs};
+pub(crate) use policy::{DiffArgs, PolicyCommand, ReplayArgs};
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -247,6 +249,9 @@ pub(crate) enum GrantCommand {
         /// It may decide approvals
         #[arg(long)]
         approver: bool,
+        /// Its policies are only tried: judged and recorded, not enforced
+        #[arg(long)]
+        shadow: bool,
         /// One JSON object
         #[arg(long)]
         json: bool,
@@ -276,11 +281,7 @@ pub(crate) enum GrantCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum RunsCommand {
     /// Show them
-    List {
-        /// Also the last ones that are over
-        #[arg(long)]
-        all: bool,
-    },
+    List(ListArgs),
     /// Show one
     Show {
         /// Its id
@@ -298,6 +299,23 @@ pub(crate) enum RunsCommand {
     },
     /// End them, and prove it: exit code 0 only where nothing is left
     Stop(StopArgs),
+}
+
+/// Flags of `runs list`.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ListArgs {
+    /// Also the last ones that are over
+    #[arg(long)]
+    pub all: bool,
+    /// Those of this grant
+    #[arg(long, value_name = "NAME")]
+    pub grant: Option<String>,
+    /// Those at this upstream
+    #[arg(long, value_name = "NAME")]
+    pub upstream: Option<String>,
+    /// Those of this kind
+    #[arg(long)]
+    pub kind: Option<RunKind>,
 }
 
 /// Flags of `runs logs`.
@@ -439,51 +457,6 @@ impl From<ContainmentArg> for portcullis_runs::Containment {
             ContainmentArg::Group => Self::Group,
         }
     }
-}
-
-/// Commands on policies.
-#[derive(Debug, Subcommand)]
-pub(crate) enum PolicyCommand {
-    /// Check a file, also against the tools of an upstream
-    Check {
-        /// The policy file
-        file: PathBuf,
-        /// A saved tools/list, or the name of an upstream of the running gate
-        #[arg(long, value_name = "UPSTREAM|LIST.json")]
-        against: Option<String>,
-        /// One JSON object
-        #[arg(long)]
-        json: bool,
-    },
-    /// Write a policy for a server to begin with, by what its tools do
-    Recommend {
-        /// A saved tools/list, or the name of an upstream of the running gate
-        #[arg(value_name = "UPSTREAM|LIST.json")]
-        of: String,
-        /// The version of the policy language: in 2, people are asked about payments
-        #[arg(long, value_name = "1|2", default_value = "1", value_parser = ["1", "2"])]
-        policy_version: String,
-        /// The same as one JSON object
-        #[arg(long)]
-        json: bool,
-    },
-    /// Say how a call would be judged, and why
-    Explain {
-        /// The policy file
-        file: PathBuf,
-        /// The call: a JSON file with name and arguments, `-` for stdin
-        #[arg(long, value_name = "CALL.json")]
-        call: PathBuf,
-        /// The grant that would call
-        #[arg(long, value_name = "NAME")]
-        grant: Option<String>,
-        /// A saved tools/list, or the name of an upstream of the running gate
-        #[arg(long, value_name = "UPSTREAM|LIST.json")]
-        against: Option<String>,
-        /// One JSON object
-        #[arg(long)]
-        json: bool,
-    },
 }
 
 /// Commands on the catalogue.

@@ -17,6 +17,7 @@ mod running;
 mod scan;
 mod stopping;
 mod watch;
+mod webhook;
 
 use clap::Parser;
 use std::process::ExitCode;

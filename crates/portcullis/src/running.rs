@@ -63,9 +63,9 @@ pub(crate) struct Running {
     builtins: Arc<BuiltinServers>,
     /// Fires when what an earlier gate left is known.
     adopting: CancellationToken,
-    client: HttpClient,
+    pub(crate) client: HttpClient,
     /// Ends what looks at files.
-    ending: CancellationToken,
+    pub(crate) ending: CancellationToken,
     /// What is wrong with policies or the configuration at present, by name.
     troubles: std::sync::Mutex<BTreeMap<String, String>>,
     /// A changed file that waits for `portcullis reload`.
@@ -109,6 +109,7 @@ impl Running {
             running.put_upstreams(&config).await;
         }
         running.gate.restore_tasks()?;
+        running.gate.admit().resume_approvals()?;
         if running.gate.ledger().begins_anew() {
             let said = "the record begins anew: gate.key was there and ledger.db was not";
             tracing::warn!("{said}");
@@ -124,6 +125,7 @@ impl Running {
                 running.adopting.cancel();
             }
         });
+        tokio::spawn(crate::webhook::tell_for_ever(running.clone()));
         tokio::spawn(stopping::watch(running.clone(), running.ending.clone()));
         Ok(running)
     }
@@ -330,6 +332,7 @@ fn load_grants(ledger: &Ledger, config: &Config) -> Result<Grants, Failure> {
             expires: None,
             created: 0,
             approver: false,
+            shadow: grant.shadow,
         };
         all.push((hash, grant));
     }
@@ -341,6 +344,11 @@ async fn keep_pruned(running: Arc<Running>) {
     let mut tick = tokio::time::interval(std::time::Duration::from_hours(1));
     loop {
         tick.tick().await;
+        // The longest window is a day, and a clock may be set back.
+        let two_days_ago = jiff::Timestamp::now().as_millisecond().saturating_sub(2 * 86_400_000);
+        if let Err(failure) = running.gate.ledger().forget_counters(two_days_ago).await {
+            tracing::warn!(%failure, "old counters could not be let go");
+        }
         let Some(retain) = running.config.lock().await.retain else { continue };
         let retain = i64::try_from(retain.as_millis()).unwrap_or(i64::MAX);
         let before = jiff::Timestamp::now().as_millisecond().saturating_sub(retain);

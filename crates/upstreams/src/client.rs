@@ -73,6 +73,24 @@ impl HttpFailed {
 }
 
 impl HttpClient {
+    /// Tells somebody who is no upstream something; gives the status of the answer.
+    ///
+    /// # Errors
+    /// Why no answer came.
+    pub async fn tell(
+        &self,
+        address: &Uri,
+        headers: &[(&'static str, String)],
+        body: bytes::Bytes,
+    ) -> Result<http::StatusCode, String> {
+        let mut request = http::Request::post(address);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let request = request.body(Parcel::new(body)).map_err(|error| error.to_string())?;
+        self.send(request).await.map(|answer| answer.status()).map_err(|error| error.to_string())
+    }
+
     /// Sends one request to an absolute address and gives the head of its answer.
     pub(crate) fn send(&self, request: Sent) -> Head {
         self.way_to(request.uri()).send(request)

@@ -18,6 +18,10 @@ pub const MISSING_CAPABILITY: i32 = -32021;
 pub const UNSUPPORTED_VERSION: i32 = -32022;
 /// The policy denies a request that is not a tool call.
 pub const DENIED: i32 = -31403;
+/// A person has to decide about the request first.
+pub const HELD: i32 = -31404;
+/// A limit is used up, or the grant has as many tasks as it may have.
+pub const LIMITED: i32 = -31429;
 /// The gate cannot record, so nothing passes.
 pub const NOT_RECORDED: i32 = -31507;
 /// The upstream cannot be reached or broke off.
@@ -26,7 +30,5 @@ pub const UPSTREAM_FAILED: i32 = -31502;
 pub const TIMED_OUT: i32 = -31504;
 /// Everything in the scope of the call is dropped.
 pub const DROPPED: i32 = -31503;
-/// The grant has as many tasks as it may have.
-pub const TOO_MANY_TASKS: i32 = -31429;
 /// The operator stopped the call.
 pub const STOPPED: i32 = -31410;

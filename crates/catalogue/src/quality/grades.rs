@@ -211,7 +211,7 @@ impl Looked<'_> {
             points += 2;
             seen.push(format!("says what is lost: `{words}`"));
         }
-        let bounds = said.bounds();
+        let bounds = said.bounds(&self.tool.name);
         points += u64::try_from(bounds.len().min(2)).unwrap_or(2);
         seen.extend(bounds.iter().take(2).map(|words| format!("says what bounds it: `{words}`")));
         if let Some(words) = said.when_not().filter(|words| *words == "without") {

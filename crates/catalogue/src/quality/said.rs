@@ -96,6 +96,10 @@ const BOUNDS: &[&str] = &[
     "is refused",
     "are refused",
 ];
+/// Those of them that are nouns. The first sentence says what is done to what, and in it they may be the thing itself: `Create a rate
+/// limit`.
+const BOUND_NOUNS: [&str; 6] =
+    ["authentication", "permission", "permissions", "rate limit", "rate limits", "note"];
 /// When to use it.
 const WHEN: &[&str] = &[
     "use this",
@@ -218,6 +222,10 @@ static PHRASES: LazyLock<Option<Phrases>> = LazyLock::new(|| {
     Some((words, all().collect()))
 });
 
+fn singular(word: &str) -> &str {
+    word.strip_suffix('s').unwrap_or(word)
+}
+
 /// A description, ready to be asked what it says.
 #[derive(Debug)]
 pub(super) struct Said<'a> {
@@ -265,8 +273,7 @@ impl<'a> Said<'a> {
         let words =
             || self.words.get(second.clone()).unwrap_or_default().split(' ').filter(|word| !word.is_empty());
         let things = of_name(name);
-        let one = |word: &str| word.strip_suffix('s').unwrap_or(word).to_owned();
-        let is_thing = |word: &&str| things.iter().skip(1).any(|thing| one(thing) == one(word));
+        let is_thing = |word: &&str| things.iter().skip(1).any(|thing| singular(thing) == singular(word));
         // What begins with a verb says more of the tool.
         let is_about_things = words().next().is_some_and(|first| is_thing(&first) || verb(first).is_none());
         words().take(3).find(is_thing).filter(|_| is_about_things)
@@ -284,9 +291,20 @@ impl<'a> Said<'a> {
         self.says(What::Loses)
     }
 
-    /// How many bounds it names.
-    pub(super) fn bounds(&self) -> Vec<&'static str> {
-        self.found.get(What::Bounds as usize).cloned().unwrap_or_default()
+    /// The bounds that it names, of a tool of that name.
+    pub(super) fn bounds(&self, name: &str) -> Vec<&'static str> {
+        let things = of_name(name);
+        let is_thing = |word: &str| things.iter().any(|thing| singular(thing) == singular(word));
+        // Each word has a space before it too.
+        let rest = self.sentences.first().and_then(|first| self.words.get(first.end.saturating_sub(1)..));
+        let behind = |phrase: &str| rest.is_some_and(|rest| rest.contains(&format!(" {phrase} ")));
+        let opens = |phrase: &str| phrase == "note" && self.begins().next() == Some(phrase);
+        let bounds = |phrase: &&&'static str| {
+            !BOUND_NOUNS.contains(*phrase)
+                || opens(phrase)
+                || (behind(phrase) && !phrase.split(' ').all(is_thing))
+        };
+        self.found.get(What::Bounds as usize).into_iter().flatten().filter(bounds).copied().collect()
     }
 
     pub(super) fn when(&self) -> Option<&'static str> {

@@ -1,10 +1,10 @@
 //! What a server asks in the middle of a call, and what a client of the other era is asked in its place.
 
 use super::Call;
-use crate::mrtr;
 use crate::outlet::carrying;
 use crate::session::Asked;
 use crate::tasks::message::{Shown, shown};
+use crate::{asked, mrtr};
 use http::StatusCode;
 use portcullis_admit::{End, Message, Ticket};
 use portcullis_upstreams::Reply;
@@ -16,7 +16,6 @@ impl Call {
     /// A question of an old server on the call's own stream.
     pub(super) async fn question(&mut self, message: &Envelope, deadline: Instant) -> Option<End> {
         let link = self.chosen.link.clone();
-        let allowed = self.gate.admit.passes_other(&self.asker.principal, self.upstream.name());
         let method = message.method().unwrap_or_default();
         let id = message.id().cloned()?;
         if method == "ping" {
@@ -28,8 +27,10 @@ impl Call {
             return None;
         }
         let refuse = |why: &str| error_response(Some(&id), METHOD_NOT_FOUND, why, &Value::Null);
-        if !allowed {
-            let _ = link.answer(refuse(&format!("{method} is not permitted by policy"))).await;
+        let run = self.open.run().id.as_str();
+        let (who, upstream) = (&self.asker.principal, self.upstream.name());
+        if let Err(denied) = asked::judge(&self.gate, who, upstream, run, message).await {
+            let _ = link.answer(refuse(&format!("{method} is not permitted: {}", denied.message))).await;
             return None;
         }
         let (owner, known) = (self.asker.principal.name(), Some(&link));
@@ -53,6 +54,19 @@ impl Call {
             }
             None => self.park(message, deadline).await,
         }
+    }
+
+    /// Judges what a server of the new era wants to know before it goes on. Gives the end where the client may not be asked.
+    pub(super) async fn judge_inputs(&mut self, message: &Envelope) -> Option<End> {
+        for (_, method, params) in &mrtr::Inputs::of(message).requests {
+            let run = self.open.run().id.as_str();
+            let (who, upstream) = (&self.asker.principal, self.upstream.name());
+            if let Err(denied) = asked::judge_input(&self.gate, who, upstream, run, method, params).await {
+                self.deny(&denied).await;
+                return Some(End::Broken(format!("the upstream asks for {method}: {}", denied.message)));
+            }
+        }
+        None
     }
 
     /// Asks a client of the old era what a server of the new era wants to know, then goes on with the call.

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::StatusCode;
 use portcullis_admit::{Answer as Answered, Denied, End};
 use portcullis_wire::{
-    DENIED, DROPPED, Era, INVALID_PARAMS, Id, NOT_RECORDED, STOPPED, TIMED_OUT, UPSTREAM_FAILED,
-    error_response, result_response,
+    DENIED, DROPPED, Era, HELD, INVALID_PARAMS, Id, LIMITED, NOT_RECORDED, STOPPED, TIMED_OUT,
+    UPSTREAM_FAILED, error_response, result_response,
 };
 use serde_json::{Value, json};
 
@@ -31,7 +31,12 @@ pub(crate) fn denial(id: &Id, era: Era, is_tool: bool, denied: &Denied) -> Bytes
         ),
     };
     if !is_tool {
-        let code = if denied.answer == Answered::Dropped { DROPPED } else { DENIED };
+        let code = match denied.answer {
+            Answered::Dropped => DROPPED,
+            Answered::Held => HELD,
+            Answered::Limited => LIMITED,
+            _ => DENIED,
+        };
         return error_response(Some(id), code, &message, &json!({ "portcullis/decision": decision }));
     }
     let mut result = json!({
@@ -57,7 +62,7 @@ impl Call {
             Answered::NotRecorded => {
                 error_response(Some(&id), NOT_RECORDED, &denied.message, &json!({ "rule": denied.rule }))
             }
-            Answered::Denied | Answered::Held | Answered::Dropped => {
+            Answered::Denied | Answered::Limited | Answered::Held | Answered::Dropped => {
                 denial(&id, self.asker.era, is_tool, denied)
             }
         };
@@ -98,7 +103,27 @@ impl Call {
     /// not is told.
     pub(super) async fn cancelled(&mut self, id: u64) -> End {
         self.chosen.link.cancel(id, self.open.reason());
+        self.end_process();
         self.cancelled_before().await
+    }
+
+    /// Ends the server's process with the call where the policy says so, and nobody else uses it.
+    fn end_process(&self) {
+        if !self.stopping.process {
+            return;
+        }
+        let (link, name) = (&self.chosen.link, self.upstream.name());
+        let covers = |grant: &&std::sync::Arc<portcullis_ledger::Grant>| grant.policy_for(name).is_some();
+        let alone = !link.is_shared() || self.gate.grants().all().iter().filter(covers).count() == 1;
+        match link.run() {
+            Some(run) if alone => {
+                let run = run.clone();
+                tokio::spawn(async move { run.stop(portcullis_runs::GRACE).await });
+            }
+            _ => {
+                tracing::debug!(upstream = %name, "the policy would end its process, but others use it or it has none")
+            }
+        }
     }
 
     /// The call was cancelled before its server can have heard of it.
@@ -115,14 +140,22 @@ impl Call {
     pub(super) fn left(&mut self, id: u64) -> End {
         let why = "the client closed the stream";
         self.chosen.link.cancel(id, why);
+        self.end_process();
         End::Cancelled(why.into())
     }
 
     /// Nobody waits any longer for the answer.
     pub(super) async fn timed_out(&mut self, id: u64) -> End {
         self.chosen.link.cancel(id, TOO_LONG);
+        self.end_process();
         let limits = &self.upstream.spec().limits;
-        let why = format!("no answer within {} s ({})", limits.call.as_secs_f64(), limits.call_key);
+        let why = match self.stopping.after_ms {
+            Some(ms) if u128::try_from(ms).is_ok_and(|ms| ms < limits.call.as_millis()) => {
+                let what = if self.stopping.extend_on_progress { "word" } else { "answer" };
+                format!("no {what} within {} s ({})", ms as f64 / 1e3, self.stopping.rule)
+            }
+            _ => format!("no answer within {} s ({})", limits.call.as_secs_f64(), limits.call_key),
+        };
         self.fail(StatusCode::OK, TIMED_OUT, &why).await;
         End::Broken(why)
     }

@@ -7,11 +7,11 @@ use crate::tasks::message::{MadeTask, Shown, answer_about, made, shown};
 use crate::tasks::target::NOT_FOUND;
 use crate::tasks::{NewTask, NotKept, State, Task, look};
 use http::StatusCode;
-use portcullis_admit::{End, Housekeeping};
+use portcullis_admit::{End, Housekeeping, Ticket};
 use portcullis_upstreams::Reply;
 use portcullis_wire::{
-    Envelope, Era, INTERNAL_ERROR, INVALID_PARAMS, NOT_RECORDED, TOO_MANY_TASKS, UPSTREAM_FAILED,
-    error_response, result_response, text,
+    Envelope, Era, INTERNAL_ERROR, INVALID_PARAMS, LIMITED, NOT_RECORDED, UPSTREAM_FAILED, error_response,
+    result_response, text,
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -28,13 +28,14 @@ impl Call {
         &mut self,
         message: &Envelope,
         reply: &mut Reply,
+        ticket: &Ticket,
         deadline: Instant,
     ) -> Result<Option<Envelope>, End> {
         if let Some(task) = self.task.clone() {
             return Ok(Some(self.answer_on(&task, message).await));
         }
         if let Some(made) = made(message) {
-            let task = self.adopt(&made).await?;
+            let task = self.adopt(&made, ticket).await?;
             if !self.waits && self.asker.era == made.design {
                 return Ok(Some(answer_about(&task, message)));
             }
@@ -96,7 +97,7 @@ impl Call {
     }
 
     /// A task that a server has just made: it is kept, and looked after, before its client hears of it.
-    async fn adopt(&mut self, made: &MadeTask<'_>) -> Result<Arc<Task>, End> {
+    async fn adopt(&mut self, made: &MadeTask<'_>, ticket: &Ticket) -> Result<Arc<Task>, End> {
         let theirs = text(made.id).filter(|id| !id.is_empty());
         let Some(theirs) = theirs.filter(|_| made.design == self.chosen.link.era()) else {
             return Err(self
@@ -113,6 +114,7 @@ impl Call {
             digest: self.gate.ledger().arguments_digest(arguments).into(),
             said: made.object.to_owned(),
             link: (made.design == Era::Old).then(|| self.chosen.link.clone()),
+            places: ticket.places(),
         };
         let cap = self.gate.options().tasks;
         match self.gate.tasks.adopt(self.gate.ledger(), cap, new).await {
@@ -136,7 +138,7 @@ impl Call {
 
 fn code_of(why: &NotKept) -> i32 {
     match why {
-        NotKept::Full(_) => TOO_MANY_TASKS,
+        NotKept::Full(_) => LIMITED,
         NotKept::NoRandom => INTERNAL_ERROR,
         NotKept::Failed(_) => NOT_RECORDED,
     }

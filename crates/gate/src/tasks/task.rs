@@ -4,6 +4,7 @@ mod words;
 
 use super::message::replace_word;
 use parking_lot::Mutex;
+use portcullis_admit::Places;
 use portcullis_ledger::TaskRow;
 use portcullis_upstreams::Link;
 use portcullis_wire::{Era, member, text};
@@ -92,6 +93,15 @@ struct Now {
     stop: Option<Stop>,
     /// The core design's task object as the server said it last.
     said: Box<str>,
+    /// What its call took of those places of which only so many may be taken at once, until it ends.
+    places: Option<Arc<Places>>,
+}
+
+impl Now {
+    fn end(&mut self, at: i64) {
+        self.ended = Some(at);
+        self.places = None;
+    }
 }
 
 /// One task of one server.
@@ -148,6 +158,7 @@ pub(crate) struct NewTask {
     /// What its server says of it, JSON.
     pub said: String,
     pub link: Option<Arc<Link>>,
+    pub places: Option<Arc<Places>>,
 }
 
 fn string(said: &str, name: &str) -> Option<String> {
@@ -157,7 +168,7 @@ fn string(said: &str, name: &str) -> Option<String> {
 impl Task {
     /// A task as its server first describes it.
     pub(crate) fn new(id: Box<str>, run: Box<str>, created: i64, new: NewTask) -> Self {
-        let NewTask { owner, upstream, tool, theirs, design, digest, said, link } = new;
+        let NewTask { owner, upstream, tool, theirs, design, digest, said, link, places } = new;
         let now = Now {
             state: State::Working,
             why: None,
@@ -167,6 +178,7 @@ impl Task {
             ended: None,
             stop: None,
             said: "{}".into(),
+            places,
         };
         let stamp = string(&said, "createdAt").unwrap_or_default().into();
         let (now, link, changed) = (Mutex::new(now), Mutex::new(link), watch::Sender::new(()));
@@ -210,6 +222,7 @@ impl Task {
             ended: state.is_final().then_some(row.looked),
             stop,
             said: row.said.into(),
+            places: None,
         };
         Self {
             id: row.id.into(),
@@ -297,7 +310,9 @@ impl Task {
             return Heard::Same;
         }
         now.state = state;
-        now.ended = state.is_final().then_some(at);
+        if state.is_final() {
+            now.end(at);
+        }
         drop(now);
         self.changed.send_replace(());
         Heard::Changed
@@ -309,7 +324,8 @@ impl Task {
         if now.state.is_final() {
             return false;
         }
-        (now.state, now.why, now.ended, now.looked) = (State::Lost, Some(why.to_owned()), Some(at), at);
+        (now.state, now.why, now.looked) = (State::Lost, Some(why.to_owned()), at);
+        now.end(at);
         drop(now);
         self.changed.send_replace(());
         true

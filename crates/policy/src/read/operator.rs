@@ -3,7 +3,8 @@
 use portcullis_document::{Kind, Value, nearest};
 use std::sync::Arc;
 
-use super::policy::{LATER, Version};
+use super::command::commands;
+use super::policy::Version;
 use crate::Decimal;
 use crate::literal::Literal;
 use crate::operator::{Comparison, Folders, Hosts, Length, Networks, Operator, Part, TypeWord};
@@ -13,8 +14,8 @@ const OPERATORS: [&str; 11] =
     ["eq", "neq", "in", "not_in", "lt", "lte", "gt", "gte", "regex", "contains", "exists"];
 
 /// Those that version 2 has beside them.
-const OPERATORS_2: [&str; 8] =
-    ["glob", "starts_with", "ends_with", "length", "type", "within", "host_in", "in_cidr"];
+const OPERATORS_2: [&str; 9] =
+    ["glob", "starts_with", "ends_with", "length", "type", "within", "host_in", "in_cidr", "command"];
 
 /// Reads the name of an operator that this version has.
 pub(super) fn named(value: &Value<'_>, version: Version) -> Option<&'static str> {
@@ -28,10 +29,6 @@ pub(super) fn named(value: &Value<'_>, version: Version) -> Option<&'static str>
             let message =
                 format!("expected an operator of version \"1\", found {word:?}, which needs version \"2\"");
             value.error(message, Some("write `version: \"2\"` at the top"));
-            return None;
-        }
-        (None, _) if word == "command" => {
-            value.error(format!("expected an operator that this build has, found {word:?}"), Some(LATER));
             return None;
         }
         (None, _) => {}
@@ -79,6 +76,7 @@ pub(super) fn operator(op: &str, value: &Value<'_>) -> Option<Operator> {
         "within" => Operator::Within(within(value)?),
         "host_in" => Operator::HostIn(host_in(value)?),
         "in_cidr" => Operator::InCidr(in_cidr(value)?),
+        "command" => Operator::Command(Box::new(commands(value)?)),
         _ => Operator::Exists(value.boolean()?),
     })
 }

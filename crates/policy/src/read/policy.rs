@@ -4,24 +4,17 @@ use data_encoding::HEXLOWER;
 use portcullis_document::{Document, Format, Kind, Problems, Reading, Severity, Source, Span, Value};
 use sha2::{Digest, Sha256};
 
-use super::limit;
 use super::rule::{self, Arguments};
+use super::{limit, others};
 use crate::rule::Rule;
 use crate::selector::{Choice, Selected, Selector};
-use crate::{Limit, Policy};
+use crate::{Counts, Limit, Policy};
 
 /// What helps where somebody writes a word of version 2 into version 1.
 pub(crate) const SECOND: &str = "write `version: \"2\"` at the top";
-/// The same for a word that is not there yet.
-pub(crate) const LATER: &str =
-    "of version \"2\", this build has the operators, patterns, categories, guards and holds";
 
 pub(crate) fn second(expected: &str, found: &str) -> String {
     format!("expected {expected}, found {found:?}, which needs version \"2\"")
-}
-
-pub(crate) fn later(expected: &str, found: &str) -> String {
-    format!("expected {expected} that this build has, found {found:?}, which belongs to version \"2\"")
 }
 
 /// A version of the language.
@@ -45,13 +38,19 @@ pub(crate) fn policy(file: &str, text: &str) -> Result<Policy, Problems> {
     let problems = reading.finish();
     match read {
         Some(read) if !problems.has_errors() => Ok(Policy {
+            redacts: read.redacts,
             source: document.source().clone(),
             digest: HEXLOWER.encode(&Sha256::digest(text.as_bytes())),
             description: read.description,
             default_allows: read.default_allows,
+            shadow: read.shadow,
             hidden: read.hidden,
             all_tools: read.all_tools,
             tools: read.tools,
+            resources: read.resources,
+            prompts: read.prompts,
+            methods: read.methods,
+            server_requests: read.server_requests,
             warnings: problems,
         }),
         _ => Err(problems),
@@ -61,9 +60,15 @@ pub(crate) fn policy(file: &str, text: &str) -> Result<Policy, Problems> {
 struct Read {
     description: Option<String>,
     default_allows: bool,
+    shadow: bool,
+    redacts: bool,
     hidden: Selected<Span>,
     all_tools: Rule,
     tools: Selected<Rule>,
+    resources: Selected<Rule>,
+    prompts: Selected<Rule>,
+    methods: Selected<Rule>,
+    server_requests: Selected<Rule>,
 }
 
 /// `None` when an error was noted that leaves nothing to build; other errors are noted beside what could be read.
@@ -84,9 +89,17 @@ fn outermost(root: &Value<'_>) -> Option<Read> {
         .and_then(|value| tools(&value, &all_tools.limits, version, default != Some(false)))
         .unwrap_or_default();
     let description = fields.optional("description").and_then(|value| value.text());
-    for word in ["resources", "prompts", "methods", "server_requests", "shadow"] {
-        fields.refuse(word, &later("a word", word), Some(LATER));
+    let [resources, prompts, methods, server_requests] = others::SECTIONS.map(|(word, kind)| {
+        if version == Version::One {
+            fields.refuse(word, &second("a word of version \"1\"", word), Some(SECOND));
+            return Vec::new();
+        }
+        fields.optional(word).and_then(|value| others::others(&value, kind)).unwrap_or_default()
+    });
+    if version == Version::One {
+        fields.refuse("shadow", &second("a word of version \"1\"", "shadow"), Some(SECOND));
     }
+    let shadow = fields.optional("shadow").and_then(|value| value.boolean()).unwrap_or(false);
     fields.finish();
     for hidden in &hide {
         if tools.iter().any(|ruled| ruled.text == hidden.text) {
@@ -94,26 +107,35 @@ fn outermost(root: &Value<'_>) -> Option<Read> {
             hidden.said.warning(message, Some("hidden wins: the rule is never used"));
         }
     }
+    let others = [&resources, &prompts, &methods, &server_requests].into_iter().flatten();
+    let rules: Vec<&Rule> =
+        std::iter::once(&all_tools).chain(tools.iter().chain(others).map(|choice| &choice.said)).collect();
     if version == Version::Two {
-        let rules = std::iter::once(&all_tools).chain(tools.iter().map(|choice| &choice.said));
-        one_count_of_each(root, &rules.flat_map(|rule| &rule.limits).collect::<Vec<_>>());
+        one_count_of_each(root, &rules.iter().flat_map(|rule| &rule.limits).collect::<Vec<_>>());
     }
+    let redacts = rules.iter().any(|rule| !rule.redact.is_empty());
     let hidden =
         hide.into_iter().map(|Choice { text, selector, said }| Choice { text, selector, said: said.span() });
     Some(Read {
         description: description.map(Into::into),
         default_allows: default?,
-        hidden: Selected::of(hidden.collect()),
+        shadow,
+        redacts,
+        hidden: Selected::new(hidden.collect()),
         all_tools,
-        tools: Selected::of(tools),
+        tools: Selected::new(tools),
+        resources: Selected::new(resources),
+        prompts: Selected::new(prompts),
+        methods: Selected::new(methods),
+        server_requests: Selected::new(server_requests),
     })
 }
 
 /// Several rules may be for one tool, so a counter must count the same for all of them.
 fn one_count_of_each(root: &Value<'_>, limits: &[&Limit]) {
-    for limit in limits.iter().filter(|limit| limit.amount.is_some()) {
+    for limit in limits.iter().filter(|limit| limit.amount().is_some()) {
         let same = |other: &&&Limit| other.counter == limit.counter && other.window == limit.window;
-        if limits.iter().filter(same).any(|other| other.amount.is_none()) {
+        if limits.iter().filter(same).any(|other| other.counts == Counts::Calls) {
             let message =
                 format!("expected a counter of amounts, found {:?}, which counts calls", limit.counter);
             root.error_at(limit.place.span, message, Some("give one of the two another name"));
@@ -199,7 +221,8 @@ fn all_tools(value: &Value<'_>, version: Version) -> Option<Rule> {
     }
     rule::refuse(&mut fields, version);
     fields.finish();
-    Some(Rule { limits: limit::limits(&limits?, None, &mut Arguments::of(version))?, ..Rule::default() })
+    let limits = limit::limits(&limits?, None, &mut Arguments::of(version))?;
+    Some(Rule { limits: limits.counted, ..Rule::default() })
 }
 
 fn tools(

@@ -1,9 +1,11 @@
 //! Predicates.
 
-use portcullis_document::{Kind, Node, Value};
+use portcullis_document::Value;
 use serde_json::value::RawValue;
 
+use super::fact;
 use super::operator::{named, operator};
+use super::policy::Version;
 use super::rule::{Arguments, place};
 use crate::Path;
 use crate::predicate::{Each, IfMissing, Predicate, Test};
@@ -40,8 +42,11 @@ fn test(value: &Value<'_>, each: Each, arguments: &mut Arguments) -> Option<Pred
     );
     fields.finish();
 
-    let path = path_value.as_ref().and_then(path);
+    let path = path_value.as_ref().and_then(|value| path(value, arguments.version()));
     let compiled = op.zip(operand.as_ref()).and_then(|(op, value)| operator(op, value));
+    if let (Some(path), Some(op), Some(compiled), Some(operand)) = (&path, op, &compiled, &operand) {
+        fact::fits(path, op, compiled, value, operand);
+    }
     let words = [("match", IfMissing::Match), ("fail", IfMissing::Fail)];
     let if_missing = if_missing_value.as_ref().map(|value| value.word(&words));
     if let (Some("exists"), Some(value)) = (op, &if_missing_value) {
@@ -51,7 +56,7 @@ fn test(value: &Value<'_>, each: Each, arguments: &mut Arguments) -> Option<Pred
         );
     }
     let path = path?;
-    let slot = arguments.slot(&path.root);
+    let slot = arguments.slot(&path);
     Some(Predicate::Test(Test {
         place: place(&path_value?),
         path,
@@ -67,8 +72,12 @@ fn test(value: &Value<'_>, each: Each, arguments: &mut Arguments) -> Option<Pred
     }))
 }
 
-fn path(value: &Value<'_>) -> Option<Path> {
-    match Path::parse(value.text()?) {
+fn path(value: &Value<'_>, version: Version) -> Option<Path> {
+    let parse = match version {
+        Version::One => Path::parse,
+        Version::Two => Path::parse_any,
+    };
+    match parse(value.text()?) {
         Ok(path) => Some(path),
         Err((message, hint)) => {
             value.error(message, hint);
@@ -79,36 +88,7 @@ fn path(value: &Value<'_>) -> Option<Path> {
 
 /// The value for explanations, digit for digit.
 fn as_json(value: &Value<'_>) -> Option<Box<RawValue>> {
-    fn write(node: &Node, out: &mut String) {
-        let text = |text: &str| serde_json::Value::from(text).to_string();
-        match &node.kind {
-            Kind::Null => out.push_str("null"),
-            Kind::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-            Kind::Number(digits) => out.push_str(digits),
-            Kind::Text(value) => out.push_str(&text(value)),
-            Kind::List(nodes) => {
-                out.push('[');
-                for (at, node) in nodes.iter().enumerate() {
-                    out.push_str(if at > 0 { "," } else { "" });
-                    write(node, out);
-                }
-                out.push(']');
-            }
-            Kind::Map(entries) => {
-                out.push('{');
-                for (at, entry) in entries.iter().enumerate() {
-                    out.push_str(if at > 0 { "," } else { "" });
-                    out.push_str(&text(&entry.key));
-                    out.push(':');
-                    write(&entry.value, out);
-                }
-                out.push('}');
-            }
-        }
-    }
-    let mut out = String::new();
-    write(value.node(), &mut out);
-    let json = RawValue::from_string(out).ok();
+    let json = RawValue::from_string(value.node().to_json()).ok();
     if json.is_none() {
         // A predicate is never dropped in silence.
         value.mismatch("a value that JSON can write", None);

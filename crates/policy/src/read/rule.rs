@@ -2,11 +2,12 @@
 
 use portcullis_document::{Fields, Kind, Span, Value, duration};
 
-use super::policy::{LATER, SECOND, Version, later, second};
+use super::more::{More, more};
+use super::policy::{SECOND, Version, second};
 use super::{limit, predicate};
-use crate::Limit;
 use crate::predicate::{Each, Place};
 use crate::rule::{Clause, Hold, Rule};
+use crate::{Limit, Path};
 
 /// The names of the arguments that a rule asks for; a path knows its argument by the index in here.
 pub(super) struct Arguments {
@@ -20,7 +21,9 @@ impl Arguments {
         Self { version, names: Vec::new() }
     }
 
-    pub(super) fn slot(&mut self, name: &str) -> usize {
+    /// Where the rule will find what a path leads into.
+    pub(super) fn slot(&mut self, path: &Path) -> usize {
+        let Some(name) = path.argument() else { return 0 };
         let known = self.names.iter().position(|known| **known == *name);
         known.unwrap_or_else(|| {
             self.names.push(name.into());
@@ -54,7 +57,12 @@ pub(super) fn rule(
         Version::Two => fields.optional("hold_if").and_then(|value| hold_if(&value, &mut arguments)),
     };
     let limits = fields.optional("limits").and_then(|value| limit::limits(&value, all_tools, &mut arguments));
+    let limits = limits.unwrap_or_default();
     fields.optional("description").and_then(|value| value.text());
+    let more = match version {
+        Version::One => More::default(),
+        Version::Two => more(&mut fields, value),
+    };
     refuse(&mut fields, version);
     for word in ["rules", "action", "rate_limit", "state"] {
         let why = format!("expected a word of this language, found {word:?} of Intercept's");
@@ -68,20 +76,22 @@ pub(super) fn rule(
         require: require.unwrap_or_default(),
         deny_if: deny_if.unwrap_or_default(),
         hold_if: hold_if.unwrap_or_default(),
-        limits: limits.unwrap_or_default(),
+        limits: limits.counted,
+        concurrent: limits.concurrent,
+        redact: more.redact,
+        redact_result: more.redact_result,
+        stopping: more.stopping,
+        shadow: more.shadow,
     })
 }
 
-/// Refuses the words that are not there, or not in this version.
+/// Refuses the words that are not in this version.
 pub(super) fn refuse(fields: &mut Fields<'_>, version: Version) {
     if version == Version::One {
-        fields.refuse("hold_if", &second("a word of version \"1\"", "hold_if"), Some(SECOND));
-    }
-    let words = ["stop_after", "extend_on_progress", "stop", "redact", "redact_result", "shadow"];
-    for word in words {
-        match version {
-            Version::One => fields.refuse(word, &second("a word of version \"1\"", word), Some(SECOND)),
-            Version::Two => fields.refuse(word, &later("a word", word), Some(LATER)),
+        for word in
+            ["hold_if", "stop_after", "extend_on_progress", "stop", "redact", "redact_result", "shadow"]
+        {
+            fields.refuse(word, &second("a word of version \"1\"", word), Some(SECOND));
         }
     }
 }
@@ -138,17 +148,19 @@ fn approvers(value: &Value<'_>) -> Option<Vec<String>> {
     }
     let label = |value: &Value<'_>| {
         let text = value.text()?;
-        let is_label = text.split_once('=').is_some_and(|(key, value)| !key.is_empty() && !value.is_empty());
+        let has_value = |(key, value): (&str, &str)| !key.is_empty() && !value.is_empty();
+        let is_label = text == "client" || text.split_once('=').is_some_and(has_value);
         if !is_label {
             let hint = "a grant gets one with `portcullis grant add NAME --label role=finance --approver`";
-            value.error(format!("expected a label such as role=finance, found {text:?}"), Some(hint));
+            let message = format!("expected a label such as role=finance, or client, found {text:?}");
+            value.error(message, Some(hint));
         }
         is_label.then(|| text.to_owned())
     };
     Some(values.iter().filter_map(label).collect())
 }
 
-fn timeout(value: &Value<'_>) -> Option<i64> {
+pub(super) fn timeout(value: &Value<'_>) -> Option<i64> {
     let text = value.text()?;
     let time =
         duration(text).filter(|time| !time.is_zero()).and_then(|time| i64::try_from(time.as_millis()).ok());

@@ -1,6 +1,6 @@
 //! Missing values, lists, look-alikes, and what outweighs what.
 
-use portcullis_policy::{Call, Judgement, Target};
+use portcullis_policy::{Call, Facts, Judgement, Mode, Target};
 
 use crate::{decide, decide_tool, message, policy, read};
 
@@ -181,11 +181,14 @@ fn hidden_tools_are_unknown_and_unnamed_tools_follow_the_default() {
         (&nothing, "t", "(hidden)", false),
     ] {
         assert_eq!(decide_tool(policy, tool, "{}", &[]), rule, "{tool}");
-        assert_eq!(policy.visible(&Target::named(tool)), visible, "{tool}");
+        assert_eq!(policy.visible(&Target::named(tool), Mode::Enforced), visible, "{tool}");
     }
-    let Judgement::Deny(denial) =
-        deny.judge::<&str>(&Call { tool: Target::named("secret"), arguments: "{}", properties: &[] })
-    else {
+    let Judgement::Deny(denial) = deny.judge::<&str>(&Call {
+        tool: Target::named("secret"),
+        arguments: "{}",
+        properties: &[],
+        facts: Facts::default(),
+    }) else {
         panic!("a hidden tool was allowed")
     };
     assert!(denial.hidden);

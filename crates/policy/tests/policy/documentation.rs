@@ -7,7 +7,8 @@ use portcullis_policy::Policy;
 #[test]
 fn every_policy_in_the_documentation_loads() {
     let page = |name| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
-    let pages = ["policy.md", "approvals.md"].map(|name| std::fs::read_to_string(page(name)).unwrap());
+    let names = ["policy.md", "approvals.md", "policy-tools.md"];
+    let pages = names.map(|name| std::fs::read_to_string(page(name)).unwrap());
     let page = pages.join("\n");
     let mut loaded = 0;
     for block in page.split("\n```").skip(1).step_by(2) {
@@ -73,6 +74,32 @@ fn every_word_of_the_language_is_in_the_documentation() {
         "within",
         "host_in",
         "in_cidr",
+        "resources",
+        "prompts",
+        "methods",
+        "server_requests",
+        "shadow",
+        "redact",
+        "stop_after",
+        "stop",
+        "call.upstream",
+        "call.tool",
+        "call.category",
+        "call.risk",
+        "grant.name",
+        "client.name",
+        "time.hour",
+        "time.weekday",
+        "command",
+        "programs",
+        "arguments",
+        "flags",
+        "sequences",
+        "pipes",
+        "redirections",
+        "substitutions",
+        "background",
+        "assignments",
     ] {
         assert!(page.contains(&format!("`{word}`")), "{word}");
     }

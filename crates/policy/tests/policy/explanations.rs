@@ -1,6 +1,6 @@
 //! What `explain` shows.
 
-use portcullis_policy::{Call, Target};
+use portcullis_policy::{Call, Facts, Target};
 
 use crate::read;
 
@@ -27,6 +27,7 @@ fn a_denial_prints_as_a_tree() {
         tool: Target::named("pay"),
         arguments: r#"{"currency":"GBP","live":null,"amount":"7","items":[{"id":"y"}]}"#,
         properties: &["amount"],
+        facts: Facts::default(),
     };
     insta::assert_snapshot!(policy().explain(&call));
 }
@@ -37,6 +38,7 @@ fn an_allowed_call_shows_what_it_is_charged() {
         tool: Target::named("pay"),
         arguments: r#"{"currency":"EUR","amount":7}"#,
         properties: &["amount"],
+        facts: Facts::default(),
     };
     insta::assert_snapshot!(policy().explain(&call));
 }
@@ -47,6 +49,7 @@ fn an_explanation_serialises_with_the_names_that_scripts_rely_on() {
         tool: Target::named("pay"),
         arguments: r#"{"currency":"EUR","amount":700}"#,
         properties: &["amount"],
+        facts: Facts::default(),
     };
     insta::assert_snapshot!(serde_json::to_string_pretty(&policy().explain(&call)).unwrap());
 }
@@ -56,6 +59,7 @@ fn an_unnamed_tool_is_explained_too() {
     insta::assert_snapshot!(policy().explain::<&str>(&Call {
         tool: Target::named("other"),
         arguments: "{}",
-        properties: &[]
+        properties: &[],
+        facts: Facts::default()
     }));
 }

@@ -1,6 +1,6 @@
 //! Calls that are left to a person.
 
-use portcullis_policy::{Call, Judgement, Target};
+use portcullis_policy::{Call, Facts, Judgement, Target};
 
 use crate::{decide, message, read};
 
@@ -50,7 +50,7 @@ tools:
     limits: [{ counter: c, window: day, max: 100, scope: grant, amount: args.a }]",
     );
     let held = |tool, arguments: &'static str| {
-        let call = Call { tool: Target::named(tool), arguments, properties: &["a"] };
+        let call = Call { tool: Target::named(tool), arguments, properties: &["a"], facts: Facts::default() };
         match policy.judge(&call) {
             Judgement::Hold(held) => {
                 let approvers: Vec<_> = held.approvers().map(|labels| labels.join("|")).collect();
@@ -77,6 +77,11 @@ fn a_hold_is_explained() {
     hold_if: [{ conditions: [{ path: args.a, op: gt, value: 10 }], on_hold: A lot. }]
     limits: [{ counter: c, window: day, max: 100, scope: grant, amount: args.a }]",
     );
-    let call = Call { tool: Target::named("t"), arguments: r#"{"a":50}"#, properties: &["a"] };
+    let call = Call {
+        tool: Target::named("t"),
+        arguments: r#"{"a":50}"#,
+        properties: &["a"],
+        facts: Facts::default(),
+    };
     insta::assert_snapshot!(policy.explain(&call));
 }

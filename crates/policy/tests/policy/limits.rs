@@ -1,11 +1,16 @@
 //! What a call is charged.
 
-use portcullis_policy::{Call, Judgement, Refund, Target, Window};
+use portcullis_policy::{Call, Counts, Facts, Judgement, Refund, Scope, Target, Window};
 
 use crate::{decide, message, policy, read};
 
 fn due(policy: &portcullis_policy::Policy, tool: &str, arguments: &str) -> Vec<String> {
-    match policy.judge::<&str>(&Call { tool: Target::named(tool), arguments, properties: &[] }) {
+    match policy.judge::<&str>(&Call {
+        tool: Target::named(tool),
+        arguments,
+        properties: &[],
+        facts: Facts::default(),
+    }) {
         Judgement::Allow(due) => due
             .iter()
             .map(|(limit, amount)| format!("{} {amount}/{} {}", limit.counter, limit.max, limit.window))
@@ -74,4 +79,37 @@ fn an_amount_that_cannot_be_counted_denies() {
         "allowed",
         "whether the counter has room is the gate's to say"
     );
+}
+
+#[test]
+fn what_runs_at_once_and_what_is_the_same_is_limited_beside_counters() {
+    let policy = read(
+        "version: \"2\"
+default: deny
+all_tools: { limits: [{ identical: 3, window: minute }, { concurrent: 8, scope: everyone }] }
+tools:
+  t:
+    limits:
+      - { concurrent: 2, scope: session }
+      - { counter: identical, window: minute, max: 9, scope: upstream }",
+    );
+    let call =
+        Call { tool: Target::named("t"), arguments: "{}", properties: &[""; 0], facts: Facts::default() };
+    let Judgement::Allow(due) = policy.judge(&call) else { panic!("it is denied") };
+    let counted: Vec<_> =
+        due.iter().map(|(limit, _)| (limit.pointer(), &limit.counts, limit.scope)).collect();
+    assert_eq!(
+        counted,
+        [
+            ("/all_tools/limits/0", &Counts::Identical, Scope::Grant),
+            ("/tools/t/limits/1", &Counts::Calls, Scope::Upstream)
+        ]
+    );
+    let at_once: Vec<_> = due.concurrent().map(|limit| (limit.pointer(), limit.max, limit.scope)).collect();
+    assert_eq!(
+        at_once,
+        [("/all_tools/limits/1", 8, Scope::Everyone), ("/tools/t/limits/0", 2, Scope::Session)]
+    );
+    assert_eq!(policy.counters(), ["identical"]);
+    insta::assert_snapshot!(policy.explain(&call));
 }

@@ -2,19 +2,25 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod against;
+mod command;
 mod decisions;
+mod diff;
 mod differential;
 mod documentation;
 mod explanations;
+mod facts;
 mod holds;
+mod intercept;
 mod limits;
 mod mistakes;
 mod operators;
+mod others;
 mod properties;
 mod published;
 mod selectors;
+mod shadow;
 
-use portcullis_policy::{Call, Judgement, Policy, Target};
+use portcullis_policy::{Call, Facts, Judgement, Policy, Target};
 
 /// A policy for the tool `t` from the YAML of its rule, indented by four.
 fn policy(rule: &str) -> Policy {
@@ -31,7 +37,7 @@ fn decide(policy: &Policy, arguments: &str) -> String {
 }
 
 fn decide_tool(policy: &Policy, tool: &str, arguments: &str, properties: &[&str]) -> String {
-    let call = Call { tool: Target::named(tool), arguments, properties };
+    let call = Call { tool: Target::named(tool), arguments, properties, facts: Facts::default() };
     let explained = policy.explain(&call);
     match policy.judge(&call) {
         Judgement::Allow(_) => {
@@ -53,7 +59,12 @@ fn decide_tool(policy: &Policy, tool: &str, arguments: &str, properties: &[&str]
 }
 
 fn message(policy: &Policy, arguments: &str) -> String {
-    match policy.judge::<&str>(&Call { tool: Target::named("t"), arguments, properties: &[] }) {
+    match policy.judge::<&str>(&Call {
+        tool: Target::named("t"),
+        arguments,
+        properties: &[],
+        facts: Facts::default(),
+    }) {
         Judgement::Allow(_) => "allowed".into(),
         Judgement::Hold(held) => held.message.into_owned(),
         Judgement::Deny(denial) => denial.message.into_owned(),

@@ -101,6 +101,7 @@ fn every_operator_of_version_2_gives_one_answer_for_every_type() {
         ("within", "/srv", "MUUUUUUUUUUUU"),
         ("host_in", "example.com", "MUUUUUUUUUUUU"),
         ("in_cidr", "10.0.0.0/8", "MUUUUUUUUUUUU"),
+        ("command", "{ programs: [prod] }", "MUUUUUFTFTUUU"),
     ];
     for (op, value, expected) in table {
         let found: String = COLUMNS.iter().map(|arguments| gives_in("2", op, value, arguments)).collect();

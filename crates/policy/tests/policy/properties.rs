@@ -1,6 +1,6 @@
 //! What holds for every policy and every call.
 
-use portcullis_policy::{Call, Judgement, Policy, Target};
+use portcullis_policy::{Call, Facts, Judgement, Policy, Target};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -21,12 +21,12 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-fn arguments() -> impl Strategy<Value = Value> {
+pub(crate) fn arguments() -> impl Strategy<Value = Value> {
     prop::collection::btree_map("[abcAſs]", value(), 0..5)
         .prop_map(|map| Value::from(map.into_iter().collect::<Map<_, _>>()))
 }
 
-fn predicate() -> impl Strategy<Value = Value> {
+pub(crate) fn predicate() -> impl Strategy<Value = Value> {
     let path = prop_oneof![
         Just("args.a"),
         Just("args.b"),
@@ -70,7 +70,7 @@ fn predicate() -> impl Strategy<Value = Value> {
     })
 }
 
-fn policy() -> impl Strategy<Value = Value> {
+pub(crate) fn policy() -> impl Strategy<Value = Value> {
     let clause =
         prop::collection::vec(predicate(), 0..3).prop_map(|conditions| json!({ "conditions": conditions }));
     (prop::collection::vec(predicate(), 0..3), prop::collection::vec(clause, 0..3), any::<bool>()).prop_map(
@@ -82,7 +82,7 @@ fn policy() -> impl Strategy<Value = Value> {
 }
 
 fn decide(policy: &Policy, arguments: &str) -> Option<String> {
-    let call = Call { tool: Target::named("t"), arguments, properties: &["a", "s"] };
+    let call = Call { tool: Target::named("t"), arguments, properties: &["a", "s"], facts: Facts::default() };
     let explained = policy.explain(&call).rule;
     match policy.judge(&call) {
         Judgement::Allow(_) => {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use portcullis_policy::{Call, Judgement, Policy, Target, Window};
+use portcullis_policy::{Call, Facts, Judgement, Mode, Policy, Target, Window};
 
 #[test]
 fn every_published_policy_loads_and_limits_its_one_tool() {
@@ -15,9 +15,12 @@ fn every_published_policy_loads_and_limits_its_one_tool() {
         let policy = Policy::parse(name, &std::fs::read_to_string(&path).unwrap()).unwrap();
         assert!(policy.warnings().is_empty());
         assert_eq!(policy.digest().len(), 64);
-        let Judgement::Allow(due) =
-            policy.judge::<&str>(&Call { tool: Target::named(tool), arguments: "{}", properties: &[] })
-        else {
+        let Judgement::Allow(due) = policy.judge::<&str>(&Call {
+            tool: Target::named(tool),
+            arguments: "{}",
+            properties: &[],
+            facts: Facts::default(),
+        }) else {
             panic!("{tool} was denied")
         };
         let limits: Vec<_> = due.iter().collect();
@@ -27,7 +30,7 @@ fn every_published_policy_loads_and_limits_its_one_tool() {
             (limit.window, limit.max.to_string(), amount.to_string()),
             (Window::Minute, "10".into(), "1".into())
         );
-        assert!(!policy.visible(&Target::named("another")));
+        assert!(!policy.visible(&Target::named("another"), Mode::Enforced));
         loaded += 1;
     }
     assert_eq!(loaded, 4);

@@ -1,13 +1,13 @@
 //! Which rules are for a tool, and what they say together.
 
-use portcullis_policy::{Call, Judgement, Policy, Target, ToolShape};
+use portcullis_policy::{Call, Facts, Judgement, Kind, Mode, Policy, Target, ToolShape};
 use serde_json::json;
 
 use crate::read;
 
 /// The rule that denied, or what the call is charged.
 fn said(policy: &Policy, tool: Target<'_>, arguments: &str) -> String {
-    let call = Call::<&str> { tool, arguments, properties: &[] };
+    let call = Call::<&str> { tool, arguments, properties: &[], facts: Facts::default() };
     let explained = policy.explain(&call);
     match policy.judge(&call) {
         Judgement::Hold(held) => format!("held by {}", held.rule),
@@ -24,7 +24,7 @@ fn said(policy: &Policy, tool: Target<'_>, arguments: &str) -> String {
 }
 
 fn tool<'a>(upstream: &'a str, name: &'a str, category: &'a str) -> Target<'a> {
-    Target { upstream, name, category }
+    Target { kind: Kind::Tool, upstream, name, category }
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_rule_is_for_what_its_selector_says() {
             // Twice: what was found once is known.
             for _ in 0..2 {
                 assert_eq!(said(&policy, known, "{}"), expected, "{selector} {}", known.name);
-                assert_eq!(policy.visible(&known), expected == "allowed");
+                assert_eq!(policy.visible(&known, Mode::Enforced), expected == "allowed");
             }
         }
     }
@@ -142,6 +142,7 @@ tools:
         tool: Target::named("push"),
         arguments,
         properties: &[],
+        facts: Facts::default(),
     }) {
         Judgement::Allow(_) | Judgement::Hold(_) => "allowed".to_owned(),
         Judgement::Deny(denial) => format!("{} {}", denial.rule, denial.message),

@@ -20,7 +20,7 @@ pub(crate) fn run(place: &PlaceArgs, command: GrantCommand) -> Result<ExitCode, 
     }
     let client = Client::of(place)?;
     match command {
-        GrantCommand::Add { name, upstreams, labels, expires, approver, json: as_json } => {
+        GrantCommand::Add { name, upstreams, labels, expires, approver, shadow, json: as_json } => {
             let expires = match expires {
                 None => None,
                 Some(text) => {
@@ -35,7 +35,7 @@ pub(crate) fn run(place: &PlaceArgs, command: GrantCommand) -> Result<ExitCode, 
             };
             let body = json!({
                 "name": name, "upstreams": pairs("--upstream", &upstreams)?, "labels": pairs("--label", &labels)?,
-                "expires": expires, "approver": approver,
+                "expires": expires, "approver": approver, "shadow": shadow,
             });
             let added = client.ask(Method::POST, "grants", &body)?;
             show_token(&added, as_json);

@@ -65,7 +65,7 @@ pub(crate) fn run(place: &PlaceArgs, command: LedgerCommand) -> Result<ExitCode,
 }
 
 /// A time: RFC 3339, or a duration before now.
-fn time(text: &str) -> Result<i64, Failure> {
+pub(crate) fn time(text: &str) -> Result<i64, Failure> {
     if let Some(ago) = duration(text) {
         let ago = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
         return Ok(jiff::Timestamp::now().as_millisecond().saturating_sub(ago));

@@ -2,7 +2,7 @@
 
 use super::logs;
 use super::table::{cell, print};
-use crate::cli::{PlaceArgs, RunsCommand, StopArgs};
+use crate::cli::{ListArgs, PlaceArgs, RunKind, RunsCommand, StopArgs};
 use crate::config::duration;
 use crate::control::Client;
 use crate::failure::Failure;
@@ -23,10 +23,18 @@ pub(crate) fn run(
     as_json: bool,
 ) -> Result<ExitCode, Failure> {
     let client = Client::of(place)?;
-    match command.unwrap_or(RunsCommand::List { all: false }) {
-        RunsCommand::List { all } => {
+    match command.unwrap_or(RunsCommand::List(ListArgs::default())) {
+        RunsCommand::List(args) => {
             let mut runs = listed(&client)?;
-            runs.retain(|run| all || cell(run, "state") != "ended");
+            let is = |run: &Value, name: &str, wanted: Option<&str>| {
+                wanted.is_none_or(|wanted| cell(run, name) == wanted)
+            };
+            runs.retain(|run| {
+                (args.all || cell(run, "state") != "ended")
+                    && is(run, "owner", args.grant.as_deref())
+                    && is(run, "upstream", args.upstream.as_deref())
+                    && is(run, "kind", args.kind.map(RunKind::as_str))
+            });
             list(&runs, as_json);
             Ok(ExitCode::SUCCESS)
         }

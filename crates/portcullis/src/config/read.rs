@@ -1,6 +1,7 @@
 //! The whole file.
 
 use super::entry::{self, Around, read_duration};
+use crate::webhook::Webhook;
 use portcullis_admit::{Durability, Patience, Values};
 use portcullis_document::{Document, Fields, Kind, Problems, Reading, Value, fill, size};
 use portcullis_gate::{Options, SessionLimits};
@@ -36,6 +37,8 @@ pub(crate) struct Config {
     pub values: Values,
     /// How long calls wait for a person.
     pub patience: Patience,
+    /// Who is told of calls that wait.
+    pub webhook: Option<Webhook>,
     /// How long rows are kept; `None`: for ever.
     pub retain: Option<Duration>,
     /// Whether a changed file is taken by itself.
@@ -55,6 +58,8 @@ pub(crate) struct ConfigGrant {
     pub upstreams: BTreeMap<String, String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// Whether the rules of its policies are only tried.
+    pub shadow: bool,
 }
 
 /// Reads a configuration.
@@ -129,7 +134,8 @@ fn read_root(file: &Path, root: &Value<'_>) -> Option<Config> {
     let (durability, values, retain) = fields
         .optional("ledger")
         .map_or((Durability::default(), Values::default(), None), |value| read_ledger(&value));
-    let patience = fields.optional("approvals").map_or_else(Patience::default, |value| read_patience(&value));
+    let (patience, webhook) =
+        fields.optional("approvals").map(|value| read_approvals(&value, &folder)).unwrap_or_default();
     let watch = fields.optional("watch").and_then(|value| value.boolean()).unwrap_or(false);
     refuse_later(&mut fields);
     fields.finish();
@@ -144,6 +150,7 @@ fn read_root(file: &Path, root: &Value<'_>) -> Option<Config> {
         durability,
         values,
         patience,
+        webhook,
         retain,
         watch,
         warnings: Problems::new(portcullis_document::Source::new("", "")),
@@ -187,23 +194,48 @@ pub(crate) fn is_loopback(address: &SocketAddr) -> bool {
     }
 }
 
-/// How long calls wait for a person.
-fn read_patience(value: &Value<'_>) -> Patience {
+/// How long calls wait for a person, and who is told of them.
+fn read_approvals(value: &Value<'_>, folder: &Path) -> (Patience, Option<Webhook>) {
     let mut patience = Patience::default();
-    let Some(mut fields) = value.fields() else { return patience };
+    let Some(mut fields) = value.fields() else { return (patience, None) };
     if let Some(wait) = fields.optional("wait").and_then(|value| read_duration(&value)) {
         patience.wait = wait;
     }
     if let Some(timeout) = fields.optional("timeout").and_then(|value| read_duration(&value)) {
         patience.timeout = timeout;
     }
-    if let Some(webhook) = fields.optional("webhook")
-        && !matches!(webhook.node().kind, Kind::Null)
-    {
-        webhook.error("expected null, found a webhook, which is not part of this version", None);
-    }
+    let webhook = fields.optional("webhook").filter(|value| !matches!(value.node().kind, Kind::Null));
+    let webhook = webhook.and_then(|value| read_webhook(&value, folder));
     fields.finish();
-    patience
+    (patience, webhook)
+}
+
+fn read_webhook(value: &Value<'_>, folder: &Path) -> Option<Webhook> {
+    let mut fields = value.fields()?;
+    let url = fields.required("url").and_then(|value| {
+        let text = value.text()?;
+        let url: Option<http::Uri> = text.parse().ok();
+        let host = |url: &http::Uri| url.host().map(|host| host.trim_matches(['[', ']']).to_owned());
+        let local = |host: &str| {
+            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        };
+        let good = url.filter(|url| match url.scheme_str() {
+            Some("https") => url.host().is_some(),
+            // What is told is for nobody on the way.
+            Some("http") => host(url).is_some_and(|host| local(&host)),
+            _ => false,
+        });
+        if good.is_none() {
+            value.error(
+                format!("expected an https address, or an http one of this machine, found {text:?}"),
+                None,
+            );
+        }
+        good
+    });
+    let secret = fields.required("secret").and_then(|secret| read_token(&secret, folder));
+    fields.finish();
+    Some(Webhook { url: url?, secret: secret? })
 }
 
 fn read_limits(value: &Value<'_>, options: &mut Options) -> Limits {
@@ -309,9 +341,10 @@ fn read_grants(
         }
         let upstreams = read_texts(upstreams);
         let labels = read_texts(fields.optional("labels"));
+        let shadow = fields.optional("shadow").and_then(|value| value.boolean()).unwrap_or(false);
         fields.finish();
         if let Some(token) = token {
-            grants.push(ConfigGrant { name: entry.key.clone(), token, upstreams, labels });
+            grants.push(ConfigGrant { name: entry.key.clone(), token, upstreams, labels, shadow });
         }
     }
     grants

@@ -153,7 +153,7 @@ fn tasks(counts: TaskCounts) -> Value {
 fn shown_grant(grant: &Grant) -> Value {
     json!({
         "name": grant.name, "upstreams": grant.upstreams, "labels": grant.labels,
-        "expires": grant.expires.map(portcullis_ledger::time_text), "approver": grant.approver,
+        "expires": grant.expires.map(portcullis_ledger::time_text), "approver": grant.approver, "shadow": grant.shadow,
     })
 }
 
@@ -173,6 +173,8 @@ struct NewGrant {
     expires: Option<i64>,
     #[serde(default)]
     approver: bool,
+    #[serde(default)]
+    shadow: bool,
 }
 
 fn note(message: &str) -> portcullis_ledger::Written {
@@ -207,6 +209,7 @@ pub(super) async fn add_grant(running: &Running, body: &[u8]) -> Result<Value, N
         expires: new.expires,
         created: jiff::Timestamp::now().as_millisecond(),
         approver: new.approver,
+        shadow: new.shadow,
     };
     let token = new_token().map_err(|error| No(StatusCode::INTERNAL_SERVER_ERROR, 70, error.to_string()))?;
     let row = note(&format!("the grant {} was added: {}", grant.name, json!(grant.upstreams)));

@@ -33,7 +33,12 @@ mod tests {
     fn the_first_policy_is_one_and_denies() {
         let policy = Policy::parse("p.yaml", &nothing_yet("files")).unwrap();
         assert!(policy.warnings().is_empty());
-        let call = Call::<&str> { tool: Target::named("read_file"), arguments: "{}", properties: &[] };
+        let call = Call::<&str> {
+            tool: Target::named("read_file"),
+            arguments: "{}",
+            properties: &[],
+            facts: portcullis_policy::Facts::default(),
+        };
         assert!(matches!(policy.judge(&call), Judgement::Deny(_)));
     }
 

@@ -5,6 +5,7 @@ mod config;
 mod doctor;
 mod help;
 mod import;
+mod policy_tools;
 mod schema;
 
 use std::path::{Path, PathBuf};

@@ -50,11 +50,13 @@ fn a_configuration_with_every_key_fits_and_is_read() {
             "c": { "httpUrl": "https://a.example/mcp", "type": "sse" },
         },
         "policies": { "p": "p.yaml" },
-        "grants": { "ci": { "token": "${env:NOT_SET:-0123456789}", "upstreams": { "*": "p" }, "labels": { "a": "b" } } },
+        "grants": { "ci": { "token": "${env:NOT_SET:-0123456789}", "upstreams": { "*": "p" }, "labels": { "a": "b" },
+            "shadow": true } },
         "limits": { "call": "5m", "first_connect": "3s", "message": "16MiB", "sessions_per_grant": 4,
                     "session_idle": "1h", "calls": 9, "tasks_per_grant": 5 },
         "ledger": { "durability": "risky", "values": "redact", "retain": "90d" },
-        "watch": false, "approvals": { "wait": "45s", "timeout": "30m", "webhook": null }, "discovery": {}, "pins": "ask",
+        "watch": false, "approvals": { "wait": "45s", "timeout": "30m", "webhook": { "url": "https://a.example/h",
+            "secret": "${env:NOT_SET:-0123456789}" } }, "discovery": {}, "pins": "ask",
     });
     let schema = schema("config");
     assert!(fits(&schema, &all));
@@ -125,6 +127,9 @@ fn what_the_configuration_reader_refuses_does_not_fit() {
         json!({ "ledger": { "values": "none" } }),
         json!({ "approvals": { "wait": 45 } }),
         json!({ "approvals": { "webhook": "https://a.example" } }),
+        json!({ "approvals": { "webhook": { "url": "https://a.example" } } }),
+        json!({ "approvals": { "webhook": { "url": "ftp://a.example", "secret": "${env:NOT_SET:-0123456789}" } } }),
+        json!({ "approvals": { "webhook": { "url": "https://a.example", "secret": "0123456789" } } }),
     ] {
         assert!(!read_config(&document).0, "the reader takes {document}");
         assert!(!fits(&schema, &document), "the schema takes {document}");
@@ -175,6 +180,13 @@ fn policies_fit_that_are_read_and_only_those() {
         test_2("within", json!("/srv")),
         test_2("host_in", json!(["example.com", "*.example.org"])),
         test_2("in_cidr", json!(["10.0.0.0/8"])),
+        test_2("command", json!({ "programs": ["git", "/bin/ls", "[", "g++", "."] })),
+        test_2(
+            "command",
+            json!({ "programs": ["git"], "arguments": { "git": ["log"] }, "flags": { "git": ["-n", "--oneline", "---"] },
+                "sequences": false, "pipes": false, "redirections": true, "substitutions": true, "background": true,
+                "assignments": true }),
+        ),
         rules_2(json!({ "create_*": {}, "@read": {}, "hub/get": {}, "*/a/b?": {}, "hub/@write": {} })),
         json!({ "version": "2", "default": "allow", "hide": ["@destructive", "admin_*", "*"],
             "all_tools": { "description": "d", "deny_if": [clause], "limits": [limit] } }),
@@ -182,6 +194,19 @@ fn policies_fit_that_are_read_and_only_those() {
         rules_2(
             json!({ "t": { "hold_if": [{ "conditions": [], "on_hold": "h", "approvers": ["role=finance"], "timeout": "10m" }] } }),
         ),
+        rules_2(
+            json!({ "t": { "limits": [{ "concurrent": 2, "scope": "everyone" }, { "identical": 3, "window": "hour" },
+            with("scope", json!("session"))] } }),
+        ),
+        rules_2(
+            json!({ "t": { "redact": ["args.a", "result.content[*].text:/a+/"], "redact_result": true, "shadow": true,
+            "stop_after": "90s", "extend_on_progress": true, "stop": "process" } }),
+        ),
+        rules_2(json!({ "t": { "require": [{ "path": "grant.labels.team", "op": "eq", "value": "web" },
+            { "path": "time.hour", "op": "lt", "value": 18 }] } })),
+        json!({ "version": "2", "default": "deny", "shadow": true, "resources": { "file:///srv/*": {} },
+            "prompts": { "p": { "deny_if": [clause] } }, "methods": { "completion/*": { "limits": [limit] } },
+            "server_requests": { "sampling": {}, "*": {} } }),
     ] {
         let (taken, said) = read_policy(&good);
         assert!(taken, "{good}: {said}");
@@ -189,7 +214,18 @@ fn policies_fit_that_are_read_and_only_those() {
     }
     for bad in [
         json!({ "version": "3", "default": "deny" }),
-        json!({ "version": "2", "default": "deny", "resources": {} }),
+        json!({ "version": "2", "default": "deny", "resources": { "a b": {} } }),
+        json!({ "version": "2", "default": "deny", "methods": { "tools/call": {} } }),
+        json!({ "version": "2", "default": "deny", "server_requests": { "sampling/createMessage": {} } }),
+        json!({ "version": "2", "default": "deny", "server_requests": { "roots": { "hold_if": [{ "conditions": [] }] } } }),
+        json!({ "version": "1", "default": "deny", "shadow": true }),
+        rules_2(json!({ "t": { "limits": [{ "concurrent": 0, "scope": "grant" }] } })),
+        rules_2(json!({ "t": { "limits": [{ "identical": 3 }] } })),
+        rules_2(json!({ "t": { "redact": ["token"] } })),
+        rules_2(json!({ "t": { "extend_on_progress": true } })),
+        rules_2(json!({ "t": { "stop": "kill" } })),
+        rule(json!({ "limits": [{ "concurrent": 2, "scope": "grant" }] })),
+        rule(json!({ "stop_after": "1m" })),
         rules_2(json!({ "t": { "hold_if": [{ "conditions": [], "approvers": [] }] } })),
         rules_2(json!({ "t": { "hold_if": [{ "conditions": [], "approvers": ["finance"] }] } })),
         rules_2(json!({ "t": { "hold_if": [{ "conditions": [], "timeout": "0s" }] } })),
@@ -211,6 +247,22 @@ fn policies_fit_that_are_read_and_only_those() {
         test_2("length", json!({})),
         test_2("length", json!({ "lte": "5" })),
         test_2("globs", json!("a")),
+        test("command", json!({ "programs": ["ls"] })),
+        test_2("command", json!(["ls"])),
+        test_2("command", json!({})),
+        test_2("command", json!({ "programs": [] })),
+        test_2("command", json!({ "programs": "ls" })),
+        test_2("command", json!({ "programs": ["ls -l"] })),
+        test_2("command", json!({ "programs": ["./ls"] })),
+        test_2("command", json!({ "programs": ["/bin/"] })),
+        test_2("command", json!({ "programs": ["-ls"] })),
+        test_2("command", json!({ "programs": ["ls"], "arguments": { "ls": [] } })),
+        test_2("command", json!({ "programs": ["ls"], "arguments": { "ls": [""] } })),
+        test_2("command", json!({ "programs": ["ls"], "flags": { "ls": ["l"] } })),
+        test_2("command", json!({ "programs": ["ls"], "flags": { "ls": ["--"] } })),
+        test_2("command", json!({ "programs": ["ls"], "flags": { "ls": ["-"] } })),
+        test_2("command", json!({ "programs": ["ls"], "pipes": "yes" })),
+        test_2("command", json!({ "programs": ["ls"], "pipe": true })),
         rule(
             json!({ "deny_if": [{ "conditions": [{ "not": { "path": "args.a", "op": "within", "value": "/srv" } }] }] }),
         ),

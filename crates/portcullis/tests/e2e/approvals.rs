@@ -1,6 +1,8 @@
 //! Calls that a policy leaves to a person.
 
-use crate::house::{Held, House, Plan, fixture_http, seen, text};
+use crate::house::{Held, House, Plan, TOKEN, fixture_http, seen, text};
+use crate::stream::{Stream, modern, open_session, post_modern};
+use hyper::Method;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
@@ -298,4 +300,239 @@ async fn the_page_shows_what_comes() {
         &id[..9]
     );
     assert_eq!(steady(&console), steady(&blocks("console")[0]));
+}
+
+#[tokio::test]
+async fn what_waits_was_approved_or_refused_outlives_the_gate() {
+    let (mut house, _server, url) = house(POLICY, "100ms");
+    let session = house.session("/mcp/fix").await;
+    let ids = {
+        let mut ids = Vec::new();
+        for (id, what) in [(1, "rent"), (2, "wages"), (3, "bribes")] {
+            ids.push(id_of(&session.call(id, "echo", pays(what)).await));
+        }
+        ids
+    };
+    assert_eq!(house.run(&["approvals", "approve", &ids[1]]).0, 0);
+    assert_eq!(house.run(&["approvals", "deny", &ids[2], "--reason", "never"]).0, 0);
+    drop(session);
+    house.gate.take().unwrap().kill();
+    house.up();
+    let still = waiting(&house);
+    assert_eq!(still.iter().map(|one| one["id"].as_str().unwrap()).collect::<Vec<_>>(), [&ids[0]]);
+    let session = house.session("/mcp/fix").await;
+    // Said before the gate was killed: yes to this one, once, and no to that.
+    assert_eq!(text(&session.call(1, "echo", pays("wages")).await), "pay wages");
+    assert!(text(&session.call(2, "echo", pays("bribes")).await).contains("refused this call: never"));
+    // Charged: what was made, and what waits; a third fits and a fourth does not. What was refused was given back.
+    id_of(&session.call(3, "echo", pays("wages")).await);
+    let over = session.call(4, "echo", json!({ "message": "hello" })).await;
+    assert!(text(&over).contains("is used up"), "{over}");
+    assert_eq!(house.run(&["approvals", "approve", &ids[0]]).0, 0);
+    drop(session);
+    house.gate.take().unwrap().kill();
+    house.up();
+    let session = house.session("/mcp/fix").await;
+    assert_eq!(text(&session.call(1, "echo", pays("rent")).await), "pay rent");
+    house.gate.take().unwrap().kill();
+    house.up();
+    let session = house.session("/mcp/fix").await;
+    // Used is used.
+    assert!(!text(&session.call(1, "echo", pays("rent")).await).starts_with("pay"));
+    assert_eq!(reached(&house, &url).await, 2);
+}
+
+#[tokio::test]
+async fn the_user_of_the_client_decides_where_the_rule_says_so_and_only_then() {
+    let policy = POLICY.replace("on_hold:", "approvers: [client]\n        on_hold:");
+    let (house, _server, url) = house(&policy, "20s");
+    // The old era: the question comes on the call's own stream.
+    let can = json!({ "elicitation": {} });
+    let session = open_session(&house, "/mcp/fix", "2025-11-25", can.clone()).await;
+    let call = |id: u64, what: &str| json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": "echo", "arguments": pays(what) } });
+    for (id, what, reply, expected) in [
+        (
+            1,
+            "rent",
+            json!({ "action": "accept", "content": { "approve": true, "reason": "due" } }),
+            "pay rent",
+        ),
+        (2, "bribes", json!({ "action": "accept", "content": { "approve": false } }), "[POLICY DENIED]"),
+        (3, "tips", json!({ "action": "decline" }), "[POLICY DENIED]"),
+    ] {
+        let mut answer = Stream::post(&house, "/mcp/fix", &session, &call(id, what)).await;
+        let question = answer.message().await.unwrap();
+        assert_eq!(question["method"], "elicitation/create", "{question}");
+        let message = question["params"]["message"].as_str().unwrap();
+        assert!(message.contains("Payments are made by people.") && message.contains(what), "{message}");
+        let reply = json!({ "jsonrpc": "2.0", "id": question["id"], "result": reply });
+        assert_eq!(Stream::post(&house, "/mcp/fix", &session, &reply).await.status, 202);
+        let answer = answer.rest().await;
+        assert!(text(&answer[0]).starts_with(expected), "{answer:?}");
+    }
+    // The new era: the call ends with the question, and is made again with the answer.
+    let params = json!({ "name": "echo", "arguments": pays("wages") });
+    let asks = post_modern(&house, "/mcp/fix", modern(4, "tools/call", params.clone(), can.clone()))
+        .await
+        .whole()
+        .await;
+    assert_eq!(asks["result"]["resultType"], "input_required", "{asks}");
+    let key = asks["result"]["inputRequests"].as_object().unwrap().keys().next().unwrap().clone();
+    let mut retry = params;
+    retry["requestState"] = asks["result"]["requestState"].clone();
+    retry["inputResponses"] = json!({ key: { "action": "accept", "content": { "approve": true } } });
+    let answer = post_modern(&house, "/mcp/fix", modern(5, "tools/call", retry, can)).await.whole().await;
+    assert_eq!(text(&answer), "pay wages");
+    assert_eq!(reached(&house, &url).await, 2);
+    let (_, out, _) = house.run(&["approvals", "list", "--all", "--json"]);
+    let decided: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&decided[0]["decided_by"], &decided[0]["reason"]), (&json!("client:tests/1"), &json!("due")));
+    // The operator is not asked, and a client that cannot ask its user does not decide.
+    let mute = house.session("/mcp/fix").await;
+    let (held, id) = tokio::join!(mute.call(1, "echo", pays("fees")), async {
+        let id = one_that_waits(&house).await["id"].as_str().unwrap().to_owned();
+        let (code, _, err) = house.run(&["approvals", "approve", &id]);
+        assert!(code == 4 && err.contains("decided by the user of the client"), "{err}");
+        assert_eq!(house.run(&["drop"]).0, 0);
+        id
+    });
+    assert!(held["error"].is_object() || !text(&held).starts_with("pay"), "{held} {id}");
+}
+
+/// One grant that decides, under the label that POLICY's rule is given here.
+fn approver(house: &House) -> String {
+    let more = ["--upstream", "fix=p", "--approver", "--label", "role=finance", "--json"];
+    let (code, out, err) = house.run(&[&["grant", "add", "anna"], &more[..]].concat());
+    assert_eq!(code, 0, "{err}");
+    serde_json::from_str::<Value>(&out).unwrap()["token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn approvers_decide_over_http_and_on_a_page_and_nobody_else_sees_what_waits() {
+    let policy = POLICY.replace("on_hold:", "approvers: [role=finance]\n        on_hold:");
+    let (house, _server, _) = house(&policy, "100ms");
+    let token = approver(&house);
+    let session = house.session("/mcp/fix").await;
+    let (rent, wages) = (
+        id_of(&session.call(1, "echo", pays("rent")).await),
+        id_of(&session.call(2, "echo", pays("<b>wages</b>")).await),
+    );
+    let api = |method: Method, path: String, token: String, body: &'static str| {
+        let house = &house;
+        async move {
+            let bearer = format!("Bearer {token}");
+            let headers = [("authorization", &*bearer), ("content-type", "application/json")];
+            let (status, _, body) = house.http(method, &path, &headers, body).await;
+            (status, serde_json::from_slice::<Value>(&body).unwrap_or(Value::Null))
+        }
+    };
+    let list = "/api/v1/approvals".to_owned();
+    let (status, all) = api(Method::GET, list.clone(), token.clone(), "").await;
+    assert_eq!((status, all.as_array().unwrap().len()), (200, 2), "{all}");
+    assert_eq!(all[0]["args"], pays("rent"));
+    // Who asks for the calls does not see them here, nor does nobody.
+    let (status, own) = api(Method::GET, list.clone(), TOKEN.to_owned(), "").await;
+    assert_eq!((status, own), (200, json!([])));
+    assert_eq!(api(Method::GET, list, "pcl_nobody".to_owned(), "").await.0, 401);
+    let approve = format!("/api/v1/approvals/{rent}/approve");
+    assert_eq!(api(Method::POST, approve.clone(), TOKEN.to_owned(), "").await.0, 404);
+    assert_eq!(api(Method::POST, approve.clone(), token.clone(), "{\"why\":1}").await.0, 400);
+    let (status, decided) = api(Method::POST, approve.clone(), token.clone(), "{\"reason\":\"due\"}").await;
+    assert_eq!(
+        (status, &decided["state"], &decided["decided_by"]),
+        (200, &json!("approved"), &json!("grant:anna"))
+    );
+    assert_eq!(api(Method::POST, approve, token.clone(), "").await.0, 409);
+
+    // The page: a link tells nothing, a form shows and decides; a page of another origin is refused.
+    let page = format!("/approvals/{wages}");
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let (status, headers, body) = house.http(Method::GET, &page, &[], "").await;
+    let text_of = |body: &[u8]| String::from_utf8(body.to_vec()).unwrap();
+    assert!(status == 200 && !text_of(&body).contains("wages</b>") && !text_of(&body).contains("echo"));
+    assert!(headers["content-security-policy"].to_str().unwrap().contains("default-src 'none'"));
+    let (status, _, body) = house.http(Method::POST, &page, &form, format!("token={TOKEN}&do=show")).await;
+    assert!(status == 404 && !text_of(&body).contains("echo"), "{}", text_of(&body));
+    let (status, _, body) = house.http(Method::POST, &page, &form, format!("token={token}&do=show")).await;
+    assert!(status == 200 && text_of(&body).contains("&lt;b&gt;wages&lt;/b&gt;"), "{}", text_of(&body));
+    let foreign = [form[0], ("origin", "https://evil.example")];
+    let denies = format!("token={token}&reason=too+much%21&do=deny");
+    assert_eq!(house.http(Method::POST, &page, &foreign, denies.clone()).await.0, 403);
+    let (status, _, body) = house.http(Method::POST, &page, &form, denies).await;
+    assert!(status == 200 && text_of(&body).contains("too much!"), "{}", text_of(&body));
+    assert!(
+        text(&session.call(3, "echo", pays("<b>wages</b>")).await)
+            .contains("grant:anna refused this call: too much!")
+    );
+    assert_eq!(text(&session.call(4, "echo", pays("rent")).await), "pay rent");
+}
+
+#[tokio::test]
+async fn a_webhook_is_told_of_what_waits_and_of_what_became_of_it() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        for n in 0.. {
+            let Ok((mut stream, _)) = listener.accept().await else { return };
+            let (mut text, mut part) = (Vec::new(), [0; 4096]);
+            let whole = |text: &[u8]| -> Option<(String, String)> {
+                let text = String::from_utf8_lossy(text).into_owned();
+                let (head, body) = text.split_once("\r\n\r\n")?;
+                let length = head
+                    .lines()
+                    .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+                (body.len() == length.unwrap_or(0)).then(|| (head.to_owned(), body.to_owned()))
+            };
+            let request = loop {
+                let read = tokio::io::AsyncReadExt::read(&mut stream, &mut part).await.unwrap();
+                text.extend_from_slice(&part[..read]);
+                if let Some(request) = whole(&text) {
+                    break request;
+                }
+            };
+            // The first try fails.
+            let status = if n == 0 { "503 Later" } else { "204 Fine" };
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            tokio::io::AsyncWriteExt::write_all(&mut stream, answer.as_bytes()).await.unwrap();
+            let _ = tell.send(request);
+        }
+    });
+    let (server, url) = fixture_http(&["--extra"]);
+    let upstreams = format!("  fix: {{ url: \"{url}\" }}");
+    let more = format!(
+        "ledger: {{ durability: process }}\napprovals: {{ wait: 100ms, webhook: {{ url: \"http://{address}/hook\", secret: \"${{env:HOOK_SECRET}}\" }} }}"
+    );
+    let mut house = House::plan(&Plan { upstreams: &upstreams, policy: POLICY, more: &more });
+    house.env.push(("HOOK_SECRET", "a secret of the hook".to_owned()));
+    house.up();
+    let session = house.session("/mcp/fix").await;
+    let id = id_of(&session.call(1, "echo", pays("rent")).await);
+    let mut next =
+        async || tokio::time::timeout(Duration::from_secs(20), told.recv()).await.unwrap().unwrap();
+    let (first, again) = (next().await, next().await);
+    assert_eq!(first.1, again.1, "the second try says the same");
+    let (head, body) = again;
+    let said: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((&said["type"], &said["approval"]["id"]), (&json!("approval.waiting"), &json!(id)));
+    assert_eq!(said["approval"]["args"], pays("rent"));
+    assert!(said["link"].as_str().unwrap().ends_with(&format!("/approvals/{id}")), "{said}");
+    let header = |name: &str| {
+        head.lines()
+            .find_map(|line| line.to_lowercase().strip_prefix(&format!("{name}: ")).map(str::to_owned))
+            .unwrap()
+    };
+    let mut mac =
+        <hmac::Hmac<sha2::Sha256> as hmac::KeyInit>::new_from_slice(b"a secret of the hook").unwrap();
+    hmac::Mac::update(&mut mac, format!("{}.{body}", header("x-portcullis-timestamp")).as_bytes());
+    let expected: String =
+        hmac::Mac::finalize(mac).into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(header("x-portcullis-signature"), format!("sha256={expected}"));
+    assert_eq!(house.run(&["approvals", "deny", &id, "--reason", "no"]).0, 0);
+    let settled: Value = serde_json::from_str(&next().await.1).unwrap();
+    assert_eq!(
+        (&settled["type"], &settled["approval"]["state"]),
+        (&json!("approval.settled"), &json!("denied"))
+    );
+    drop(server);
 }

@@ -1,0 +1,117 @@
+//! Approvals as they are kept.
+
+use super::{Approval, Bound, Entry, State};
+use crate::limits::{Reservation, Reserved};
+use portcullis_ledger::{CounterKey, Grant};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    id: String,
+    grant: Arc<Grant>,
+    upstream: String,
+    tool: String,
+    digest: String,
+    policies: String,
+    fingerprint: String,
+    args: Option<Box<RawValue>>,
+    rule: String,
+    message: String,
+    approvers: Vec<Vec<String>>,
+    created: i64,
+    expires: i64,
+    state: State,
+    decided_by: Option<String>,
+    reason: Option<String>,
+    charged: Vec<Charge>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Charge {
+    policy: String,
+    counter: String,
+    window: String,
+    scope: String,
+    window_start: i64,
+    amount: String,
+    on_error: bool,
+}
+
+/// `None` where it is over: there is nothing to go on with.
+pub(super) fn written(entry: &Entry) -> Option<String> {
+    let (approval, bound) = (&entry.approval, &entry.bound);
+    if !matches!(approval.state, State::Waiting | State::Approved | State::Denied) {
+        return None;
+    }
+    let charge = |one: &Reserved| Charge {
+        policy: one.key.policy.clone(),
+        counter: one.key.counter.clone(),
+        window: one.key.window.clone(),
+        scope: one.key.scope.clone(),
+        window_start: one.window_start,
+        amount: one.amount.to_string(),
+        on_error: one.on_error,
+    };
+    let kept = Kept {
+        id: approval.id.clone(),
+        grant: bound.grant.clone(),
+        upstream: bound.upstream.clone(),
+        tool: bound.tool.clone(),
+        digest: bound.digest.clone(),
+        policies: bound.policies.clone(),
+        fingerprint: bound.fingerprint.clone(),
+        args: approval.args.clone(),
+        rule: approval.rule.clone(),
+        message: approval.message.clone(),
+        approvers: approval.approvers.clone(),
+        created: approval.created,
+        expires: approval.expires,
+        state: approval.state,
+        decided_by: approval.decided_by.clone(),
+        reason: approval.reason.clone(),
+        charged: entry.reserved.drawn.iter().map(charge).collect(),
+    };
+    serde_json::to_string(&kept).ok()
+}
+
+/// `None` for what another version kept in a form that is not known here.
+pub(super) fn read(body: &str) -> Option<Entry> {
+    let kept: Kept = serde_json::from_str(body).ok()?;
+    let drawn: Option<Vec<Reserved>> = kept
+        .charged
+        .into_iter()
+        .map(|charge| {
+            let Charge { policy, counter, window, scope, window_start, amount, on_error } = charge;
+            let key = CounterKey { policy, counter, window, scope };
+            Some(Reserved { key, window_start, amount: amount.parse().ok()?, on_error })
+        })
+        .collect();
+    Some(Entry {
+        approval: Approval {
+            id: kept.id,
+            grant: kept.grant.name.clone(),
+            upstream: kept.upstream.clone(),
+            tool: kept.tool.clone(),
+            args: kept.args,
+            rule: kept.rule,
+            message: kept.message,
+            approvers: kept.approvers,
+            created: kept.created,
+            expires: kept.expires,
+            state: kept.state,
+            decided_by: kept.decided_by,
+            reason: kept.reason,
+        },
+        bound: Bound {
+            grant: kept.grant,
+            upstream: kept.upstream,
+            tool: kept.tool,
+            digest: kept.digest,
+            policies: kept.policies,
+            fingerprint: kept.fingerprint,
+        },
+        reserved: Reservation { drawn: drawn?, ..Reservation::default() },
+    })
+}

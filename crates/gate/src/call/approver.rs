@@ -1,0 +1,100 @@
+//! A call that a policy leaves to a person: who is asked, and how long the caller waits.
+
+use super::{Call, QUIET};
+use crate::mrtr::Inputs;
+use crate::outlet::left;
+use portcullis_admit::Decider;
+use portcullis_wire::{Era, member, text};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+/// The question's name where several can be put at once.
+const KEY: &str = "approval";
+
+impl Call {
+    /// Asks the user of the client that calls, where the rule leaves it to them and the client can ask. Whether they decided.
+    pub(super) async fn user_decides(&mut self, approval: &str, until: &mut Option<Instant>) -> bool {
+        let gate = self.gate.clone();
+        let Some(held) = gate.admit.approvals().get(approval).filter(|held| held.asks_client()) else {
+            return false;
+        };
+        let asked_before = std::mem::replace(&mut self.asked_user, true);
+        if asked_before || member(&self.asker.capabilities, "elicitation").is_none() {
+            return false;
+        }
+        let until = *until.get_or_insert_with(|| Instant::now() + gate.admit.rules().patience.wait);
+        let arguments = held.args.as_ref().map_or("arguments that are too long to show", |args| args.get());
+        let params = json!({
+            "mode": "form",
+            "message": format!("{} May {} be called on {} with {arguments}?", held.message, held.tool, held.upstream),
+            "requestedSchema": {
+                "type": "object",
+                "properties": {
+                    "approve": { "type": "boolean", "title": "Approve", "description": "Let this one call pass, once" },
+                    "reason": { "type": "string", "title": "Reason", "description": "For the record" },
+                },
+                "required": ["approve"],
+            },
+        });
+        self.open.run().set_waits(true);
+        let answer = self.ask_user("elicitation/create", &params, until).await;
+        self.open.run().set_waits(false);
+        let Some(answer) = answer else { return false };
+        let approved =
+            member(&answer, "content").and_then(|content| member(content, "approve")) == Some("true");
+        let yes = match member(&answer, "action").and_then(text).as_deref() {
+            Some("accept") => approved,
+            Some("decline") => false,
+            // They closed the question: somebody else may decide, or nobody.
+            _ => return false,
+        };
+        let reason = member(&answer, "content").and_then(|content| member(content, "reason")).and_then(text);
+        let reason = reason.as_deref().filter(|reason| !reason.is_empty());
+        let client = self.asker.principal.client.clone();
+        match gate.admit.decide(approval, Decider::Client(&client), yes, reason).await {
+            Ok(_) => true,
+            Err(why) => {
+                tracing::debug!(%why, "what the user of a client decided does not count");
+                // Somebody else was quicker, or the policy is another now: it is judged again.
+                true
+            }
+        }
+    }
+
+    /// The client's answer to a question of the gate itself, JSON.
+    async fn ask_user(&mut self, method: &str, params: &Value, until: Instant) -> Option<String> {
+        if self.asker.era == Era::New {
+            return self.ask_and_park(method, params, until).await;
+        }
+        let inputs = Inputs::one(KEY, method, params.to_string());
+        let answers = self.ask_client(&inputs, until).await.ok()?;
+        member(&answers, KEY).map(str::to_owned)
+    }
+
+    /// Waits for a person, as long as the caller does and at most until then, which the first wait sets. Whether one decided, or
+    /// nobody can any more.
+    pub(super) async fn is_decided(&mut self, approval: &str, until: &mut Option<Instant>) -> bool {
+        let gate = self.gate.clone();
+        let until = *until.get_or_insert_with(|| Instant::now() + gate.admit.rules().patience.wait);
+        self.open.run().set_waits(true);
+        let mut settled = std::pin::pin!(gate.admit.approvals().settled(approval));
+        loop {
+            let quiet =
+                self.outlet.as_ref().is_some_and(|outlet| outlet.takes_events() && !outlet.is_stream());
+            let cancelled = self.open.cancelled().clone();
+            tokio::select! {
+                biased;
+                () = &mut settled => break,
+                () = cancelled.cancelled() => return false,
+                () = left(self.outlet.as_mut(), self.asker.era) => return false,
+                () = tokio::time::sleep_until(until) => return false,
+                () = tokio::time::sleep(QUIET), if quiet => {}
+            }
+            if let Some(outlet) = &mut self.outlet {
+                outlet.begin();
+            }
+        }
+        self.open.run().set_waits(false);
+        true
+    }
+}
