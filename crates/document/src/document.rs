@@ -107,30 +107,76 @@ impl Document {
 
 /// `pointer` with one more step, escaped as RFC 6901 says.
 pub(crate) fn step(pointer: &str, key: &str) -> String {
-    format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
+    let mut longer = String::with_capacity(pointer.len() + 1 + key.len());
+    longer.push_str(pointer);
+    longer.push('/');
+    if key.contains(['~', '/']) {
+        longer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+    } else {
+        longer.push_str(key);
+    }
+    longer
 }
 
-pub(crate) fn too_deep(problems: &mut Problems, span: Span, pointer: &str) {
+/// Where a value stands in the tree. The pointer is written out only for a problem: of most values there is nothing to say.
+#[derive(Clone, Copy)]
+pub(crate) enum At<'a> {
+    Root,
+    Member(&'a At<'a>, &'a str),
+    Element(&'a At<'a>, usize),
+}
+
+impl At<'_> {
+    pub(crate) fn pointer(&self) -> String {
+        match self {
+            Self::Root => String::new(),
+            Self::Member(map, key) => step(&map.pointer(), key),
+            Self::Element(list, index) => format!("{}/{index}", list.pointer()),
+        }
+    }
+}
+
+pub(crate) fn too_deep(problems: &mut Problems, span: Span, at: &At<'_>) {
     let message = format!("expected at most {MAX_DEPTH} lists and maps inside one another, found more");
-    problems.error(span, pointer, message, None);
+    problems.error(span, &at.pointer(), message, None);
 }
 
-/// Adds an entry, or reports that its key was there before.
-pub(crate) fn insert(entries: &mut Entries, entry: crate::Entry, pointer: &str, problems: &mut Problems) {
-    if let Some(first) = entries.seen.get(&entry.key) {
+/// Adds an entry to the map that stands there, or reports that its key was there before.
+pub(crate) fn insert(entries: &mut Entries, entry: crate::Entry, at: &At<'_>, problems: &mut Problems) {
+    if let Some(first) = entries.find(&entry.key) {
         let (line, _) = problems.source().line_and_column(first.start);
         let message = format!("expected each key once, found {:?} again", entry.key);
         let hint = format!("it stands first on line {line}; remove one of the two");
-        problems.error(entry.key_span, pointer, message, Some(&hint));
+        problems.error(entry.key_span, &At::Member(at, &entry.key).pointer(), message, Some(&hint));
         return;
     }
-    entries.seen.insert(entry.key.clone(), entry.key_span);
-    entries.list.push(entry);
+    entries.push(entry);
 }
+
+/// Members at most in one map before a table replaces the linear search for duplicates.
+const FEW: usize = 16;
 
 /// The entries of a map while it is read.
 #[derive(Default)]
 pub(crate) struct Entries {
     pub(crate) list: Vec<crate::Entry>,
+    /// All of them once there are many; of a few, none.
     seen: std::collections::HashMap<String, Span>,
+}
+
+impl Entries {
+    fn find(&self, key: &str) -> Option<Span> {
+        if self.list.len() > FEW {
+            return self.seen.get(key).copied();
+        }
+        self.list.iter().find(|entry| entry.key == key).map(|entry| entry.key_span)
+    }
+
+    fn push(&mut self, entry: crate::Entry) {
+        self.list.push(entry);
+        if self.list.len() > FEW {
+            let new = self.list.iter().skip(self.seen.len());
+            self.seen.extend(new.map(|entry| (entry.key.clone(), entry.key_span)));
+        }
+    }
 }

@@ -6,13 +6,13 @@ use std::borrow::Cow;
 use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::document::{Entries, insert, step, too_deep};
+use crate::document::{At, Entries, insert, too_deep};
 use crate::{Entry, Kind, MAX_DEPTH, Node, Problems, Source, Span};
 
 pub(crate) fn read(source: &Source, problems: &mut Problems) -> Option<Node> {
     let text = source.text();
     match serde_json::from_str::<&RawValue>(text) {
-        Ok(raw) => Reader { text, problems }.node(raw.get(), "", 1),
+        Ok(raw) => Reader { text, problems }.node(raw.get(), &At::Root, 1),
         Err(error) => {
             let at = source.byte_at(error.line(), error.column().max(1)).min(text.trim_end().len());
             let span = Span::new(
@@ -52,15 +52,15 @@ struct Reader<'t, 'p> {
 }
 
 impl<'t> Reader<'t, '_> {
-    fn node(&mut self, raw: &'t str, pointer: &str, depth: usize) -> Option<Node> {
+    fn node(&mut self, raw: &'t str, at: &At<'_>, depth: usize) -> Option<Node> {
         let span = self.span(raw);
         let kind = match raw.as_bytes().first()? {
             b'n' => Kind::Null,
             b't' => Kind::Bool(true),
             b'f' => Kind::Bool(false),
-            b'"' => self.string(raw, pointer).map_or(Kind::Null, Kind::Text),
+            b'"' => self.string(raw, at).map_or(Kind::Null, Kind::Text),
             b'[' | b'{' if depth > MAX_DEPTH => {
-                too_deep(self.problems, span, pointer);
+                too_deep(self.problems, span, at);
                 Kind::Null
             }
             b'[' => {
@@ -68,7 +68,7 @@ impl<'t> Reader<'t, '_> {
                 let nodes = elements.iter().enumerate();
                 Kind::List(
                     nodes
-                        .filter_map(|(at, raw)| self.node(raw.get(), &format!("{pointer}/{at}"), depth + 1))
+                        .filter_map(|(index, raw)| self.node(raw.get(), &At::Element(at, index), depth + 1))
                         .collect(),
                 )
             }
@@ -76,10 +76,9 @@ impl<'t> Reader<'t, '_> {
                 let mut entries = Entries::default();
                 for (key, value) in parts(raw, |de| de.deserialize_map(Members))? {
                     let key_span = self.span(key.get());
-                    let Some(key) = self.string(key.get(), pointer) else { continue };
-                    let place = step(pointer, &key);
-                    if let Some(value) = self.node(value.get(), &place, depth + 1) {
-                        insert(&mut entries, Entry { key, key_span, value }, &place, self.problems);
+                    let Some(key) = self.string(key.get(), at) else { continue };
+                    if let Some(value) = self.node(value.get(), &At::Member(at, &key), depth + 1) {
+                        insert(&mut entries, Entry { key, key_span, value }, at, self.problems);
                     }
                 }
                 Kind::Map(entries.list)
@@ -89,13 +88,13 @@ impl<'t> Reader<'t, '_> {
         Some(Node { span, kind })
     }
 
-    fn string(&mut self, raw: &str, pointer: &str) -> Option<String> {
+    fn string(&mut self, raw: &str, at: &At<'_>) -> Option<String> {
         match serde_json::from_str::<Cow<'_, str>>(raw) {
             Ok(text) => Some(text.into_owned()),
             // What the syntax check lets through and text cannot hold: half of a surrogate pair.
             Err(error) => {
                 let message = format!("expected text, found {}", syntax(&error));
-                self.problems.error(self.span(raw), pointer, message, None);
+                self.problems.error(self.span(raw), &at.pointer(), message, None);
                 None
             }
         }

@@ -155,7 +155,7 @@ impl<'r> Value<'r> {
                 let values = nodes.iter().enumerate().map(|(at, node)| Value {
                     reading: self.reading,
                     node,
-                    pointer: format!("{}/{at}", self.pointer),
+                    pointer: step(&self.pointer, &at.to_string()),
                 });
                 Some(values.collect())
             }
@@ -173,7 +173,8 @@ impl<'r> Value<'r> {
     /// Reads a map whose keys are the caller's own vocabulary.
     pub fn fields(&self) -> Option<Fields<'r>> {
         let entries = self.map_entries()?;
-        Some(Fields { map: self.clone(), taken: vec![false; entries.len()], entries, known: Vec::new() })
+        let known = Vec::with_capacity(USUAL);
+        Some(Fields { map: self.clone(), taken: vec![false; entries.len()], entries, known })
     }
 
     /// Reads a map whose keys are the writer's to choose.
@@ -201,6 +202,9 @@ impl<'r> Value<'r> {
         Value { reading: self.reading, node: &entry.value, pointer: step(&self.pointer, &entry.key) }
     }
 }
+
+/// How many keys most maps may have.
+const USUAL: usize = 16;
 
 /// A map whose members are taken by name. What nobody took is an unknown key, which [`Fields::finish`] reports.
 #[derive(Debug)]

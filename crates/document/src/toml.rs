@@ -3,7 +3,7 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::document::{step, too_deep};
+use crate::document::{At, too_deep};
 use crate::number::is_json_number;
 use crate::{Entry, Kind, MAX_DEPTH, Node, Problems, Source, Span};
 
@@ -18,22 +18,21 @@ pub(crate) fn read(source: &Source, problems: &mut Problems) -> Option<Node> {
     if !errors.is_empty() {
         return None;
     }
-    let entries = entries(table.get_ref(), source, "", 1, problems);
+    let entries = entries(table.get_ref(), source, &At::Root, 1, problems);
     Some(Node { span: Span::new(0, text.len()), kind: Kind::Map(entries) })
 }
 
 fn entries(
     table: &DeTable<'_>,
     source: &Source,
-    pointer: &str,
+    at: &At<'_>,
     depth: usize,
     problems: &mut Problems,
 ) -> Vec<Entry> {
     let mut entries: Vec<_> = table
         .iter()
         .map(|(key, value)| {
-            let place = step(pointer, key.get_ref());
-            let value = node(value, source, &place, depth + 1, problems);
+            let value = node(value, source, &At::Member(at, key.get_ref()), depth + 1, problems);
             Entry { key: key.get_ref().to_string(), key_span: span(key), value }
         })
         .collect();
@@ -46,7 +45,7 @@ fn entries(
 fn node(
     value: &Spanned<DeValue<'_>>,
     source: &Source,
-    pointer: &str,
+    at: &At<'_>,
     depth: usize,
     problems: &mut Problems,
 ) -> Node {
@@ -54,39 +53,36 @@ fn node(
     let kind = match value.get_ref() {
         DeValue::String(text) => Kind::Text(text.to_string()),
         DeValue::Boolean(value) => Kind::Bool(*value),
-        DeValue::Integer(number) if number.radix() == 10 => {
-            decimal(number.as_str(), place, pointer, problems)
-        }
-        DeValue::Integer(_) => decimal(source.slice(place), place, pointer, problems),
-        DeValue::Float(number) => decimal(number.as_str(), place, pointer, problems),
+        DeValue::Integer(number) if number.radix() == 10 => decimal(number.as_str(), place, at, problems),
+        DeValue::Integer(_) => decimal(source.slice(place), place, at, problems),
+        DeValue::Float(number) => decimal(number.as_str(), place, at, problems),
         DeValue::Datetime(_) => {
             let message =
                 format!("expected a value that JSON has too, found the date {}", source.slice(place));
-            problems.error(place, pointer, message, Some("put it between quotes"));
+            problems.error(place, &at.pointer(), message, Some("put it between quotes"));
             Kind::Null
         }
         DeValue::Array(_) | DeValue::Table(_) if depth > MAX_DEPTH => {
-            too_deep(problems, place, pointer);
+            too_deep(problems, place, at);
             Kind::Null
         }
         DeValue::Array(elements) => {
-            let elements = elements.iter().enumerate();
-            let place = |at| format!("{pointer}/{at}");
-            Kind::List(elements.map(|(at, one)| node(one, source, &place(at), depth + 1, problems)).collect())
+            let mut element = |(index, one)| node(one, source, &At::Element(at, index), depth + 1, problems);
+            Kind::List(elements.iter().enumerate().map(&mut element).collect())
         }
-        DeValue::Table(table) => Kind::Map(entries(table, source, pointer, depth, problems)),
+        DeValue::Table(table) => Kind::Map(entries(table, source, at, depth, problems)),
     };
     Node { span: place, kind }
 }
 
 /// TOML's own digit groups (`1_000`) and plus sign are gone here; what stays must be a number to JSON too.
-fn decimal(text: &str, span: Span, pointer: &str, problems: &mut Problems) -> Kind {
+fn decimal(text: &str, span: Span, at: &At<'_>, problems: &mut Problems) -> Kind {
     let digits = text.strip_prefix('+').unwrap_or(text);
     if is_json_number(digits) {
         return Kind::Number(digits.to_owned());
     }
     let message = format!("expected a decimal number, found `{text}`");
-    problems.error(span, pointer, message, Some("write it with the digits 0 to 9"));
+    problems.error(span, &at.pointer(), message, Some("write it with the digits 0 to 9"));
     Kind::Null
 }
 

@@ -1,15 +1,20 @@
 //! YAML 1.2 without what makes YAML surprising: no anchors, aliases, tags or merges, one document, text as keys, and a
 //! number only where JSON sees one. (`yes` and `no` are text in YAML 1.2.)
 
+use std::borrow::Cow;
+
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span as Marked, StrInput};
 
-use crate::document::{Entries, insert, step, too_deep};
+use crate::document::{At, Entries, insert, too_deep};
 use crate::number::is_json_number;
 use crate::{Entry, Kind, MAX_DEPTH, Node, Problems, Source, Span};
 
 pub(crate) fn read(source: &Source, problems: &mut Problems) -> Option<Node> {
     let text = source.text();
-    let offsets = text.char_indices().map(|(byte, _)| byte).chain([text.len()]).collect();
+    let offsets = match text.is_ascii() {
+        true => None,
+        false => Some(text.char_indices().map(|(byte, _)| byte).chain([text.len()]).collect()),
+    };
     let mut reader = Reader { text, offsets, parser: Parser::new_from_str(text), problems, last_end: 0 };
     match reader.stream() {
         Ok(root) => root,
@@ -37,8 +42,8 @@ enum Stop {
 
 struct Reader<'t, 'p> {
     text: &'t str,
-    /// The byte of each character: the library counts characters.
-    offsets: Vec<usize>,
+    /// The byte of each character, where it is not its number: the library counts characters.
+    offsets: Option<Vec<usize>>,
     parser: Parser<'t, StrInput<'t>>,
     problems: &'p mut Problems,
     /// Where the last scalar ended, for the span of the block around it.
@@ -72,7 +77,7 @@ impl<'t> Reader<'t, '_> {
                         return Err(Stop::Said);
                     }
                     let (event, span) = self.next()?;
-                    root = self.node(event, span, "", 1)?;
+                    root = self.node(event, span, &At::Root, 1)?;
                 }
                 _ => {}
             }
@@ -91,54 +96,52 @@ impl<'t> Reader<'t, '_> {
         &mut self,
         event: Event<'t>,
         span: Span,
-        pointer: &str,
+        at: &At<'_>,
         depth: usize,
     ) -> Result<Option<Node>, Stop> {
         match &event {
             Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) => {
-                self.refuse_properties(*anchor, tag.is_some(), span, pointer);
+                self.refuse_properties(*anchor, tag.is_some(), span, at);
                 if depth > MAX_DEPTH {
-                    too_deep(self.problems, span, pointer);
+                    too_deep(self.problems, span, at);
                     return Err(Stop::Said);
                 }
             }
             Event::Scalar(_, _, anchor, tag) => {
-                if self.refuse_properties(*anchor, tag.is_some(), span, pointer) {
+                if self.refuse_properties(*anchor, tag.is_some(), span, at) {
                     return Ok(None);
                 }
             }
             Event::Alias(_) => {
                 let message = format!("expected a value, found the alias `{}`", self.slice(span));
-                self.problems.error(span, pointer, message, Some("write the value out"));
+                self.problems.error(span, &at.pointer(), message, Some("write the value out"));
                 return Ok(None);
             }
             _ => return Ok(None),
         }
         match event {
             Event::Scalar(text, style, ..) => {
-                Ok(self.scalar(&text, style, span, pointer).map(|kind| Node { span, kind }))
+                Ok(self.scalar(text, style, span, at).map(|kind| Node { span, kind }))
             }
-            Event::SequenceStart(..) => self.list(span, pointer, depth).map(Some),
-            _ => self.map(span, pointer, depth).map(Some),
+            Event::SequenceStart(..) => self.list(span, at, depth).map(Some),
+            _ => self.map(span, at, depth).map(Some),
         }
     }
 
-    fn list(&mut self, start: Span, pointer: &str, depth: usize) -> Result<Node, Stop> {
+    fn list(&mut self, start: Span, at: &At<'_>, depth: usize) -> Result<Node, Stop> {
         let mut nodes = Vec::new();
-        let mut at = 0;
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::SequenceEnd) {
                 let span = self.around(start, span);
                 return Ok(Node { span, kind: Kind::List(nodes) });
             }
-            let node = self.node(event, span, &format!("{pointer}/{at}"), depth + 1)?;
+            let node = self.node(event, span, &At::Element(at, nodes.len()), depth + 1)?;
             nodes.push(node.unwrap_or(Node { span, kind: Kind::Null }));
-            at += 1;
         }
     }
 
-    fn map(&mut self, start: Span, pointer: &str, depth: usize) -> Result<Node, Stop> {
+    fn map(&mut self, start: Span, at: &At<'_>, depth: usize) -> Result<Node, Stop> {
         let mut entries = Entries::default();
         loop {
             let (event, key_span) = self.next()?;
@@ -146,13 +149,13 @@ impl<'t> Reader<'t, '_> {
                 let span = self.around(start, key_span);
                 return Ok(Node { span, kind: Kind::Map(entries.list) });
             }
-            let key = self.key(event, key_span, pointer, depth)?;
-            let place = key.as_deref().map_or_else(|| pointer.to_owned(), |key| step(pointer, key));
+            let key = self.key(event, key_span, at, depth)?;
+            let place = key.as_deref().map_or(*at, |key| At::Member(at, key));
             let (event, span) = self.next()?;
             let value = self.node(event, span, &place, depth + 1)?;
             let value = value.unwrap_or(Node { span, kind: Kind::Null });
             if let Some(key) = key {
-                insert(&mut entries, Entry { key, key_span, value }, &place, self.problems);
+                insert(&mut entries, Entry { key, key_span, value }, at, self.problems);
             }
         }
     }
@@ -161,63 +164,67 @@ impl<'t> Reader<'t, '_> {
         &mut self,
         event: Event<'t>,
         span: Span,
-        pointer: &str,
+        at: &At<'_>,
         depth: usize,
     ) -> Result<Option<String>, Stop> {
         let plain = matches!(event, Event::Scalar(_, ScalarStyle::Plain, ..));
-        let Some(node) = self.node(event, span, pointer, depth + 1)? else { return Ok(None) };
+        let Some(node) = self.node(event, span, at, depth + 1)? else { return Ok(None) };
         match node.kind {
             Kind::Text(text) if plain && text == "<<" => {
                 let hint = Some("write the keys out; for a key of this name, quote it");
-                self.problems.error(span, pointer, "expected a key, found the merge key `<<`", hint);
+                self.problems.error(span, &at.pointer(), "expected a key, found the merge key `<<`", hint);
                 Ok(None)
             }
             Kind::Text(text) => Ok(Some(text)),
             _ => {
                 let message = format!("expected text as a key, found {}", node.describe());
-                self.problems.error(node.span, pointer, message, Some("put the key between quotes"));
+                self.problems.error(node.span, &at.pointer(), message, Some("put the key between quotes"));
                 Ok(None)
             }
         }
     }
 
     /// Whether there was something to refuse.
-    fn refuse_properties(&mut self, anchor: usize, tagged: bool, span: Span, pointer: &str) -> bool {
+    fn refuse_properties(&mut self, anchor: usize, tagged: bool, span: Span, at: &At<'_>) -> bool {
         if anchor != 0 {
             let hint = Some("write the value out where it is needed");
-            self.problems.error(span, pointer, "expected a value, found an anchor (`&name`)", hint);
+            self.problems.error(span, &at.pointer(), "expected a value, found an anchor (`&name`)", hint);
         }
         if tagged {
             let hint = Some("remove the tag; quotes make a text of anything");
-            self.problems.error(span, pointer, "expected a value, found a tag (`!name`)", hint);
+            self.problems.error(span, &at.pointer(), "expected a value, found a tag (`!name`)", hint);
         }
         anchor != 0 || tagged
     }
 
     /// The core schema of YAML 1.2 (section 10.3.2), less the numbers that JSON would not read.
-    fn scalar(&mut self, text: &str, style: ScalarStyle, span: Span, pointer: &str) -> Option<Kind> {
+    fn scalar(&mut self, text: Cow<'_, str>, style: ScalarStyle, span: Span, at: &At<'_>) -> Option<Kind> {
         if style != ScalarStyle::Plain {
-            return Some(Kind::Text(text.to_owned()));
+            return Some(Kind::Text(text.into_owned()));
         }
-        match text {
+        match &*text {
             "" | "~" | "null" | "Null" | "NULL" => Some(Kind::Null),
             "true" | "True" | "TRUE" => Some(Kind::Bool(true)),
             "false" | "False" | "FALSE" => Some(Kind::Bool(false)),
-            _ if is_json_number(text) => Some(Kind::Number(text.to_owned())),
-            _ if is_other_number(text) => {
+            _ if is_json_number(&text) => Some(Kind::Number(text.into_owned())),
+            _ if is_other_number(&text) => {
                 let message = format!("expected a decimal number, found `{text}`");
                 let hint = Some(
                     "write it with the digits 0 to 9 as JSON does, or put it between quotes if it is text",
                 );
-                self.problems.error(span, pointer, message, hint);
+                self.problems.error(span, &at.pointer(), message, hint);
                 None
             }
-            _ => Some(Kind::Text(text.to_owned())),
+            _ => Some(Kind::Text(text.into_owned())),
         }
     }
 
     fn byte(&self, character: usize) -> usize {
-        self.offsets.get(character).copied().unwrap_or(self.text.len())
+        let end = self.text.len();
+        match &self.offsets {
+            Some(offsets) => offsets.get(character).copied().unwrap_or(end),
+            None => character.min(end),
+        }
     }
 
     fn slice(&self, span: Span) -> &'t str {
@@ -284,6 +291,9 @@ fn quoted_length(text: &str, quote: char) -> usize {
 /// Numbers to YAML 1.2, to YAML 1.1 or to a hasty reader, that JSON would not take.
 fn is_other_number(text: &str) -> bool {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if !digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        return false;
+    }
     let all =
         |text: &str, radix: u32| !text.is_empty() && text.chars().all(|c| c == '_' || c.is_digit(radix));
     let lower = digits.to_ascii_lowercase();

@@ -135,6 +135,22 @@ fn a_reading_tells_all_that_its_consumer_did_not_expect() {
 }
 
 #[test]
+fn a_key_that_stands_twice_is_found_in_maps_of_any_size() {
+    for size in [1, 2, 15, 16, 17, 18, 40] {
+        for twice in [0, size / 2, size - 1] {
+            let keys: Vec<_> = (0..size).chain([twice]).map(|key| format!("k/{key}")).collect();
+            let yaml: String = keys.iter().map(|key| format!("{key}: 1\n")).collect();
+            let json: Vec<_> = keys.iter().map(|key| format!("\n{key:?}: 1")).collect();
+            for (name, text) in [("a.yaml", yaml), ("a.json", format!("{{{}}}", json.join(",")))] {
+                let problems = problems(name, &text);
+                let found: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();
+                assert_eq!(found, [format!("/k~1{twice}")], "{text}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_reading_begins_with_what_was_wrong_with_the_text_and_says_no_place_twice() {
     for (name, text) in [
         ("a.json", r#"{"a": "\ud800", "b": 5, "b": 6}"#),

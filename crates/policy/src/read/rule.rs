@@ -65,8 +65,10 @@ pub(super) fn rule(
     };
     refuse(&mut fields, version);
     for word in ["rules", "action", "rate_limit", "state"] {
-        let why = format!("expected a word of this language, found {word:?} of Intercept's");
-        fields.refuse(word, &why, Some("`portcullis policy convert FILE` translates Intercept's files"));
+        if fields.has(word) {
+            let why = format!("expected a word of this language, found {word:?} of Intercept's");
+            fields.refuse(word, &why, Some("`portcullis policy convert FILE` translates Intercept's files"));
+        }
     }
     fields.finish();
     Some(Rule {
@@ -87,11 +89,13 @@ pub(super) fn rule(
 
 /// Refuses the words that are not in this version.
 pub(super) fn refuse(fields: &mut Fields<'_>, version: Version) {
+    const WORDS: [&str; 7] =
+        ["hold_if", "stop_after", "extend_on_progress", "stop", "redact", "redact_result", "shadow"];
     if version == Version::One {
-        for word in
-            ["hold_if", "stop_after", "extend_on_progress", "stop", "redact", "redact_result", "shadow"]
-        {
-            fields.refuse(word, &second("a word of version \"1\"", word), Some(SECOND));
+        for word in WORDS {
+            if fields.has(word) {
+                fields.refuse(word, &second("a word of version \"1\"", word), Some(SECOND));
+            }
         }
     }
 }
