@@ -6,12 +6,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use crate::facts::{Fact, Json};
 use crate::fold::is_look_alike;
+use crate::scan::members;
 use crate::truth::Why;
 use crate::{Call, Facts, Target};
 
@@ -139,77 +138,4 @@ pub(crate) fn decode(raw: &str) -> Option<Cow<'_, str>> {
         return Some(Cow::Borrowed(inside));
     }
     serde_json::from_str::<String>(raw).ok().map(Cow::Owned)
-}
-
-/// Shows each member of an object; `None` if the text is none.
-pub(crate) fn members<'a>(object: &'a str, each: &mut dyn FnMut(&str, &'a str)) -> Option<()> {
-    let mut reader = serde_json::Deserializer::from_str(object);
-    reader.deserialize_map(Members(each)).ok()?;
-    reader.end().ok()
-}
-
-/// Shows each element of an array; `None` if the text is none.
-pub(crate) fn elements<'a>(array: &'a str, each: &mut dyn FnMut(&'a str)) -> Option<()> {
-    let mut reader = serde_json::Deserializer::from_str(array);
-    reader.deserialize_seq(Elements(each)).ok()?;
-    reader.end().ok()
-}
-
-struct Members<'f, 'a>(&'f mut dyn FnMut(&str, &'a str));
-
-impl<'a> Visitor<'a> for Members<'_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut access: A) -> Result<(), A::Error> {
-        while let Some((Key(key), value)) = access.next_entry::<Key<'a>, &'a RawValue>()? {
-            (self.0)(&key, value.get());
-        }
-        Ok(())
-    }
-}
-
-struct Elements<'f, 'a>(&'f mut dyn FnMut(&'a str));
-
-impl<'a> Visitor<'a> for Elements<'_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'a>>(self, mut access: A) -> Result<(), A::Error> {
-        while let Some(value) = access.next_element::<&'a RawValue>()? {
-            (self.0)(value.get());
-        }
-        Ok(())
-    }
-}
-
-/// A key, borrowed unless it holds an escape. (`Cow` alone always copies.)
-struct Key<'a>(Cow<'a, str>);
-
-impl<'a> serde::Deserialize<'a> for Key<'a> {
-    fn deserialize<D: serde::Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Read;
-        impl<'a> Visitor<'a> for Read {
-            type Value = Key<'a>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
-            }
-
-            fn visit_borrowed_str<E>(self, key: &'a str) -> Result<Key<'a>, E> {
-                Ok(Key(Cow::Borrowed(key)))
-            }
-
-            fn visit_str<E>(self, key: &str) -> Result<Key<'a>, E> {
-                Ok(Key(Cow::Owned(key.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(Read)
-    }
 }

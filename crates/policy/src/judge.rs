@@ -134,8 +134,8 @@ impl Policy {
     /// Decides a call: a function of the policy and the call alone.
     ///
     /// To allow, it allocates only for keys and strings that hold escapes, for `eq` with a list or map, for more than 16
-    /// judged arguments or two amounts in a rule, for more than three rules of a tool, where a pattern is held against a tool for
-    /// the first time, and the few bytes in which `serde_json` counts brackets when arguments are nested two deep.
+    /// judged arguments or two amounts in a rule, for more than three rules of a tool, and where a pattern is held against a tool for
+    /// the first time.
     pub fn judge<'p, P: AsRef<str>>(&'p self, call: &Call<'_, P>) -> Judgement<'p> {
         let enforced = self.mode(call.facts.mode) == Mode::Enforced;
         if enforced && self.hides(&call.tool) {

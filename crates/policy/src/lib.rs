@@ -67,6 +67,7 @@ mod read;
 mod redaction;
 mod rule;
 mod runs;
+mod scan;
 mod selector;
 mod truth;
 mod window;

@@ -4,8 +4,9 @@ use portcullis_document::{Kind, Node};
 use serde_json::value::RawValue;
 
 use crate::Decimal;
-use crate::arguments::{Type, decode, members};
+use crate::arguments::{Type, decode};
 use crate::fold::is_look_alike;
+use crate::scan::members;
 use crate::truth::Why;
 
 #[derive(Debug, Clone, PartialEq)]

@@ -16,9 +16,10 @@ use memchr::memmem::Finder;
 use std::sync::Arc;
 
 use crate::Decimal;
-use crate::arguments::{Type, decode, elements};
+use crate::arguments::{Type, decode};
 use crate::literal::{Equal, Literal, one_of};
 use crate::pattern::Pattern;
+use crate::scan::elements;
 use crate::truth::Why;
 
 /// An operator with its value. `neq` and `not_in` are the negations of `eq` and `in`: what those cannot judge, these

@@ -3,9 +3,10 @@
 use portcullis_document::Span;
 
 use crate::Path;
-use crate::arguments::{Arguments, Slot, Type, elements, member};
+use crate::arguments::{Arguments, Slot, Type, member};
 use crate::operator::Operator;
 use crate::path::{Root, Step};
+use crate::scan::elements;
 use crate::truth::{Truth, Why};
 
 #[derive(Debug)]

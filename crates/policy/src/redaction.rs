@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::arguments::{Type, decode, elements, members};
+use crate::arguments::{Type, decode};
 use crate::fold::is_look_alike;
 use crate::path::Step;
 use crate::pattern::Pattern;
+use crate::scan::{elements, members};
 
 /// What stands in place of what is covered.
 const GONE: &str = "[redacted]";

@@ -18,8 +18,9 @@ use std::collections::BTreeMap;
 use options::Flags;
 use word::Word;
 
-use crate::arguments::{Type, decode, elements};
+use crate::arguments::{Type, decode};
 use crate::literal::Equal;
+use crate::scan::elements;
 use crate::truth::Why;
 
 /// Bytes of a line, or of all words of a list.

@@ -1,8 +1,9 @@
 //! How long a text or a list is.
 
 use crate::Decimal;
-use crate::arguments::{Type, decode, elements};
+use crate::arguments::{Type, decode};
 use crate::literal::Equal;
+use crate::scan::elements;
 use crate::truth::Why;
 use std::cmp::Ordering;
 
