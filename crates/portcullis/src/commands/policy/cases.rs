@@ -55,6 +55,8 @@ pub(super) struct Expected {
 
 /// That the call is one that must not come through.
 pub(super) struct Attack {
+    /// What is tried, in words that cases share.
+    pub(super) class: String,
     /// The case in which the same is done rightly.
     pub(super) twin: Option<String>,
 }
@@ -266,7 +268,8 @@ fn case(fields: &mut Fields<'_>, around: &Around, twin: Option<&Value<'_>>) -> O
         name: String::new(),
         facts,
         expected,
-        attack: attack.map(|_| Attack { twin: twin.and_then(|value| value.text()).map(Into::into) }),
+        attack: attack
+            .map(|class| Attack { class, twin: twin.and_then(|value| value.text()).map(Into::into) }),
         kind,
         tool,
         arguments: arguments?,

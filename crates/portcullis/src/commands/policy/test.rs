@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::out::{counted, say};
 use crate::place::rendered;
 use portcullis_policy::{Branch, Explanation, Outcome, Policy};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -31,7 +31,7 @@ pub(super) fn test(path: &Path, as_json: bool) -> Result<ExitCode, Failure> {
     let all = || tried.iter().flat_map(|(_, cases)| cases);
     let failed = all().filter(|tried| !tried.is_as_expected()).count();
     let passed = all().count() - failed;
-    let attacks = Attacks::of(&tried);
+    let attacks = Attacks::of(&tried, None);
     if as_json {
         let failures: Vec<Value> = tried
             .iter()
@@ -41,7 +41,9 @@ pub(super) fn test(path: &Path, as_json: bool) -> Result<ExitCode, Failure> {
             .collect();
         let mut said = json!({ "passed": passed, "failed": failed, "failures": failures });
         if let (Some(attacks), Some(said)) = (attacks, said.as_object_mut()) {
-            said.insert("attacks".into(), attacks.json());
+            let mut attacks = attacks.json();
+            attacks.insert("classes".into(), classes(&tried));
+            said.insert("attacks".into(), attacks.into());
         }
         say!("{said}");
     } else {
@@ -198,11 +200,14 @@ struct Attacks {
 }
 
 impl Attacks {
-    /// `None` where no case is one.
-    fn of(tried: &[(&File, Vec<Tried<'_>>)]) -> Option<Self> {
+    /// Of those of one class, or of all; `None` where no case is one.
+    fn of(tried: &[(&File, Vec<Tried<'_>>)], class: Option<&str>) -> Option<Self> {
         let mut sum = Self { tried: 0, passed_silently: 0, twins: 0, twins_blocked: 0 };
         for (_, cases) in tried {
-            let attacks = || cases.iter().filter_map(|tried| Some((tried, tried.case.attack.as_ref()?)));
+            let attacks = || {
+                let all = cases.iter().filter_map(|tried| Some((tried, tried.case.attack.as_ref()?)));
+                all.filter(|(_, attack)| class.is_none_or(|class| class == attack.class))
+            };
             let named: BTreeSet<&str> = attacks().filter_map(|(_, attack)| attack.twin.as_deref()).collect();
             let twins = || cases.iter().filter(|tried| named.contains(tried.case.name.as_str()));
             sum.tried += attacks().count();
@@ -218,11 +223,14 @@ impl Attacks {
         (sum.tried > 0).then_some(sum)
     }
 
-    fn json(&self) -> Value {
-        json!({
-            "tried": self.tried, "passed_silently": self.passed_silently,
-            "twins": self.twins, "twins_blocked": self.twins_blocked,
-        })
+    fn json(&self) -> Map<String, Value> {
+        let all = [
+            ("tried", self.tried),
+            ("passed_silently", self.passed_silently),
+            ("twins", self.twins),
+            ("twins_blocked", self.twins_blocked),
+        ];
+        all.map(|(key, sum)| (key.to_owned(), sum.into())).into_iter().collect()
     }
 
     fn line(&self) -> String {
@@ -233,6 +241,14 @@ impl Attacks {
             self.passed_silently, self.twins_blocked
         )
     }
+}
+
+/// The same for each class of attacks.
+fn classes(tried: &[(&File, Vec<Tried<'_>>)]) -> Value {
+    let attacks = tried.iter().flat_map(|(_, cases)| cases).filter_map(|tried| tried.case.attack.as_ref());
+    let names: BTreeSet<&str> = attacks.map(|attack| attack.class.as_str()).collect();
+    let sum = |name: &str| Some((name.to_owned(), Attacks::of(tried, Some(name))?.json().into()));
+    Value::Object(names.into_iter().filter_map(sum).collect::<Map<_, _>>())
 }
 
 fn strictness(outcome: Outcome) -> u8 {
