@@ -3,6 +3,7 @@
 
 mod config;
 mod doctor;
+mod examples;
 mod help;
 mod import;
 mod policy_tools;
