@@ -40,6 +40,11 @@ fn write(json: &str, out: &mut String) -> Result<(), serde_json::Error> {
             }
             out.push(']');
         }
+        Some(b'"') => match serde_json::from_str::<String>(json) {
+            Ok(text) => out.push_str(&serde_json::Value::from(text).to_string()),
+            // Half a surrogate pair is no text.
+            Err(_) => out.push_str(json),
+        },
         _ => out.push_str(json),
     }
     Ok(())
@@ -56,6 +61,8 @@ mod tests {
         assert_eq!(canonical(&one), one);
         assert_ne!(canonical(r#"{"a":9007199254740992}"#), canonical(r#"{"a":9007199254740993}"#));
         assert_ne!(canonical(r#"{"a":1}"#), canonical(r#"{"a":"1"}"#));
+        assert_eq!(canonical(r#"{"\u0061":"\u00fc\/\n"}"#), canonical("{\"a\":\"ü/\\u000a\"}"));
+        assert_ne!(canonical(r#"{"a":"\ud800"}"#), canonical(r#"{"a":"\ud801"}"#));
         assert_ne!(canonical(r#"[1,2]"#), canonical(r#"[2,1]"#));
         assert_eq!(canonical(r#"{"\u0061":1}"#), r#"{"a":1}"#);
         for odd in ["", "{", "[1", "{\"a\":1} x"] {
