@@ -37,8 +37,11 @@ pub(super) fn explain(
     let said = |key| portcullis_wire::member(&call_text, key).and_then(portcullis_wire::text);
     let (upstream, category) = (said("upstream"), said("category"));
     // Beside what is called, the file may say what surrounds the call, as a file of cases does.
+    // It is JSON, whatever its name: `-` is stdin.
+    let called = call.with_added_extension("json");
+    let called = if call.extension().is_some_and(|it| it == "json") { call } else { &called };
     let document =
-        Document::read(&call.to_string_lossy(), &call_text).map_err(|it| Failure::usage(rendered(&it)))?;
+        Document::read(&called.to_string_lossy(), &call_text).map_err(|it| Failure::usage(rendered(&it)))?;
     let reading = Reading::new(&document);
     let mut facts = reading
         .root()
