@@ -130,8 +130,8 @@ pub static ATTACKS: [Attack; 10] = [
         name: "Exfiltration by a chain of tools",
         looks: "One tool reads something private, another sends it out: two harmless calls, one leak.",
         invited_by: "tools that send something out, or take an address",
-        stops: "Whatever sends is limited and its arguments can be held to known addresses. That what is sent was read just before is not \
-                seen by this version.",
+        stops: "Whatever sends is limited and its arguments can be held to known addresses. A policy can deny it to a \
+                session that called what reads (`session.calls`). Whether what is sent is what was read is not seen.",
         coverage: Coverage::Limited,
         invites: |entry| has(entry, Signal::SendsOut) || (has(entry, Signal::Url) && !reads(entry)),
     },
@@ -141,7 +141,7 @@ pub static ATTACKS: [Attack; 10] = [
         looks: "A token stands in an error, in a log, in a configuration that an agent can read, and goes from there into a conversation.",
         invited_by: "tools that run code or read files",
         stops: "Agents never have the credentials: they are the gate's, and tokens of agents are good for the gate alone. Secrets are taken \
-                out of the record and of command lines. Answers of a server pass as they are.",
+                out of the record and of command lines. Answers of a server pass as they are, unless a policy has `redact_result`.",
         coverage: Coverage::Limited,
         invites: |entry| has(entry, Signal::CodeOrQuery) || (reads(entry) && has(entry, Signal::FilePath)),
     },
