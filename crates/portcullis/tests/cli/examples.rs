@@ -39,6 +39,45 @@ fn no_attack_on_the_examples_passes_and_no_twin_is_blocked() {
     assert!(attacks["classes"].as_object().unwrap().len() >= 13, "{attacks}");
 }
 
+/// What a policy stops says little without what it has to let pass.
+#[test]
+fn every_attack_on_the_examples_has_a_twin_and_its_class_is_on_the_page() {
+    let page = std::fs::read_to_string(format!("{ROOT}/docs/policy-cookbook.md")).unwrap();
+    for path in files(".cases.yaml") {
+        let text = std::fs::read_to_string(with(&path, ".cases.yaml")).unwrap();
+        for line in text.lines().filter(|line| line.contains(", attack: ")) {
+            assert!(line.contains(", twin: "), "{}: {line}", path.display());
+        }
+    }
+    let shown: Vec<Vec<&str>> = page
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.matches('|').count() == 5)
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
+    let shown: Vec<String> =
+        shown.iter().skip(1).map(|row| format!("{}: {}, {}", row[1], row[2], row[3])).collect();
+    let said = tried();
+    let of = |sum: &Value| format!("{}, {}", sum["tried"], sum["twins"]);
+    let classes = said["attacks"]["classes"].as_object().unwrap();
+    let mut expected: Vec<String> =
+        classes.iter().map(|(class, sum)| format!("{class}: {}", of(sum))).collect();
+    expected.push(format!("all: {}", of(&said["attacks"])));
+    assert_eq!(shown, expected);
+}
+
+/// The page names tests that run through the gate; they are there.
+#[test]
+fn every_test_that_the_page_names_is_there() {
+    let page = std::fs::read_to_string(format!("{ROOT}/docs/policy-cookbook.md")).unwrap();
+    let named: Vec<(&str, &str)> =
+        page.split('`').skip(1).step_by(2).filter_map(|words| words.split_once("::")).collect();
+    assert!(named.len() >= 10, "{named:?}");
+    for (file, test) in named {
+        let text = std::fs::read_to_string(format!("{ROOT}/crates/portcullis/tests/e2e/{file}.rs")).unwrap();
+        assert!(text.contains(&format!("fn {test}(")), "{file}::{test}");
+    }
+}
+
 #[test]
 fn every_example_is_without_a_mistake_and_fits_its_tools() {
     let user = User::new();

@@ -129,7 +129,10 @@ fn no_block_of_a_page_goes_untried() {
         let first = text.lines().next().unwrap_or_default();
         let tried = match (&*page, &*language) {
             // `every_policy_in_the_documentation_loads`, beside the language.
-            ("policy.md" | "approvals.md" | "policy-tools.md", "yaml policy" | "json policy") => true,
+            (
+                "policy.md" | "approvals.md" | "policy-tools.md" | "policy-cookbook.md",
+                "yaml policy" | "json policy",
+            ) => true,
             // `policy_tools`, beside the commands.
             ("policy-tools.md", "yaml" | "console") => true,
             // `approvals::the_page_shows_what_comes`.

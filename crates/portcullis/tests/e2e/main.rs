@@ -11,6 +11,7 @@
 )]
 
 mod approvals;
+mod attacks;
 mod batches;
 mod bounds;
 mod bridging;
