@@ -7,7 +7,7 @@ use portcullis_policy::Policy;
 #[test]
 fn every_policy_in_the_documentation_loads() {
     let page = |name| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
-    let names = ["policy.md", "approvals.md", "policy-tools.md", "policy-cookbook.md"];
+    let names = ["policy.md", "approvals.md", "policy-tools.md", "policy-cookbook.md", "first-policy.md"];
     let pages = names.map(|name| std::fs::read_to_string(page(name)).unwrap());
     let page = pages.join("\n");
     let mut loaded = 0;

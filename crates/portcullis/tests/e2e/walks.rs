@@ -155,6 +155,27 @@ fn the_quick_start_ends_where_it_says() {
 }
 
 #[test]
+fn a_first_policy_ends_where_its_page_says() {
+    let (house, path, _) = first_gate();
+    let terminal = Terminal { house: &house, path, here: here(&house) };
+    let [begin, why, tests, copy, trial, work] = &of("first-policy.md", "console")[..] else {
+        panic!("other blocks than this test knows")
+    };
+    let [policy] = &of("first-policy.md", "yaml policy")[..] else { panic!("one policy") };
+    let [cases, name] = &of("first-policy.md", "yaml")[..] else { panic!("cases, and an entry") };
+    let write = |file: &str, text: &str| std::fs::write(house.folder.path().join(file), text).unwrap();
+    terminal.types(begin, &[]);
+    write("mine/tests.yaml", policy);
+    terminal.types(why, &[]);
+    write("mine/tests.cases.yaml", cases);
+    terminal.types(tests, &[]);
+    terminal.types(copy, &[]);
+    house.configure("policies:\n", &format!("policies:\n{name}\n"));
+    terminal.types(trial, &[]);
+    terminal.types(work, &[]);
+}
+
+#[test]
 fn the_first_page_ends_where_it_says() {
     let (house, path, token) = first_gate();
     let mut here = here(&house);
