@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::fact;
 use super::operator::{named, operator};
 use super::policy::Version;
-use super::rule::{Arguments, place};
+use super::rule::{Arguments, all, place};
 use crate::Path;
 use crate::predicate::{Each, IfMissing, Predicate, Test};
 
@@ -25,7 +25,7 @@ pub(super) fn predicate(value: &Value<'_>, each: Each, arguments: &mut Arguments
     if values.is_empty() {
         inside.error(format!("expected at least one predicate under {word:?}, found none"), None);
     }
-    let parts = values.iter().filter_map(|value| predicate(value, each, arguments)).collect();
+    let parts = all(&values, |value| predicate(value, each, arguments));
     Some(if word == "all" { Predicate::All(parts) } else { Predicate::Any(parts) })
 }
 

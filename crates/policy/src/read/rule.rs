@@ -37,6 +37,13 @@ impl Arguments {
     }
 }
 
+/// Reads a list. A policy is kept for long, so it has no room for more.
+pub(super) fn all<'v, T>(values: &[Value<'v>], read: impl FnMut(&Value<'v>) -> Option<T>) -> Vec<T> {
+    let mut all = Vec::with_capacity(values.len());
+    all.extend(values.iter().filter_map(read));
+    all
+}
+
 pub(super) fn place(value: &Value<'_>) -> Place {
     Place { span: value.span(), pointer: value.pointer().into() }
 }
@@ -101,8 +108,9 @@ pub(super) fn refuse(fields: &mut Fields<'_>, version: Version) {
 }
 
 fn require(value: &Value<'_>, arguments: &mut Arguments) -> Option<Vec<Clause>> {
-    let mut all = Vec::new();
-    for value in value.list()? {
+    let values = value.list()?;
+    let mut all = Vec::with_capacity(values.len());
+    for value in values {
         let is_guard = has(&value, &["conditions"]);
         if is_guard && arguments.version() == Version::One {
             value.error(
@@ -124,12 +132,12 @@ fn require(value: &Value<'_>, arguments: &mut Arguments) -> Option<Vec<Clause>> 
 
 fn deny_if(value: &Value<'_>, arguments: &mut Arguments) -> Option<Vec<Clause>> {
     let values = value.list()?;
-    Some(values.iter().filter_map(|value| whole(value, Each::Any, arguments)).collect())
+    Some(all(&values, |value| whole(value, Each::Any, arguments)))
 }
 
 fn hold_if(value: &Value<'_>, arguments: &mut Arguments) -> Option<Vec<Hold>> {
     let values = value.list()?;
-    Some(values.iter().filter_map(|value| hold(value, arguments)).collect())
+    Some(all(&values, |value| hold(value, arguments)))
 }
 
 fn hold(value: &Value<'_>, arguments: &mut Arguments) -> Option<Hold> {
@@ -198,8 +206,7 @@ fn whole(value: &Value<'_>, each: Each, arguments: &mut Arguments) -> Option<Cla
 
 fn clause(fields: &mut Fields<'_>, words: &'static str, each: Each, arguments: &mut Arguments) -> Clause {
     let conditions = fields.required("conditions").and_then(|value| value.list()).unwrap_or_default();
-    let conditions =
-        conditions.iter().filter_map(|value| predicate::predicate(value, each, arguments)).collect();
+    let conditions = all(&conditions, |value| predicate::predicate(value, each, arguments));
     let words = fields.optional(words).and_then(|value| value.text()).map(Into::into);
     Clause { place: place(fields.value()), conditions, words }
 }
