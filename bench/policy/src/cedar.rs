@@ -25,7 +25,7 @@ pub struct Cedar {
 
 enum Policies {
     /// All, as an author leaves it to Cedar.
-    All(PolicySet),
+    All(Box<PolicySet>),
     /// Those of each tool, which the host looks up.
     OfTool(HashMap<String, PolicySet>),
 }
@@ -37,7 +37,7 @@ impl Cedar {
     /// Where one has a mistake.
     pub fn all(rules: &[(String, String)]) -> Result<Self, Error> {
         let text: String = rules.iter().map(|(_, policy)| policy.as_str()).collect();
-        Self::with(Policies::All(read(&text)?))
+        Self::with(Policies::All(Box::new(read(&text)?)))
     }
 
     /// Asks the policy of the tool alone.
@@ -70,7 +70,7 @@ impl Cedar {
 
     fn decide(&self, tool: &str, request: &Request) -> bool {
         let policies = match &self.policies {
-            Policies::All(all) => Some(all),
+            Policies::All(all) => Some(&**all),
             Policies::OfTool(of_tool) => of_tool.get(tool),
         };
         policies.is_some_and(|policies| {

@@ -1,23 +1,4 @@
-//! What deciding costs: our language, Cedar and CEL, with the same policies and the same calls in one run.
-//!
-//! All engines have to give the same answers before anything is timed. `bench/README.md` says what is compared with what.
-
-mod agreement;
-mod allocations;
-mod calls;
-mod cedar;
-mod cel;
-mod deciding;
-mod engine;
-mod error;
-mod loading;
-// The one that the other benchmark has: a path, so that this one is built without its servers.
-#[path = "../../src/machine.rs"]
-mod machine;
-mod ours;
-mod policies;
-mod report;
-mod rounds;
+//! `portcullis-policy-bench`: measures, prints, judges.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,9 +6,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::error::Error;
-use crate::machine::Machine;
-use crate::report::Report;
+use portcullis_policy_bench::deciding::deciding;
+use portcullis_policy_bench::error::Error;
+use portcullis_policy_bench::loading::loading;
+use portcullis_policy_bench::machine::Machine;
+use portcullis_policy_bench::report::Report;
 
 /// What deciding costs: our language beside Cedar and CEL.
 #[derive(Parser)]
@@ -57,15 +40,15 @@ fn main() -> ExitCode {
 impl Cli {
     fn carry_out(&self) -> Result<ExitCode, Error> {
         let machine = Machine::now();
-        let (mut agreed, mut deciding) = (Vec::new(), Vec::new());
+        let (mut agreed, mut decisions) = (Vec::new(), Vec::new());
         for rules in [1, 100, 1_000] {
             eprintln!("measuring: decisions with {rules} rules");
-            let (agreement, measured) = deciding::deciding(rules)?;
+            let (agreement, measured) = deciding(rules)?;
             agreed.push(agreement);
-            deciding.extend(measured);
+            decisions.extend(measured);
         }
         eprintln!("measuring: files read");
-        let report = Report::new(machine, agreed, deciding, loading::loading()?);
+        let report = Report::new(machine, agreed, decisions, loading()?);
         print!("{report}");
         if let Some(file) = &self.markdown {
             write(file, report.to_string())?;
