@@ -1,6 +1,6 @@
 //! Predicates.
 
-use portcullis_document::Value;
+use portcullis_document::{Fields, Value};
 use serde_json::value::RawValue;
 
 use super::fact;
@@ -14,7 +14,7 @@ use crate::predicate::{Each, IfMissing, Predicate, Test};
 pub(super) fn predicate(value: &Value<'_>, each: Each, arguments: &mut Arguments) -> Option<Predicate> {
     let mut fields = value.fields()?;
     let Some(word) = ["all", "any", "not"].into_iter().find(|word| fields.has(word)) else {
-        return test(value, each, arguments);
+        return test(fields, each, arguments);
     };
     let inside = fields.optional(word)?;
     fields.finish();
@@ -29,8 +29,8 @@ pub(super) fn predicate(value: &Value<'_>, each: Each, arguments: &mut Arguments
     Some(if word == "all" { Predicate::All(parts) } else { Predicate::Any(parts) })
 }
 
-fn test(value: &Value<'_>, each: Each, arguments: &mut Arguments) -> Option<Predicate> {
-    let mut fields = value.fields()?;
+fn test(mut fields: Fields<'_>, each: Each, arguments: &mut Arguments) -> Option<Predicate> {
+    let value = fields.value().clone();
     let path_value = fields.required("path");
     let op = fields.required("op").and_then(|value| named(&value, arguments.version()));
     let operand = fields.required("value");
@@ -45,7 +45,7 @@ fn test(value: &Value<'_>, each: Each, arguments: &mut Arguments) -> Option<Pred
     let path = path_value.as_ref().and_then(|value| path(value, arguments.version()));
     let compiled = op.zip(operand.as_ref()).and_then(|(op, value)| operator(op, value));
     if let (Some(path), Some(op), Some(compiled), Some(operand)) = (&path, op, &compiled, &operand) {
-        fact::fits(path, op, compiled, value, operand);
+        fact::fits(path, op, compiled, &value, operand);
     }
     let words = [("match", IfMissing::Match), ("fail", IfMissing::Fail)];
     let if_missing = if_missing_value.as_ref().map(|value| value.word(&words));
