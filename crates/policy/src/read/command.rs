@@ -11,8 +11,9 @@ pub(super) fn commands(value: &Value<'_>) -> Option<Commands> {
     let named = fields.required("programs");
     let programs = named.as_ref().and_then(|value| some(value, program));
     let known = programs.as_deref().unwrap_or_default();
-    let arguments = fields.optional("arguments").map(|value| by_program(&value, known, argument));
-    let flags = fields.optional("flags").map(|value| by_program(&value, known, flag));
+    let arguments =
+        fields.optional("arguments").map(|value| by_program(&value, known, |value| some(value, argument)));
+    let flags = fields.optional("flags").map(|value| by_program(&value, known, |value| any(value, flag)));
     let mut part = |key, otherwise| fields.optional(key).map_or(Some(otherwise), |value| value.boolean());
     let sequences = part("sequences", true);
     let pipes = part("pipes", true);
@@ -44,8 +45,13 @@ fn some(value: &Value<'_>, read: impl Fn(&Value<'_>) -> Option<Box<str>>) -> Opt
         value.error("expected a list of at least one value, found an empty one", None);
         return None;
     }
+    any(value, read)
+}
+
+/// A list, which may be empty.
+fn any(value: &Value<'_>, read: impl Fn(&Value<'_>) -> Option<Box<str>>) -> Option<Vec<Box<str>>> {
     // All of them, so that every mistake is told.
-    let read: Vec<_> = values.iter().map(read).collect();
+    let read: Vec<_> = value.list()?.iter().map(read).collect();
     read.into_iter().collect()
 }
 
@@ -53,7 +59,7 @@ fn some(value: &Value<'_>, read: impl Fn(&Value<'_>) -> Option<Box<str>>) -> Opt
 fn by_program(
     value: &Value<'_>,
     known: &[Box<str>],
-    read: impl Fn(&Value<'_>) -> Option<Box<str>>,
+    list: impl Fn(&Value<'_>) -> Option<Vec<Box<str>>>,
 ) -> Option<BTreeMap<Box<str>, Vec<Box<str>>>> {
     let mut all = Some(BTreeMap::new());
     for (entry, value) in value.entries()? {
@@ -71,7 +77,7 @@ fn by_program(
                 Some(&hint),
             );
         }
-        match (some(&value, &read), &mut all) {
+        match (list(&value), &mut all) {
             (Some(list), Some(all)) => {
                 all.insert(name.into(), list);
             }

@@ -1,6 +1,6 @@
 //! What a rule of version 2 says beside its decision: what is covered, when a call is ended, whether it is only tried.
 
-use portcullis_document::{Fields, Value};
+use portcullis_document::{Fields, Kind, Value};
 
 use super::rule::timeout;
 use crate::path::{self, Step};
@@ -21,14 +21,19 @@ pub(super) fn more(fields: &mut Fields<'_>, rule: &Value<'_>) -> More {
     let redact = redact_value.as_ref().and_then(redact).unwrap_or_default();
     let result_value = fields.optional("redact_result");
     let redact_result = result_value.as_ref().and_then(|value| value.boolean()).unwrap_or(false);
-    let of_results = redact.iter().any(|one| one.of == Of::Result);
+    // Of a path that could not be read nothing more is said.
+    let all_read = redact_value.as_ref().is_none_or(|value| match &value.node().kind {
+        Kind::List(nodes) => nodes.len() == redact.len(),
+        _ => false,
+    });
+    let of_results = redact.iter().any(|one| one.of == Of::Result) || !all_read;
     if let (Some(value), true, false) = (&result_value, redact_result, of_results) {
         value.error(
             "expected a path that begins with `result` under `redact`, found none",
             Some("redact: [\"result.content[*].text:/(?i)bearer \\\\S+/\"]"),
         );
     }
-    if let (Some(value), false, true) = (&redact_value, redact_result, of_results) {
+    if let (Some(value), false, true) = (&redact_value, redact_result, of_results && all_read) {
         value.warning(
             "expected `redact_result: true` beside a path into results, found none",
             Some("the record keeps no results, so without it the path changes nothing"),
