@@ -122,11 +122,9 @@ def measured(options, settings):
     facts |= {"load": round(sum(loads) / len(loads), 1), "grace_ms": settings.grace_ms, "minutes": round(took / 60, 1)}
     facts |= {"through": options.through, "rounds": options.rounds, "workers": options.workers}
     if options.earlier:
-        earlier = json.loads(options.earlier.read_text())
-        facts["minutes"] = round(facts["minutes"] + earlier["facts"]["minutes"], 1)
-        now = {(outcome.subject, outcome.situation) for outcome in outcomes}
-        before = [Outcome(**one) for one in earlier["outcomes"]]
-        outcomes += [outcome for outcome in before if (outcome.subject, outcome.situation) not in now]
+        facts, outcomes = beside(json.loads(options.earlier.read_text()), facts, outcomes)
+        tried = {outcome.workload for outcome in outcomes}
+        letters = "".join(letter for letter in workload.BY_LETTER if letter in tried)
         can, options.situations = held_by, list(situations.ALL)
         ours = [outcome for outcome in outcomes if outcome.is_ours]
     facts["versions"] = {peer.name: peer.version(settings.parts) for peer in others}
@@ -148,6 +146,16 @@ def measured(options, settings):
         f"{unstarted} that did not start"
     )
     return 1 if broken else 0
+
+
+def beside(earlier, facts, outcomes):
+    """What was found now, and of all other cells what was found earlier. The page says which were measured again."""
+    now = {outcome.cell for outcome in outcomes}
+    before = [Outcome(**one) for one in earlier["outcomes"]]
+    kept = [outcome for outcome in before if outcome.cell not in now]
+    again = sorted(set(earlier["facts"].get("again", [])) | {", ".join(cell) for cell in now})
+    minutes = round(facts["minutes"] + earlier["facts"]["minutes"], 1)
+    return earlier["facts"] | {"minutes": minutes, "again": again}, outcomes + kept
 
 
 def quick(can, letters, options):

@@ -36,6 +36,10 @@ class Outcome:
     left: list = field(default_factory=list)  # the command lines of what lives
     answer: str = ""
 
+    @property
+    def cell(self):
+        return (self.subject, self.situation, self.workload)
+
     def is_clean(self, in_time=True):
         return not (self.survivors or self.wrong or (in_time and self.late) or self.not_started)
 

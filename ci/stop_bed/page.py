@@ -52,7 +52,9 @@ def told(facts, can, others):
     machine = f"Made on {facts['cores']} cores, Linux {facts['kernel']}, as {facts['user']}, in {facts['minutes']} minutes, at a load of {facts['load']}."
     held = f" Portcullis {facts['portcullis']} could hold by {', '.join(can)}." if can else ""
     grace = f" The grace is {facts['grace_ms']} ms for all that have one."
-    return machine + held + grace + (f" Beside it: {names}." if names else "")
+    again = "; ".join(facts.get("again", []))
+    repeated = f" Measured again after the rest, by themselves: {again}." if again else ""
+    return machine + held + grace + (f" Beside it: {names}." if names else "") + repeated
 
 
 def of(outcomes, subject, situation, letter=None):
