@@ -129,3 +129,41 @@ async fn calls_are_counted_by_server_by_session_and_by_all() {
         assert_eq!(rule_of(&session.call(4, "count", json!({})).await), "/tools/count/limits/0");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sixty_four_clients_never_pass_a_limit_that_they_share_and_lose_nothing_of_it() {
+    const MAX: usize = 300;
+    let limit = format!("counter: c, window: day, max: {MAX}, scope: everyone, refund: on_error");
+    let rules = format!(
+        "  echo: {{ limits: [{{ {limit} }}] }}\n  test_error_handling: {{ limits: [{{ {limit} }}] }}\n"
+    );
+    let (mut house, _server) = House::fixture(&policy(&rules), &[]);
+    let passed = {
+        let house = &house;
+        let client = async |number: u64| {
+            let session = house.session("/mcp/fix").await;
+            let mut passed = 0;
+            for id in 0..9 {
+                // What ends in an error is given back, in whatever order that comes.
+                if id % 3 == number % 3 {
+                    session.call(id, "test_error_handling", json!({})).await;
+                } else {
+                    passed += usize::from(text(&says(&session, id, "x").await) == "x");
+                }
+            }
+            passed
+        };
+        let all = futures_util::future::join_all((0..64).map(client)).await;
+        all.into_iter().sum::<usize>()
+    };
+    assert!(passed <= MAX, "{passed}");
+    house.gate.take().unwrap().terminate();
+    house.up();
+    let session = house.session("/mcp/fix").await;
+    let mut more = 0;
+    while text(&says(&session, more as u64, "x").await) == "x" {
+        more += 1;
+    }
+    assert_eq!(passed + more, MAX);
+    assert_eq!(rule_of(&says(&session, 999, "x").await), "/tools/echo/limits/0");
+}
