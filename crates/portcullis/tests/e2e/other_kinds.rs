@@ -1,7 +1,7 @@
 //! Policies on resources, prompts, methods, and what servers ask of clients.
 
 use crate::house::{House, names, text};
-use crate::stream::{Stream, open_session};
+use crate::stream::{Stream, open_session, until};
 use serde_json::{Value, json};
 
 const POLICY: &str = "version: \"2\"
@@ -75,9 +75,14 @@ async fn a_server_asks_its_client_for_what_the_policy_names_and_for_nothing_else
         let reply = json!({ "jsonrpc": "2.0", "id": question["id"], "result": reply });
         assert_eq!(Stream::post(&house, "/mcp/fix", &session, &reply).await.status, 202);
         assert_eq!(text(&answer.rest().await[0]), "sesame");
-        let rows = house.rows(&[]);
-        let asked: Vec<_> = rows.iter().filter(|row| row["method"] == "sampling/createMessage").collect();
-        assert_eq!((asked.len(), &asked[0]["outcome"]), (2, &json!("allowed")), "{era}: {rows:?}");
+        // The end of what was asked is recorded a moment later than it is asked.
+        let asked = until("the decision on the question and its end are recorded", || async {
+            let mut asked = house.rows(&[]);
+            asked.retain(|row| row["method"] == "sampling/createMessage");
+            (asked.len() >= 2).then_some(asked)
+        })
+        .await;
+        assert_eq!((asked.len(), &asked[0]["outcome"]), (2, &json!("allowed")), "{era}: {asked:?}");
 
         // More than the policy permits is not asked, whatever the server was offered.
         let strict = POLICY.replace("5000", "50");
