@@ -51,13 +51,10 @@ impl Ask<'_> {
                 (What::Tool, name, tool.map_or("", |tool| tool.category.as_str()))
             }
             (Subject::Question(kind), _) => (What::ServerRequest, kind, ""),
-            (Subject::Other(name), "prompts/get") => (What::Prompt, name, ""),
-            (Subject::Other(name), "resources/read" | "resources/subscribe" | "resources/unsubscribe") => {
-                (What::Resource, name, "")
-            }
-            // It watches one resource.
-            (Subject::Other(name), "subscriptions/listen") if !name.is_empty() => (What::Resource, name, ""),
-            (Subject::Other(_), method) => (What::Method, method, ""),
+            (Subject::Other(name), method) => match What::of_request(method, name) {
+                kind @ (What::Prompt | What::Resource) => (kind, name, ""),
+                What::Tool | What::Method | What::ServerRequest => (What::Method, method, ""),
+            },
         };
         Target { kind, upstream: self.upstream, name, category }
     }

@@ -2,7 +2,7 @@
 
 use parking_lot::Mutex;
 use portcullis_ledger::{CounterKey, CounterRow};
-use portcullis_policy::{Concurrent, Counts, Decimal, Limit, Mode, Refund};
+use portcullis_policy::{Concurrent, Counts, Decimal, Limit, Mode, Refund, Window};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -41,12 +41,8 @@ impl Table {
 
 /// Whether a window is over, and a clock that is set back a little does not come into it again.
 fn is_over(key: &CounterKey, window_start: i64, now_ms: i64) -> bool {
-    let length = match &*key.window {
-        "minute" => 60_000,
-        "hour" => 3_600_000,
-        _ => 86_400_000,
-    };
-    window_start.saturating_add(length).saturating_add(3_600_000) < now_ms
+    let window = Window::named(&key.window).unwrap_or(Window::Day);
+    window_start.saturating_add(window.millis()).saturating_add(Window::Hour.millis()) < now_ms
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -33,6 +33,18 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// What a request of a client is about, by its method and what it names, which may be nothing.
+    pub fn of_request(method: &str, name: &str) -> Self {
+        match method {
+            "tools/call" => Self::Tool,
+            "prompts/get" => Self::Prompt,
+            "resources/read" | "resources/subscribe" | "resources/unsubscribe" => Self::Resource,
+            // It watches one resource.
+            "subscriptions/listen" if !name.is_empty() => Self::Resource,
+            _ => Self::Method,
+        }
+    }
+
     /// In words.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -127,8 +127,9 @@ impl Answer {
         }
     }
 
-    fn of(policy: &Policy, call: &Call<'_, &str>) -> (Self, String) {
-        match policy.judge(call) {
+    /// That of a judgement, and the rule that gives it; empty where it may pass.
+    pub fn of(judgement: &Judgement<'_>) -> (Self, String) {
+        match judgement {
             Judgement::Allow(_) => (Self::Allowed, String::new()),
             Judgement::Hold(held) => (Self::Held, held.rule.to_owned()),
             Judgement::Deny(denial) if denial.hidden => (Self::Hidden, denial.rule.to_owned()),
@@ -195,7 +196,8 @@ fn change(from: &Policy, to: &Policy, shape: &ToolShape<'_>) -> Option<ToolChang
     let mut changes: Vec<CallChange> = Vec::new();
     for arguments in probes::arguments(&both) {
         let call = Call { tool, arguments: &arguments, properties: &properties, facts: Facts::default() };
-        let ((from, rule_from), (to, rule_to)) = (Answer::of(from, &call), Answer::of(to, &call));
+        let ((from, rule_from), (to, rule_to)) =
+            (Answer::of(&from.judge(&call)), Answer::of(&to.judge(&call)));
         let known = |known: &CallChange| {
             (known.from, known.to) == (from, to) && known.rule_from == rule_from && known.rule_to == rule_to
         };

@@ -14,6 +14,19 @@ pub enum Window {
 }
 
 impl Window {
+    /// The one of that name, as it is displayed.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Minute, Self::Hour, Self::Day].into_iter().find(|window| window.as_str() == name)
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+        }
+    }
+
     /// How long it lasts in milliseconds.
     pub fn millis(self) -> i64 {
         match self {
@@ -36,11 +49,7 @@ impl Window {
 
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Minute => "minute",
-            Self::Hour => "hour",
-            Self::Day => "day",
-        })
+        f.write_str(self.as_str())
     }
 }
 

@@ -53,18 +53,15 @@ pub(super) fn others(value: &Value<'_>, kind: Kind) -> Option<Vec<Choice<Rule>>>
 fn misplaced(kind: Kind, key: &str) -> Option<(String, &'static str)> {
     const KINDS: [&str; 3] = ["sampling", "elicitation", "roots"];
     match (kind, key) {
-        (Kind::Method, "tools/call") => Some((
-            format!("expected a method with rules of its own, found {key:?}"),
-            "write it under `tools`",
-        )),
-        (Kind::Method, "prompts/get") => Some((
-            format!("expected a method with rules of its own, found {key:?}"),
-            "write it under `prompts`",
-        )),
-        (Kind::Method, "resources/read" | "resources/subscribe" | "resources/unsubscribe") => Some((
-            format!("expected a method with rules of its own, found {key:?}"),
-            "write it under `resources`",
-        )),
+        (Kind::Method, key) => {
+            let place = match Kind::of_request(key, "") {
+                Kind::Tool => "write it under `tools`",
+                Kind::Prompt => "write it under `prompts`",
+                Kind::Resource => "write it under `resources`",
+                Kind::Method | Kind::ServerRequest => return None,
+            };
+            Some((format!("expected a method with rules of its own, found {key:?}"), place))
+        }
         (Kind::ServerRequest, key) if !key.contains(['*', '?']) && !KINDS.contains(&key) => Some((
             format!("expected something that servers ask for, found {key:?}"),
             "they ask for sampling, elicitation and roots",

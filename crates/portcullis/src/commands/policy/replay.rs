@@ -143,14 +143,13 @@ impl<'p> Replayed<'p> {
             return;
         };
         let (upstream, name, grant) = (text("upstream"), text("tool"), text("grant"));
-        let kind = match text("method") {
-            "" => Kind::Tool,
-            "prompts/get" => Kind::Prompt,
-            "resources/read" | "resources/subscribe" | "resources/unsubscribe" => Kind::Resource,
-            "sampling/createMessage" | "elicitation/create" | "roots/list" => Kind::ServerRequest,
-            _ => Kind::Method,
-        };
         let method = text("method");
+        let kind = match method {
+            // The record does not repeat it.
+            "" => Kind::Tool,
+            "sampling/createMessage" | "elicitation/create" | "roots/list" => Kind::ServerRequest,
+            method => Kind::of_request(method, name),
+        };
         let name = match kind {
             Kind::Method => method,
             Kind::ServerRequest => method.split('/').next().unwrap_or_default(),
@@ -173,15 +172,12 @@ impl<'p> Replayed<'p> {
         let properties = known.map_or(&[][..], |tool| &tool.properties);
         let tool = Target { kind, upstream, name, category };
         let call = Call { tool, arguments: &arguments, properties, facts };
-        let (to, rule_to) = match self.policy.judge(&call) {
-            Judgement::Deny(denial) if denial.hidden => (Answer::Hidden, denial.rule.to_owned()),
-            Judgement::Deny(denial) => (Answer::Denied, denial.rule.to_owned()),
-            Judgement::Hold(held) => (Answer::Held, held.rule.to_owned()),
-            Judgement::Allow(due) => match self.budget.draw(&due, &call, facts.unix_ms.unwrap_or(0)) {
-                None => (Answer::Allowed, String::new()),
-                Some(rule) => (Answer::Denied, rule),
-            },
+        let judgement = self.policy.judge(&call);
+        let used_up = match &judgement {
+            Judgement::Allow(due) => self.budget.draw(due, &call, facts.unix_ms.unwrap_or(0)),
+            Judgement::Hold(_) | Judgement::Deny(_) => None,
         };
+        let (to, rule_to) = used_up.map_or_else(|| Answer::of(&judgement), |rule| (Answer::Denied, rule));
         // What was covered or not kept may be what the rule judged.
         let covered = kept.is_none_or(|_| arguments.contains("[redacted]"));
         if covered && kind != Kind::Method && self.policy.judges_arguments(&tool) {
