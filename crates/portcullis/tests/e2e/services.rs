@@ -326,8 +326,21 @@ async fn a_service_that_ends_is_started_again_as_it_says_and_not_after_a_stop() 
     let runs = std::fs::read_to_string(house.folder.path().join("runs")).unwrap();
     assert_eq!(runs.lines().count(), 3);
 
+    let said_again = async |times: usize| {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let grep = json!({ "server_id": "steady", "grep": "again" });
+            let (logs, ..) = call(&session, "read_server_logs", grep).await;
+            if logs["lines"].as_array().unwrap().len() == times {
+                return;
+            }
+            assert!(Instant::now() < end, "{logs}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
     let (started, ..) = call(&session, "start_server", json!({ "server_id": "steady" })).await;
     let first = process(&started);
+    said_again(1).await;
     let kill = |process: &Process| {
         let pid = rustix::process::Pid::from_raw(process.pid).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
@@ -337,9 +350,7 @@ async fn a_service_that_ends_is_started_again_as_it_says_and_not_after_a_stop() 
         until(&session, "steady", |status| status["state"] == "running" && status["pid"] != first.pid).await;
     assert!(status["restarts"][0]["reason"].as_str().unwrap().contains("ended by signal 9"), "{status}");
     // The log is that of both.
-    let (logs, ..) =
-        call(&session, "read_server_logs", json!({ "server_id": "steady", "grep": "again" })).await;
-    assert_eq!(logs["lines"].as_array().unwrap().len(), 2, "{logs}");
+    said_again(2).await;
     // Stopped by the agent, and then by the operator: it stays down.
     let (stopped, ..) = call(&session, "stop_server", json!({ "server_id": "steady" })).await;
     assert_eq!(stopped["verdict"], "stopped");
