@@ -130,6 +130,13 @@ impl Admit {
         rules.in_force(&who.grant, upstream).is_ok_and(|in_force| in_force.visible(&target))
     }
 
+    /// Whether some call of a tool of an upstream might be left to a person.
+    #[must_use]
+    pub fn holds_calls(&self, who: &Principal, upstream: &str) -> bool {
+        let rules = self.0.rules.load();
+        rules.in_force(&who.grant, upstream).is_ok_and(|in_force| in_force.holds_calls())
+    }
+
     /// Whether what no rule names passes for a principal at an upstream.
     #[must_use]
     pub fn default_allows(&self, who: &Principal, upstream: &str) -> bool {

@@ -116,6 +116,10 @@ impl<'r> InForce<'r> {
         self.all().all(|policy| policy.may(kind))
     }
 
+    pub(crate) fn holds_calls(&self) -> bool {
+        self.all().any(|policy| policy.holds_calls(self.mode))
+    }
+
     pub(crate) fn default_allows(&self) -> bool {
         self.all().all(|policy| policy.default_allows())
     }

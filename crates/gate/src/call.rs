@@ -1,12 +1,14 @@
 //! One request on its way through: judged, sent, its answer passed on, its end recorded.
 
 mod approver;
+mod held;
 mod questions;
 mod refusals;
 mod resumption;
 mod tasks;
 mod waiting;
 
+pub(crate) use held::AsTask;
 pub(crate) use refusals::denial;
 pub(crate) use tasks::about_lost;
 pub(crate) use waiting::{as_task, with_tasks};
@@ -32,7 +34,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 /// After this long without a word a stream is begun, so that it can be kept alive.
-const QUIET: Duration = Duration::from_secs(15);
+pub(crate) const QUIET: Duration = Duration::from_secs(15);
 
 /// What a request is about, as far as the lists know.
 #[derive(Debug)]
@@ -63,7 +65,7 @@ pub(crate) struct Call {
     pub about: About,
     /// The task that it is about.
     pub task: Option<Arc<Task>>,
-    /// The client knows no tasks and waits for the result of one.
+    /// The result of a task is waited for here: the client knows no tasks, or was answered with one of the gate's own.
     pub waits: bool,
     /// The task whose result it waits for.
     pub waits_for: Option<Arc<Task>>,
@@ -74,6 +76,8 @@ pub(crate) struct Call {
     pub stopping: Stopping,
     /// Whether the client's user was asked to approve it.
     pub asked_user: bool,
+    /// The task that it goes on as, where its client was answered with one.
+    pub as_task: Option<AsTask>,
     /// Told when the answer went out on another stream, where the client can come back to this one.
     pub elsewhere: Option<oneshot::Receiver<End>>,
 }
@@ -92,6 +96,13 @@ enum Woke {
 impl Call {
     /// Takes the request all the way.
     pub(crate) async fn run(&mut self) {
+        self.go().await;
+        if self.as_task.is_some() {
+            Box::pin(self.end_task()).await;
+        }
+    }
+
+    async fn go(&mut self) {
         let mut until = None;
         loop {
             let denied = match self.judge().await {
@@ -102,16 +113,15 @@ impl Call {
                 }
                 Err(denied) => denied,
             };
-            // Everything is judged again once a person decided: the policy may be another by then.
-            match &denied.approval {
-                Some(approval) if Box::pin(self.user_decides(approval, &mut until)).await => {}
-                Some(approval) if Box::pin(self.is_decided(approval, &mut until)).await => {}
-                _ if self.open.cancelled().is_cancelled() => {
-                    self.cancelled_before().await;
-                    return;
-                }
-                _ => return self.deny(&denied).await,
+            let Some(denied) = Box::pin(self.is_left_to_a_person(denied, &mut until)).await else {
+                // A person decided. Everything is judged again: the policy may be another by then.
+                continue;
+            };
+            if self.open.cancelled().is_cancelled() {
+                self.cancelled_before().await;
+                return;
             }
+            return self.deny(&denied).await;
         }
     }
 
@@ -327,7 +337,7 @@ impl Call {
                 if wants_input && let Some(end) = Box::pin(self.judge_inputs(message)).await {
                     return Some(end);
                 }
-                if wants_input && self.asker.era == Era::Old {
+                if wants_input && (self.asker.era == Era::Old || self.as_task.is_some()) {
                     // Rare and large: it must not make every call's state larger.
                     return Box::pin(self.answer_inputs(message, reply, ticket, deadline)).await;
                 }

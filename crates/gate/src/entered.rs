@@ -12,7 +12,7 @@ use crate::outlet::{Outlet, carrying, left};
 use crate::rewrite::{Known, with_meta, without_modern_meta};
 use crate::tasks::Task;
 use http::StatusCode;
-use portcullis_admit::{Answer, Denied, Message, Stopping};
+use portcullis_admit::{Denied, Message, Stopping};
 use portcullis_catalogue::{List, ListKind};
 use portcullis_runs::OpenRun;
 use portcullis_upstreams::Upstream;
@@ -108,6 +108,7 @@ impl Entered {
             outlet: Some(self.outlet),
             stopping: Stopping::default(),
             asked_user: false,
+            as_task: None,
             elsewhere: None,
         })
     }
@@ -149,8 +150,7 @@ impl Entered {
         match stopped {
             Stopped::Dropped(message) => {
                 let row = self.gate.admit.dropped(who, upstream, &self.name, id, &message).await;
-                let (answer, rule) = (Answer::Dropped, "(dropped)".into());
-                let denied = Denied { answer, rule, message, row, retry_after_ms: None, approval: None };
+                let denied = Denied::dropped(message, row);
                 let text = denial(id, self.asker.era, self.calls_a_tool, &denied);
                 self.open.over();
                 self.outlet.finish(StatusCode::OK, carrying(text)).await;
@@ -176,7 +176,7 @@ impl Entered {
 }
 
 /// The list that has a tool. Where none does, the server is asked for it once more.
-async fn look_up(upstream: &Upstream, chosen: &Chosen, name: &str) -> Option<Arc<List>> {
+pub(crate) async fn look_up(upstream: &Upstream, chosen: &Chosen, name: &str) -> Option<Arc<List>> {
     let has = |list: &Arc<List>| list.get(name).is_some();
     match upstream.list(ListKind::Tools, &chosen.link).await.ok().filter(has) {
         None => upstream.list_again(ListKind::Tools, &chosen.link).await.ok().filter(has),

@@ -2,7 +2,7 @@
 
 use crate::answer::{Answer, json, rpc_error};
 use crate::asker::Asker;
-use crate::call::about_lost;
+use crate::call::{about_lost, denial};
 use crate::entered::Entered;
 use crate::gate::Gate;
 use crate::mrtr;
@@ -12,6 +12,7 @@ use crate::target::{self, NoTarget, Target};
 use crate::tasks::target::NOT_FOUND;
 use crate::tasks::{self, State};
 use http::StatusCode;
+use portcullis_admit::Denied;
 use portcullis_runs::NewRun;
 use portcullis_wire::{
     Envelope, Era, INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, error_response,
@@ -54,6 +55,13 @@ pub(crate) async fn forward(gate: &Arc<Gate>, asker: &Arc<Asker>, message: Envel
         gate.admit.unavailable(&asker.principal, upstream.name(), &name, &id, &why).await;
         let answer = about_lost(task, &method, &message);
         return json(StatusCode::OK, answer.with_id(&id.to_json()));
+    }
+    if let Some(task) = task.as_ref().filter(|task| task.is_ours()) {
+        if let Some(why) = gate.admit.drops().holds(asker.principal.name(), upstream.name()) {
+            let row = gate.admit.dropped(&asker.principal, upstream.name(), &name, &id, &why).await;
+            return json(StatusCode::OK, denial(&id, asker.era, false, &Denied::dropped(why, row)));
+        }
+        return tasks::ours::answer(gate, asker, task.clone(), &message).await;
     }
     let calls_a_tool = &*method == "tools/call";
     if calls_a_tool && message.peek().name.is_none_or(|raw| !raw.starts_with('"')) {

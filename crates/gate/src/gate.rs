@@ -121,8 +121,13 @@ impl Gate {
     /// # Errors
     /// Where they cannot be read.
     pub fn restore_tasks(self: &Arc<Self>) -> Result<(), Failure> {
-        for task in self.tasks.restore(self.ledger())?.iter().filter(|task| !task.state().is_final()) {
-            look::follow(self, task);
+        for task in self.tasks.restore(self.ledger())? {
+            if !task.state().is_final() {
+                look::follow(self, &task);
+            } else if task.is_end_to_be_kept() {
+                let gate = self.clone();
+                tokio::spawn(async move { look::keep(&gate, &task, Some(task.record(&task.told()))).await });
+            }
         }
         let gate = self.clone();
         tokio::spawn(async move {

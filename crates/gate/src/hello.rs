@@ -143,6 +143,12 @@ fn narrow(gate: &Gate, asker: &Asker, upstream: &Upstream, link: &Link, hello: &
     }
 }
 
+/// Whether the gate itself may make tasks, of calls that wait for a person. In the old era it does where a client asks for one, which
+/// it may only where the server has tasks.
+fn makes_tasks(gate: &Gate, asker: &Asker, upstream: &Upstream) -> bool {
+    asker.era == Era::New && gate.admit.holds_calls(&asker.principal, upstream.name())
+}
+
 fn all(gate: &Gate, asker: &Asker, session: &Session) -> String {
     let mut result = json!({
         "protocolVersion": session.version,
@@ -175,7 +181,8 @@ fn own_capabilities(gate: &Gate, asker: &Asker) -> Value {
         }
     }
     let tasks = gate.upstreams().values().any(|upstream| {
-        gate.admit.covers(&asker.principal, upstream.name()) && upstream.has_tasks(asker.era)
+        gate.admit.covers(&asker.principal, upstream.name())
+            && (upstream.has_tasks(asker.era) || makes_tasks(gate, asker, upstream))
     });
     if let (true, Some(members)) = (tasks, capabilities.as_object_mut()) {
         match asker.era {
@@ -239,10 +246,21 @@ pub(crate) async fn discover(gate: &Arc<Gate>, asker: &Asker, id: &Id) -> Answer
                 hello.insert("supportedVersions".into(), versions());
             }
             narrow(gate, asker, &upstream, &chosen.link, &mut hello);
+            if makes_tasks(gate, asker, &upstream) {
+                add_tasks(&mut hello);
+            }
             Value::Object(hello)
         }
     };
     json(StatusCode::OK, result_response(id, &result.to_string()))
+}
+
+fn add_tasks(hello: &mut Map<String, Value>) {
+    let capabilities = hello.entry("capabilities").or_insert_with(|| json!({})).as_object_mut();
+    let extensions = capabilities.map(|all| all.entry("extensions").or_insert_with(|| json!({})));
+    if let Some(Value::Object(extensions)) = extensions {
+        extensions.entry(TASKS).or_insert_with(|| json!({}));
+    }
 }
 
 fn versions() -> Value {

@@ -39,6 +39,14 @@ pub(crate) fn outlet(takes_events: bool) -> (Outlet, Inlet) {
 }
 
 impl Inlet {
+    /// The whole answer, where it has come.
+    pub(crate) fn whole(mut self) -> Option<Bytes> {
+        match self.0.try_recv() {
+            Ok(Head::Whole(_, text)) => Some(text),
+            Ok(Head::Stream(_)) | Err(_) => None,
+        }
+    }
+
     /// Waits for the beginning of the answer.
     pub(crate) async fn answer(self) -> Answer {
         answer(self.0.await.ok())

@@ -147,6 +147,22 @@ pub(crate) fn with_result_type(message: &Envelope) -> Envelope {
     }
 }
 
+/// Puts a member into `result._meta`, in place of what is there under its name.
+pub(crate) fn with_result_meta(message: &Envelope, name: &str, value: &str) -> Envelope {
+    let (Some(result), Some(span)) = (message.result(), message.result_span()) else {
+        return message.clone();
+    };
+    let mut splice = Splice::new(message.bytes());
+    match member(result, "_meta").filter(|meta| meta.starts_with('{')) {
+        Some(meta) => match member(meta, name) {
+            Some(old) => splice.replace(message.span_of(old), value),
+            None => insert_member(&mut splice, &message.span_of(meta), name, value),
+        },
+        None => insert_member(&mut splice, &span, "_meta", &format!("{{\"{name}\":{value}}}")),
+    }
+    Envelope::reply(splice.finish()).unwrap_or_else(|_| message.clone())
+}
+
 /// Puts members into `params._meta`, making either where it is missing. Members that are there already stay.
 pub(crate) fn with_meta(message: &Envelope, members: &[(&str, &str)]) -> Envelope {
     let mut splice = Splice::new(message.bytes());
@@ -175,16 +191,25 @@ pub(crate) fn with_meta(message: &Envelope, members: &[(&str, &str)]) -> Envelop
 
 /// A request of the new era as the old one writes it: without the metadata that only the new one has.
 pub(crate) fn without_modern_meta(message: &Envelope) -> Envelope {
-    let Some(meta) = message.peek().meta else { return message.clone() };
-    let members: BTreeMap<String, &RawValue> = serde_json::from_str(meta).unwrap_or_default();
     let own = [meta::VERSION, meta::CAPABILITIES, meta::CLIENT, meta::LOG_LEVEL];
+    message.peek().meta.map_or_else(|| message.clone(), |meta| without(message, meta, &own))
+}
+
+/// A call that does not ask for a task.
+pub(crate) fn without_task(message: &Envelope) -> Envelope {
+    message.params().map_or_else(|| message.clone(), |params| without(message, params, &["task"]))
+}
+
+/// A message without some members of an object in it.
+fn without(message: &Envelope, object: &str, names: &[&str]) -> Envelope {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(object).unwrap_or_default();
     let kept: Vec<String> = members
         .iter()
-        .filter(|(name, _)| !own.contains(&name.as_str()))
+        .filter(|(name, _)| !names.contains(&name.as_str()))
         .map(|(name, raw)| format!("{}:{}", Value::from(name.as_str()), raw.get()))
         .collect();
     let mut splice = Splice::new(message.bytes());
-    splice.replace(message.span_of(meta), format!("{{{}}}", kept.join(",")));
+    splice.replace(message.span_of(object), format!("{{{}}}", kept.join(",")));
     Envelope::reply(splice.finish()).unwrap_or_else(|_| message.clone())
 }
 

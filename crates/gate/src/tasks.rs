@@ -5,11 +5,12 @@
 //! ([`Task::id`]), which stands for one task of one upstream and one grant; whoever else comes with it learns no more
 //! than with an id that was never given. The registry ([`Tasks`]) is kept in the ledger's file before a client hears of a
 //! task, so it outlives the gate. As long as a task lives somebody looks after it (`look`), whether or not its client
-//! does, so what was started is never forgotten and can be stopped (`stop`).
+//! does, so what was started is never forgotten and can be stopped (`stop`). Some the gate makes itself (`ours`).
 
 pub(crate) mod list;
 pub(crate) mod look;
 pub(crate) mod message;
+pub(crate) mod ours;
 mod registry;
 mod stop;
 pub(crate) mod target;

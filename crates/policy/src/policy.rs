@@ -181,6 +181,13 @@ impl Policy {
             .any(asks)
     }
 
+    /// Whether some call of a tool might be left to a person, for a grant whose rules are in that mode.
+    pub fn holds_calls(&self, mode: Mode) -> bool {
+        let rules = self.tools.iter().map(|choice| &choice.said).chain([&self.all_tools]);
+        self.mode(mode) == Mode::Enforced
+            && rules.into_iter().any(|rule| !rule.shadow && !rule.hold_if.is_empty())
+    }
+
     /// The names of its counters, each once, sorted.
     pub fn counters(&self) -> Vec<&str> {
         let named = self.limits().filter(|limit| limit.counts != Counts::Identical);

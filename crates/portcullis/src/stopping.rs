@@ -34,8 +34,10 @@ pub(crate) fn all(running: &Running) -> (Vec<Any>, Vec<Any>) {
     let (held, ended) = running.keepers.all();
     let (done, live): (Vec<_>, Vec<_>) =
         running.gate.tasks().all().into_iter().partition(|task| task.state().is_final());
+    // A call that goes on as a task of the gate's own is one run.
+    let live = live.into_iter().filter(|task| !task.is_ours());
     let calls = running.gate.runs().list().into_iter().map(Any::Call);
-    let current = held.into_iter().map(Any::Process).chain(calls).chain(live.into_iter().map(Any::Task));
+    let current = held.into_iter().map(Any::Process).chain(calls).chain(live.map(Any::Task));
     let over = ended.into_iter().map(Any::Process).chain(done.into_iter().map(Any::Task));
     (current.collect(), over.collect())
 }

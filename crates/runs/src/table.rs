@@ -4,7 +4,7 @@ use crate::RunId;
 use parking_lot::Mutex;
 use portcullis_wire::Id;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -51,6 +51,8 @@ pub struct Run {
     pub call: NewRun,
     /// When it was opened.
     pub started: Instant,
+    /// Under which caller it is in the table.
+    caller: AtomicU64,
     stop: CancellationToken,
     reason: OnceLock<String>,
     by_operator: AtomicBool,
@@ -79,7 +81,8 @@ impl Runs {
         let id = RunId::fresh().unwrap_or_else(|_| RunId::none());
         let (stop, reason) = (CancellationToken::new(), OnceLock::new());
         let (by_operator, waits) = (AtomicBool::new(false), AtomicBool::new(false));
-        let run = Arc::new(Run { id, call, started: Instant::now(), stop, reason, by_operator, waits });
+        let (started, caller) = (Instant::now(), AtomicU64::new(call.caller.0));
+        let run = Arc::new(Run { id, call, started, caller, stop, reason, by_operator, waits });
         let mut table = self.0.lock();
         if table.by_request.contains_key(&key) {
             return Err(InUse(key.1));
@@ -116,7 +119,7 @@ impl Runs {
 
     /// Stops everything that a caller has in flight.
     pub fn cancel_all_of(&self, caller: Caller, reason: &str) {
-        for run in self.list().into_iter().filter(|run| run.call.caller == caller) {
+        for run in self.list().into_iter().filter(|run| run.key().0 == caller) {
             run.stop(reason);
         }
     }
@@ -124,8 +127,7 @@ impl Runs {
     /// Whether a call is in flight.
     #[must_use]
     pub fn has(&self, run: &Arc<Run>) -> bool {
-        let key = (run.call.caller, run.call.request.clone());
-        self.0.lock().by_request.get(&key).is_some_and(|there| Arc::ptr_eq(there, run))
+        self.0.lock().by_request.get(&run.key()).is_some_and(|there| Arc::ptr_eq(there, run))
     }
 
     /// How many calls are in flight.
@@ -144,6 +146,10 @@ impl Runs {
 }
 
 impl Run {
+    fn key(&self) -> (Caller, Id) {
+        (Caller(self.caller.load(Ordering::Relaxed)), self.call.request.clone())
+    }
+
     /// Asks it to stop on behalf of the operator: its caller did not ask for it, and is told.
     pub fn stop_by_operator(&self, reason: &str) {
         self.by_operator.store(true, Ordering::Relaxed);
@@ -185,11 +191,22 @@ impl OpenRun {
     /// Takes the run out of the table before this is dropped: once its caller has the answer, it may use the
     /// request's id again.
     pub fn over(&self) {
-        let key = (self.run.call.caller, self.run.call.request.clone());
         let mut table = self.table.0.lock();
+        let key = self.run.key();
         // By now the id may stand for the caller's next request.
         if table.by_request.get(&key).is_some_and(|run| Arc::ptr_eq(run, &self.run)) {
             table.by_request.remove(&key);
+        }
+    }
+
+    /// Takes the run from its caller to another, who makes no requests: the id may be used again, and neither a cancellation of the
+    /// request nor the end of whoever made it ends the run any more.
+    pub fn give_to(&self, caller: Caller) {
+        let mut table = self.table.0.lock();
+        if table.by_request.get(&self.run.key()).is_some_and(|run| Arc::ptr_eq(run, &self.run)) {
+            table.by_request.remove(&self.run.key());
+            self.run.caller.store(caller.0, Ordering::Relaxed);
+            table.by_request.insert(self.run.key(), self.run.clone());
         }
     }
 
@@ -249,6 +266,22 @@ mod tests {
         assert_eq!(runs.list().len(), 1);
         drop(next);
         assert!(runs.list().is_empty());
+    }
+
+    #[test]
+    fn a_run_that_was_given_away_is_its_first_callers_no_more() {
+        let runs = Runs::default();
+        let run = runs.open(call(1, 5)).unwrap();
+        run.give_to(Caller(9));
+        let next = runs.open(call(1, 5)).unwrap();
+        runs.cancel_all_of(Caller(1), "gone");
+        assert!(next.cancelled().is_cancelled() && !run.cancelled().is_cancelled());
+        drop(next);
+        assert!(runs.has(run.run()));
+        run.run().stop_by_operator("now");
+        assert!(run.cancelled().is_cancelled());
+        drop(run);
+        assert_eq!(runs.count(), 0);
     }
 
     #[test]

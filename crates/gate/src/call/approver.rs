@@ -1,19 +1,67 @@
 //! A call that a policy leaves to a person: who is asked, and how long the caller waits.
 
-use super::{Call, QUIET};
+use super::{About, Call, QUIET};
+use crate::entered::look_up;
+use crate::links;
 use crate::mrtr::Inputs;
 use crate::outlet::left;
-use portcullis_admit::Decider;
+use crate::tasks::ours::goes_on;
+use portcullis_admit::{Answer, Decider, Denied, State};
 use portcullis_wire::{Era, member, text};
 use serde_json::{Value, json};
+use std::time::Duration;
 use tokio::time::Instant;
 
+/// Longer than any approval waits.
+const FOR_EVER: Duration = Duration::from_hours(24 * 365);
 /// The question's name where several can be put at once.
 const KEY: &str = "approval";
 
 impl Call {
+    /// Waits for whoever decides about the call. Gives `None` where somebody has, else why it does not pass.
+    pub(super) async fn is_left_to_a_person(
+        &mut self,
+        denied: Denied,
+        until: &mut Option<Instant>,
+    ) -> Option<Denied> {
+        let Some(approval) = denied.approval.clone() else { return Some(denied) };
+        self.goes_on_as_a_task(&denied, &approval).await;
+        let until = match self.as_task {
+            // Nobody waits for its answer: it ends with the time for the approval.
+            Some(_) => Instant::now() + FOR_EVER,
+            None => *until.get_or_insert_with(|| Instant::now() + self.gate.admit.rules().patience.wait),
+        };
+        if !self.user_decides(&approval, until).await && !self.is_decided(&approval, until).await {
+            return Some(denied);
+        }
+        let state = self.gate.admit.approvals().get(&approval).map(|approval| approval.state);
+        if state == Some(State::Expired) {
+            let message = format!("{} Nobody decided in time ({approval}).", denied.message);
+            return Some(Denied { answer: Answer::Denied, message, approval: None, ..denied });
+        }
+        self.look_again().await;
+        if let Some(as_task) = &self.as_task {
+            goes_on(&self.gate, &as_task.task, None).await;
+        }
+        None
+    }
+
+    /// Time has passed: the server may have been started anew, and its tool be another one.
+    async fn look_again(&mut self) {
+        if self.chosen.link.closed().is_some()
+            && let Ok(chosen) = links::choose(&self.gate, &self.asker, &self.upstream).await
+        {
+            self.chosen = chosen;
+        }
+        if let About::Tool(list, name) = &mut self.about
+            && let Some(now) = look_up(&self.upstream, &self.chosen, name).await
+        {
+            *list = now;
+        }
+    }
+
     /// Asks the user of the client that calls, where the rule leaves it to them and the client can ask. Whether they decided.
-    pub(super) async fn user_decides(&mut self, approval: &str, until: &mut Option<Instant>) -> bool {
+    async fn user_decides(&mut self, approval: &str, until: Instant) -> bool {
         let gate = self.gate.clone();
         let Some(held) = gate.admit.approvals().get(approval).filter(|held| held.asks_client()) else {
             return false;
@@ -22,7 +70,6 @@ impl Call {
         if asked_before || member(&self.asker.capabilities, "elicitation").is_none() {
             return false;
         }
-        let until = *until.get_or_insert_with(|| Instant::now() + gate.admit.rules().patience.wait);
         let arguments = held.args.as_ref().map_or("arguments that are too long to show", |args| args.get());
         let params = json!({
             "mode": "form",
@@ -37,7 +84,15 @@ impl Call {
             },
         });
         self.open.run().set_waits(true);
-        let answer = self.ask_user("elicitation/create", &params, until).await;
+        let answer = match &self.as_task {
+            Some(as_task) => {
+                // Somebody else may decide first.
+                let decided = gate.admit.approvals().settled(approval);
+                let question = ("elicitation/create", &*params.to_string());
+                self.ask_through_the_task(&as_task.task, question, decided).await
+            }
+            None => self.ask_user("elicitation/create", &params, until).await,
+        };
         self.open.run().set_waits(false);
         let Some(answer) = answer else { return false };
         let approved =
@@ -71,11 +126,9 @@ impl Call {
         member(&answers, KEY).map(str::to_owned)
     }
 
-    /// Waits for a person, as long as the caller does and at most until then, which the first wait sets. Whether one decided, or
-    /// nobody can any more.
-    pub(super) async fn is_decided(&mut self, approval: &str, until: &mut Option<Instant>) -> bool {
+    /// Waits for a person, as long as the caller does and at most until then. Whether one decided, or nobody can any more.
+    async fn is_decided(&mut self, approval: &str, until: Instant) -> bool {
         let gate = self.gate.clone();
-        let until = *until.get_or_insert_with(|| Instant::now() + gate.admit.rules().patience.wait);
         self.open.run().set_waits(true);
         let mut settled = std::pin::pin!(gate.admit.approvals().settled(approval));
         loop {

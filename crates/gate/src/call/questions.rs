@@ -5,6 +5,7 @@ use crate::outlet::carrying;
 use crate::session::Asked;
 use crate::tasks::message::{Shown, shown};
 use crate::{asked, mrtr};
+use futures_util::future::join_all;
 use http::StatusCode;
 use portcullis_admit::{End, Message, Ticket};
 use portcullis_upstreams::Reply;
@@ -40,6 +41,14 @@ impl Call {
             return None;
         };
         let message = &message;
+        if let Some(as_task) = &self.as_task {
+            let question = (method, message.params().unwrap_or("{}"));
+            let until = tokio::time::sleep_until(deadline);
+            let answer = self.ask_through_the_task(&as_task.task, question, until).await;
+            let answer = answer.map(|answer| result_response(&id, &answer));
+            let _ = link.answer(answer.unwrap_or_else(|| refuse("the client brought no answer"))).await;
+            return None;
+        }
         match &self.asker.session {
             Some(session) => {
                 let asked = session.ask(Asked::Server(link.clone(), id.clone()));
@@ -108,6 +117,18 @@ impl Call {
         inputs: &mrtr::Inputs,
         deadline: Instant,
     ) -> Result<String, String> {
+        let this = &*self;
+        if let Some(as_task) = &this.as_task {
+            let asked = inputs.requests.iter().map(|(key, method, params)| async move {
+                let until = tokio::time::sleep_until(deadline);
+                let answer = this.ask_through_the_task(&as_task.task, (method, params), until).await;
+                answer
+                    .map(|answer| (key.clone(), answer))
+                    .ok_or(format!("the client did not answer {method}"))
+            });
+            let answers: Result<Vec<_>, String> = join_all(asked).await.into_iter().collect();
+            return answers.map(|answers| mrtr::answers_json(&answers));
+        }
         let Some(session) = self.asker.session.clone() else { return Err("no session to ask in".into()) };
         let mut answers = Vec::new();
         for (key, method, params) in &inputs.requests {

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 /// What a server hears of a call whose time is up.
 pub(super) const TOO_LONG: &str = "the call took too long";
 
-/// What a denied agent reads: a result where it called a tool, so that its model sees the reason, else an error.
-pub(crate) fn denial(id: &Id, era: Era, is_tool: bool, denied: &Denied) -> Bytes {
+/// What was decided, for programs.
+pub(super) fn decision(denied: &Denied) -> Value {
     let held = denied.approval.as_deref();
     let outcome = if held.is_some() { "held" } else { "denied" };
     let mut decision = json!({ "outcome": outcome, "rule": denied.rule, "ledger": denied.row });
@@ -23,11 +23,22 @@ pub(crate) fn denial(id: &Id, era: Era, is_tool: bool, denied: &Denied) -> Bytes
         members.extend(denied.retry_after_ms.map(|retry| ("retryAfterMs".to_owned(), retry.into())));
         members.extend(held.map(|id| ("approval".to_owned(), id.into())));
     }
-    let message = match held {
+    decision
+}
+
+/// Why a call is held, and under which name it waits.
+pub(super) fn waits_for(denied: &Denied, approval: &str) -> String {
+    format!("{} It waits for a person as {approval}.", denied.message)
+}
+
+/// What a denied agent reads: a result where it called a tool, so that its model sees the reason, else an error.
+pub(crate) fn denial(id: &Id, era: Era, is_tool: bool, denied: &Denied) -> Bytes {
+    let decision = decision(denied);
+    let message = match &denied.approval {
         None => format!("[POLICY DENIED] {}", denied.message),
         Some(id) => format!(
-            "[APPROVAL NEEDED] {} It waits for a person as {id}. Once it is approved, the same call with the same arguments passes, once.",
-            denied.message
+            "[APPROVAL NEEDED] {} Once it is approved, the same call with the same arguments passes, once.",
+            waits_for(denied, id)
         ),
     };
     if !is_tool {

@@ -115,6 +115,7 @@ impl Call {
             said: made.object.to_owned(),
             link: (made.design == Era::Old).then(|| self.chosen.link.clone()),
             places: ticket.places(),
+            ours: None,
         };
         let cap = self.gate.options().tasks;
         match self.gate.tasks.adopt(self.gate.ledger(), cap, new).await {

@@ -50,9 +50,14 @@ pub(crate) fn as_task(
 
 /// Whether a tool of the core design can be called as a task alone.
 fn only_as_task(list: Option<&List>, name: &str) -> bool {
-    let Some(raw) = list.and_then(|list| list.get(name)).map(|item| item.raw()) else { return false };
-    memmem::find(raw.as_bytes(), b"taskSupport").is_some()
-        && member(raw, "execution").and_then(|it| member(it, "taskSupport")) == Some("\"required\"")
+    list.and_then(|list| task_support(list, name)) == Some("\"required\"")
+}
+
+/// What a tool says of tasks in the core design, JSON.
+pub(super) fn task_support<'l>(list: &'l List, name: &str) -> Option<&'l str> {
+    let raw = list.get(name)?.raw();
+    memmem::find(raw.as_bytes(), b"taskSupport")?;
+    member(raw, "execution").and_then(|it| member(it, "taskSupport"))
 }
 
 /// Capabilities of a client with the extension of tasks.

@@ -10,7 +10,7 @@ use crate::session::Route;
 use data_encoding::BASE64URL_NOPAD;
 use futures_util::future::join_all;
 use http::StatusCode;
-use portcullis_admit::{Answer as Answered, Denied};
+use portcullis_admit::Denied;
 use portcullis_wire::{Envelope, Era, INVALID_PARAMS, Splice, insert_member, member, result_response, text};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -47,9 +47,7 @@ pub(crate) async fn answer(gate: &Arc<Gate>, asker: &Asker, message: &Envelope) 
         .collect();
     if let (true, Some((name, why))) = (dropped.len() == upstreams.len(), dropped.first_key_value()) {
         let row = gate.admit.dropped(who, name, "", id, why).await;
-        let (answer, rule) = (Answered::Dropped, "(dropped)".into());
-        let denied = Denied { answer, rule, message: why.clone(), row, retry_after_ms: None, approval: None };
-        return json(StatusCode::OK, denial(id, Era::Old, false, &denied));
+        return json(StatusCode::OK, denial(id, Era::Old, false, &Denied::dropped(why.clone(), row)));
     }
     let mut own = gate.tasks.all();
     let now = crate::call::now_ms();

@@ -75,6 +75,10 @@ fn jittered(pause: Duration) -> Duration {
 
 /// Asks the server how the task stands.
 pub(crate) async fn look(gate: &Arc<Gate>, task: &Arc<Task>) -> Looked {
+    // Its server knows nothing of it.
+    if task.is_ours() {
+        return Looked::Heard;
+    }
     match ask(gate, task, Housekeeping::TaskGet).await {
         Ok(answer) => note(gate, task, &answer).await,
         Err(looked) => looked,
@@ -198,7 +202,7 @@ pub(crate) async fn lost(gate: &Arc<Gate>, task: &Arc<Task>, why: &str) {
     }
 }
 
-pub(super) async fn keep(gate: &Gate, task: &Task, row: Option<Written>) {
+pub(crate) async fn keep(gate: &Gate, task: &Task, row: Option<Written>) {
     let has_ended = task.state().is_final();
     match gate.ledger().keep_task(task.row(), row).await {
         Ok(()) if has_ended => task.end_is_kept(),

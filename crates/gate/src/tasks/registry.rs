@@ -85,6 +85,9 @@ impl Default for Tasks {
 impl Table {
     fn enter(&mut self, task: &Arc<Task>) {
         self.by_id.insert(task.id.clone(), task.clone());
+        if task.is_ours() {
+            return;
+        }
         let theirs = (task.upstream.clone(), task.theirs.clone());
         self.by_theirs.entry(theirs).or_default().push(task.clone());
     }
@@ -136,9 +139,15 @@ impl Tasks {
         new: NewTask,
     ) -> Result<Arc<Task>, NotKept> {
         self.room(&new.owner, cap)?;
-        let run = RunId::fresh().map_err(|_| NotKept::NoRandom)?;
-        let task = Arc::new(Task::new(fresh_id()?, run.as_str().into(), now_ms(), new));
-        ledger.keep_task(task.row(), Some(task.record("the server made a task of the call"))).await?;
+        let (run, message) = match &new.ours {
+            Some(ours) => (ours.run.id.as_str().into(), "the gate made a task of the call"),
+            None => {
+                let run = RunId::fresh().map_err(|_| NotKept::NoRandom)?;
+                (run.as_str().into(), "the server made a task of the call")
+            }
+        };
+        let task = Arc::new(Task::new(fresh_id()?, run, now_ms(), new));
+        ledger.keep_task(task.row(), Some(task.record(message))).await?;
         let evicted = {
             let mut table = self.table.lock();
             table.enter(&task);

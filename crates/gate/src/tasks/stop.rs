@@ -44,6 +44,10 @@ impl Gate {
             return ended(Verdict::AlreadyEnded, None);
         }
         task.want_stopped(by, now_ms());
+        if let Some(ours) = task.ours() {
+            ours.run.stop_by_operator("its task was stopped");
+            task.told_to_stop();
+        }
         let mut pause = LOOKS.0;
         let mut why = None;
         let looking = async {

@@ -3,6 +3,7 @@
 mod words;
 
 use super::message::replace_word;
+use super::ours::Ours;
 use parking_lot::Mutex;
 use portcullis_admit::Places;
 use portcullis_ledger::TaskRow;
@@ -119,7 +120,7 @@ pub struct Task {
     pub tool: Box<str>,
     /// When it was made, in milliseconds since 1970.
     pub created: i64,
-    /// The id that its server gave it.
+    /// The id that its server gave it; empty for one that the gate made itself.
     pub(crate) theirs: Box<str>,
     /// The design that it belongs to, by the era that has it.
     pub(crate) design: Era,
@@ -127,6 +128,7 @@ pub struct Task {
     /// When its server says that it was made.
     stamp: Box<str>,
     now: Mutex<Now>,
+    ours: Option<Ours>,
     /// The conversation in which it was made, where servers of its era keep one for each client.
     link: Mutex<Option<Arc<Link>>>,
     /// Somebody has a reason to look at it before its time.
@@ -159,6 +161,22 @@ pub(crate) struct NewTask {
     pub said: String,
     pub link: Option<Arc<Link>>,
     pub places: Option<Arc<Places>>,
+    /// Where the gate makes it itself.
+    pub ours: Option<Ours>,
+}
+
+/// Why a task of the gate's own is lost when the gate is started anew.
+fn went_with_the_gate(kept: State, why: Option<&str>) -> String {
+    match (kept.is_final(), why) {
+        (true, _) => {
+            format!(
+                "the call was {}, and its answer went with the gate, which was started anew",
+                kept.as_str()
+            )
+        }
+        (false, Some(why)) => format!("the gate was started anew, and nobody makes this call now. {why}"),
+        (false, None) => "the gate was started anew while the call was under way".into(),
+    }
 }
 
 fn string(said: &str, name: &str) -> Option<String> {
@@ -168,7 +186,7 @@ fn string(said: &str, name: &str) -> Option<String> {
 impl Task {
     /// A task as its server first describes it.
     pub(crate) fn new(id: Box<str>, run: Box<str>, created: i64, new: NewTask) -> Self {
-        let NewTask { owner, upstream, tool, theirs, design, digest, said, link, places } = new;
+        let NewTask { owner, upstream, tool, theirs, design, digest, said, link, places, ours } = new;
         let now = Now {
             state: State::Working,
             why: None,
@@ -195,6 +213,7 @@ impl Task {
             digest,
             stamp,
             now,
+            ours,
             link,
             nudged,
             changed,
@@ -207,7 +226,10 @@ impl Task {
     /// A task as it was kept.
     pub(crate) fn kept(row: TaskRow) -> Self {
         let design = if row.design == "core" { Era::Old } else { Era::New };
-        let state = State::of(&row.state);
+        let kept = State::of(&row.state);
+        // The call that one of our own stands for went with the gate, and so did its answer.
+        let state = if row.theirs.is_empty() && kept != State::Cancelled { State::Lost } else { kept };
+        let why = if state == kept { row.why } else { Some(went_with_the_gate(kept, row.why.as_deref())) };
         let stop = row.stop.as_deref().map(|stop| Stop {
             by: string(stop, "by").unwrap_or_default(),
             at: member(stop, "at").and_then(|at| at.parse().ok()).unwrap_or_default(),
@@ -215,7 +237,7 @@ impl Task {
         });
         let now = Now {
             state,
-            why: row.why,
+            why,
             ttl_ms: row.ttl_ms,
             poll: POLL,
             looked: row.looked,
@@ -236,11 +258,38 @@ impl Task {
             digest: row.digest.into(),
             stamp: row.stamp.into(),
             now: Mutex::new(now),
+            ours: None,
             link: Mutex::default(),
             nudged: Notify::new(),
             changed: watch::Sender::new(()),
-            kept_end: AtomicBool::new(state.is_final()),
+            kept_end: AtomicBool::new(kept.is_final()),
         }
+    }
+
+    /// Whether the gate made it itself, of a call that waited for a person.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.theirs.is_empty()
+    }
+
+    /// What only the gate knows of it, where it made it itself and was not started anew since.
+    pub(crate) fn ours(&self) -> Option<&Ours> {
+        self.ours.as_ref()
+    }
+
+    /// One that the gate made itself goes on, or ends, and says why. Gives whether that is news.
+    pub(super) fn turn(&self, state: State, why: Option<String>, at: i64) -> bool {
+        let mut now = self.now.lock();
+        if now.state.is_final() || (now.state == state && now.why == why) {
+            return false;
+        }
+        (now.state, now.why, now.looked) = (state, why, at);
+        if state.is_final() {
+            now.end(at);
+        }
+        drop(now);
+        self.news();
+        true
     }
 
     /// Whether it has ended and that is not on the disk yet: a client that hears of it must find it so after a restart.
@@ -314,7 +363,7 @@ impl Task {
             now.end(at);
         }
         drop(now);
-        self.changed.send_replace(());
+        self.news();
         Heard::Changed
     }
 
@@ -327,7 +376,7 @@ impl Task {
         (now.state, now.why, now.looked) = (State::Lost, Some(why.to_owned()), at);
         now.end(at);
         drop(now);
-        self.changed.send_replace(());
+        self.news();
         true
     }
 
@@ -375,6 +424,11 @@ impl Task {
     /// Whether its time was over so long ago that a server that cannot be asked need not be waited for.
     pub(crate) fn is_forsaken(&self, at: i64) -> bool {
         self.deadline().is_some_and(|deadline| at > deadline.saturating_add(FORSAKEN_MS))
+    }
+
+    /// Wakes those who follow it.
+    pub(super) fn news(&self) {
+        self.changed.send_replace(());
     }
 
     /// Follows its state.

@@ -27,6 +27,7 @@ mod eras;
 mod expiry;
 mod facts;
 mod held;
+mod held_tasks;
 mod house;
 mod in_flight;
 mod kill;

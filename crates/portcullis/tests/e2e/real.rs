@@ -9,6 +9,7 @@ mod task_everything;
 #[path = "walks.rs"]
 mod walks;
 
+use crate::approvals::one_that_waits;
 use crate::house::{House, Plan, TOKEN, fixture_http, names, text};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -187,27 +188,82 @@ async fn tools_are_permitted_by_what_they_do_where_a_policy_of_version_2_says_so
     assert!(code == 0 && tree.contains("denied by (default deny)"), "{tree}");
 }
 
+/// The inspector at a gate's common route; gives what it prints.
+async fn inspect(house: &House, era: &str, arguments: &[&str]) -> String {
+    let inspector = tokio::process::Command::new(part("npm/node_modules/.bin/node"))
+        .arg(program("mcp-inspector"))
+        .args(["--cli", &format!("{}/mcp", house.url), "--transport", "http"])
+        .args(["--header", &format!("Authorization: Bearer {TOKEN}"), "--protocol-era", era])
+        .args(arguments)
+        .env("HOME", house.folder.path())
+        .stdin(Stdio::null())
+        .output();
+    let output =
+        tokio::time::timeout(crate::house::PATIENCE, inspector).await.expect("it does not end").unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{era} {arguments:?}: {out}{err}");
+    out.into_owned()
+}
+
+/// Calls a tool as a task of the core design with the official SDK, and prints each word on it.
+const AS_A_TASK: &str = r#"
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+const [url, token] = process.argv.slice(2);
+const client = new Client({ name: "sdk", version: "1" });
+const headers = { Authorization: `Bearer ${token}` };
+await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } }));
+await client.listTools();
+const call = { name: "fix__slow_compute", arguments: { seconds: 0, label: "a sum" } };
+for await (const message of client.experimental.tasks.callToolStream(call)) {
+  console.log(message.type, message.task?.status ?? "", message.result?.content[0].text ?? message.error?.message ?? "");
+}
+await client.close();
+"#;
+
+#[tokio::test]
+async fn real_clients_wait_for_a_person_in_the_task_that_their_held_call_becomes() {
+    let (_server, url) = fixture_http(&["--extra"]);
+    let policy = "version: \"2\"\ndefault: allow\ntools:\n  slow_compute: { hold_if: [{ conditions: [], on_hold: People decide. }] }\n";
+    let upstreams = format!("  fix: {{ url: \"{url}\" }}");
+    let more = "ledger: { durability: process }\napprovals: { wait: 50ms }";
+    let house = House::build(&Plan { upstreams: &upstreams, policy, more });
+    let person = || async {
+        let held = one_that_waits(&house).await["id"].as_str().unwrap().to_owned();
+        // Longer than a request is kept open.
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        assert_eq!(house.run(&["approvals", "approve", &held]).0, 0);
+    };
+    let call = ["--method", "tools/call", "--tool-name", "fix__slow_compute"];
+    let call = [&call[..], &["--tool-arg", "seconds=0", "label=a sum"]].concat();
+    let (printed, ()) = tokio::join!(inspect(&house, "modern", &call), person());
+    assert!(printed.contains("a sum is computed"), "{printed}");
+    // Beside the packages that it imports.
+    let script = tempfile::Builder::new().suffix(".mjs").tempfile_in(part("npm")).unwrap();
+    std::fs::write(script.path(), AS_A_TASK).unwrap();
+    let sdk = tokio::process::Command::new(part("npm/node_modules/.bin/node"))
+        .arg(script.path())
+        .args([&format!("{}/mcp", house.url), TOKEN])
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let sdk = tokio::time::timeout(crate::house::PATIENCE, sdk);
+    let (output, ()) = tokio::join!(async { sdk.await.expect("it does not end").unwrap() }, person());
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        said.starts_with("taskCreated working") && said.ends_with("result  a sum is computed\n"),
+        "{said}"
+    );
+    assert_eq!(crate::house::seen(&house, &url).await["calls"].as_array().unwrap().len(), 2);
+}
+
 #[tokio::test]
 async fn the_inspector_lists_and_calls_in_both_eras() {
     let house = npm_house(POLICY);
-    let node = part("npm/node_modules/.bin/node");
     for era in ["legacy", "modern"] {
-        let inspect = |arguments: &[&str]| {
-            let output = Command::new(&node)
-                .arg(program("mcp-inspector"))
-                .args(["--cli", &format!("{}/mcp", house.url), "--transport", "http"])
-                .args(["--header", &format!("Authorization: Bearer {TOKEN}"), "--protocol-era", era])
-                .args(arguments)
-                .env("HOME", house.folder.path())
-                .stdin(Stdio::null())
-                .output()
-                .unwrap();
-            let (out, err) =
-                (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-            assert!(output.status.success(), "{era} {arguments:?}: {out}{err}");
-            out.into_owned()
-        };
-        let listed = inspect(&["--method", "tools/list"]);
+        let inspect = async |arguments: &[&str]| inspect(&house, era, arguments).await;
+        let listed = inspect(&["--method", "tools/list"]).await;
         assert!(listed.contains("everything__echo") && !listed.contains("files__write_file"), "{listed}");
         let called = inspect(&[
             "--method",
@@ -216,7 +272,8 @@ async fn the_inspector_lists_and_calls_in_both_eras() {
             "everything__echo",
             "--tool-arg",
             "message=hi",
-        ]);
+        ])
+        .await;
         assert!(called.contains("hi"), "{called}");
     }
 }

@@ -6,8 +6,75 @@ use portcullis_wire::{Era, Splice, insert_member, member};
 use serde_json::{Value, json};
 
 impl Task {
+    /// The task object of its design as the gate words it.
+    fn object(&self) -> Value {
+        let now = self.now.lock();
+        let status = if now.state == State::Lost { State::Failed } else { now.state };
+        let (ttl, poll) = match self.design {
+            Era::Old => ("ttl", "pollInterval"),
+            Era::New => ("ttlMs", "pollIntervalMs"),
+        };
+        let mut object = json!({
+            "taskId": &*self.id, "status": status.as_str(), "createdAt": &*self.stamp,
+            "lastUpdatedAt": time_text(now.looked), ttl: now.ttl_ms,
+            poll: u64::try_from(now.poll.as_millis()).unwrap_or_default(),
+        });
+        if let (Some(why), Some(members)) = (&now.why, object.as_object_mut()) {
+            members.insert("statusMessage".into(), why.as_str().into());
+        }
+        object
+    }
+
+    /// What a call is answered that has become a task of the gate's own, JSON.
+    pub(crate) fn made(&self, meta: &Value) -> String {
+        let mut object = self.object();
+        if self.design == Era::Old {
+            return json!({ "task": object, "_meta": meta }).to_string();
+        }
+        if let Some(members) = object.as_object_mut() {
+            members.insert("resultType".into(), "task".into());
+            members.insert("_meta".into(), meta.clone());
+        }
+        object.to_string()
+    }
+
+    /// What the gate answers to `tasks/get` of a task of its own, JSON: in the extension with what it asks, and with its answer.
+    pub(crate) fn in_full(&self) -> String {
+        let mut object = self.object();
+        let (Era::New, Some(members), Some(ours)) = (self.design, object.as_object_mut(), self.ours()) else {
+            return object.to_string();
+        };
+        members.insert("resultType".into(), "complete".into());
+        let (answer, mut more) = (ours.answer(), Vec::new());
+        match (self.state(), &answer) {
+            (State::InputRequired, _) => {
+                let asked = ours.questions().into_iter().map(|(key, method, params)| {
+                    format!("{}:{{\"method\":{},\"params\":{params}}}", Value::from(key), Value::from(method))
+                });
+                more.push(("inputRequests", format!("{{{}}}", asked.collect::<Vec<_>>().join(","))));
+            }
+            (State::Completed, Some(answer)) => {
+                more.extend(answer.result().map(|result| ("result", result.to_owned())));
+            }
+            (State::Failed, Some(answer)) => {
+                more.extend(answer.error().map(|error| ("error", error.to_owned())));
+            }
+            _ => {}
+        }
+        let mut text = object.to_string();
+        // The answer's bytes stay as they came.
+        for (name, value) in more {
+            text.truncate(text.len() - 1);
+            text.push_str(&format!(",\"{name}\":{value}}}"));
+        }
+        text
+    }
+
     /// The core design's task object under the gate's own id.
     pub(crate) fn said(&self) -> String {
+        if self.is_ours() {
+            return self.object().to_string();
+        }
         let now = self.now.lock();
         let mut splice = Splice::new(now.said.as_bytes());
         let ended = now.ended.map(time_text);

@@ -1,0 +1,353 @@
+//! Tasks that the gate makes itself: of calls that wait for a person, for clients that speak tasks. The call goes on as the same call,
+//! and what it would have been answered is the task's result. What it asks of its client on the way is asked through the task.
+
+use super::look::keep;
+use super::task::State;
+use super::{Task, Tasks};
+use crate::answer::{Answer, json, rpc_error};
+use crate::asker::Asker;
+use crate::call::{QUIET, now_ms};
+use crate::gate::Gate;
+use crate::outlet::{Outlet, carrying, outlet};
+use crate::rewrite::{is_error, with_meta, with_result_meta};
+use crate::session::Asked;
+use crate::streams::tell_of_task;
+use crate::tasks::target::NOT_FOUND;
+use http::StatusCode;
+use parking_lot::Mutex;
+use portcullis_runs::Run;
+use portcullis_wire::{
+    Envelope, Era, INTERNAL_ERROR, INVALID_PARAMS, Id, METHOD_NOT_FOUND, STOPPED, Splice, error_response,
+    member, meta, notification, request, result_response, text,
+};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// How much the answers of ended tasks may take together, in bytes; beyond that the oldest are let go.
+const ANSWERS: usize = 64 << 20;
+
+/// What only the gate knows of a task that it made itself.
+#[derive(Debug)]
+pub(crate) struct Ours {
+    /// The call.
+    pub run: Arc<Run>,
+    part: Mutex<Part>,
+}
+
+#[derive(Debug, Default)]
+struct Part {
+    /// What the client was not asked, or has not answered, in the order of asking.
+    questions: Vec<Question>,
+    asked: usize,
+    /// What the call was answered.
+    answer: Option<Envelope>,
+}
+
+#[derive(Debug)]
+struct Question {
+    key: String,
+    method: String,
+    /// JSON.
+    params: String,
+    /// Whether a stream carries it.
+    sent: bool,
+    tell: oneshot::Sender<String>,
+}
+
+impl Ours {
+    pub(crate) fn new(run: Arc<Run>) -> Self {
+        Self { run, part: Mutex::default() }
+    }
+
+    /// What the call was answered, once it is over.
+    pub(super) fn answer(&self) -> Option<Envelope> {
+        self.part.lock().answer.clone()
+    }
+
+    /// Key, method and parameters of every question that has no answer.
+    pub(super) fn questions(&self) -> Vec<(String, String, String)> {
+        let part = self.part.lock();
+        part.questions.iter().map(|it| (it.key.clone(), it.method.clone(), it.params.clone())).collect()
+    }
+}
+
+impl Task {
+    /// Puts a question to the client. Gives its key and where the answer will come, JSON.
+    pub(crate) fn ask(&self, method: &str, params: &str) -> Option<(String, oneshot::Receiver<String>)> {
+        let (tell, answer) = oneshot::channel();
+        let mut part = self.ours()?.part.lock();
+        part.asked += 1;
+        // No key is ever used twice (the extension's specification, "Task Update Requests").
+        let key = format!("question-{}", part.asked);
+        let (method, params) = (method.to_owned(), self.about(method, params));
+        part.questions.push(Question { key: key.clone(), method, params, sent: false, tell });
+        Some((key, answer))
+    }
+
+    /// A question's parameters, as those of one that belongs to this task: in the core design they say so, and what a server's own
+    /// task was named is not the client's concern.
+    fn about(&self, method: &str, params: &str) -> String {
+        let related = json!({ "taskId": &*self.id }).to_string();
+        let Ok(question) = Envelope::reply(request(&Id::from(0), method, params)) else {
+            return params.to_owned();
+        };
+        let question = match question.meta().related_task {
+            Some(other) => {
+                let mut splice = Splice::new(question.bytes());
+                splice.replace(question.span_of(other), related);
+                Envelope::reply(splice.finish()).unwrap_or(question.clone())
+            }
+            None if self.design == Era::Old => with_meta(&question, &[(meta::RELATED_TASK, &related)]),
+            None => question,
+        };
+        question.params().unwrap_or(params).to_owned()
+    }
+
+    /// Takes the answer to a question, or takes the question back where there is none. What is not asked is passed over.
+    pub(crate) fn answered(&self, key: &str, answer: Option<String>) {
+        let Some(ours) = self.ours() else { return };
+        let question = {
+            let mut part = ours.part.lock();
+            let place = part.questions.iter().position(|question| question.key == key);
+            place.map(|place| part.questions.remove(place))
+        };
+        let Some(question) = question else { return };
+        if let Some(answer) = answer {
+            let _ = question.tell.send(answer);
+        }
+        self.news();
+    }
+
+    /// A question that no stream carries yet; from now on one does.
+    fn next_question(&self) -> Option<(String, String, String)> {
+        let mut part = self.ours()?.part.lock();
+        let question = part.questions.iter_mut().find(|question| !question.sent)?;
+        question.sent = true;
+        Some((question.key.clone(), question.method.clone(), question.params.clone()))
+    }
+
+    /// The stream that carried a question has ended.
+    fn not_sent(&self, key: &str) {
+        let Some(ours) = self.ours() else { return };
+        if let Some(question) = ours.part.lock().questions.iter_mut().find(|question| question.key == key) {
+            question.sent = false;
+        }
+        self.news();
+    }
+
+    /// Whether such a question has no answer yet.
+    fn asks(&self, such: impl Fn(&Question) -> bool) -> bool {
+        self.ours().is_some_and(|ours| ours.part.lock().questions.iter().any(such))
+    }
+
+    fn size_of_answer(&self) -> usize {
+        self.ours().and_then(Ours::answer).map_or(0, |answer| answer.bytes().len())
+    }
+}
+
+/// A task of the gate's own goes on, or asks something else than before: `why` says what it waits for. Those who listen hear of it.
+pub(crate) async fn goes_on(gate: &Arc<Gate>, task: &Arc<Task>, why: Option<String>) {
+    if task.state().is_final() {
+        return;
+    }
+    let state = if task.asks(|_| true) { State::InputRequired } else { State::Working };
+    if task.turn(state, why, now_ms()) {
+        keep(gate, task, None).await;
+    }
+    tell_of_task(gate, task, &task.in_full());
+}
+
+/// The call is over: its answer is the task's. Without one it was ended before, `why` says by whom.
+pub(crate) async fn ends(gate: &Arc<Gate>, task: &Arc<Task>, answer: Option<Envelope>, why: &str) {
+    let code = answer.as_ref().and_then(Envelope::error).and_then(|error| member(error, "code"));
+    let said = answer.as_ref().and_then(Envelope::error).and_then(|error| member(error, "message"));
+    let said = said.and_then(text).map(std::borrow::Cow::into_owned);
+    let (state, why) = match &answer {
+        None => (State::Cancelled, Some(why.to_owned())),
+        Some(_) if code == Some(STOPPED.to_string().as_str()) => (State::Cancelled, said),
+        Some(answer) if answer.error().is_some() => (State::Failed, said),
+        // There a result that is an error is a failure (2025-11-25, "Task Status"), in the extension it is not.
+        Some(answer) if task.design == Era::Old && is_error(answer) => (State::Failed, None),
+        Some(_) => (State::Completed, None),
+    };
+    if let Some(ours) = task.ours() {
+        let mut part = ours.part.lock();
+        part.questions.clear();
+        part.answer = answer.filter(|_| state != State::Cancelled && !task.state().is_final());
+    }
+    end_as(gate, task, state, why).await;
+    gate.tasks.bound_answers(gate).await;
+}
+
+async fn end_as(gate: &Arc<Gate>, task: &Arc<Task>, state: State, why: Option<String>) {
+    if task.turn(state, why, now_ms()) {
+        keep(gate, task, Some(task.record(&task.told()))).await;
+        tell_of_task(gate, task, &task.in_full());
+    }
+}
+
+impl Tasks {
+    /// Lets the oldest answers go where there are too many bytes of them.
+    async fn bound_answers(&self, gate: &Gate) {
+        let mut ended = self.all();
+        ended.retain(|task| task.state().is_final());
+        let mut size: usize = ended.iter().map(|task| task.size_of_answer()).sum();
+        for task in ended {
+            if size <= ANSWERS {
+                return;
+            }
+            size -= task.size_of_answer();
+            self.let_go(gate.ledger(), &task).await;
+        }
+    }
+}
+
+/// Answers a client's request about a task of the gate's own.
+pub(crate) async fn answer(
+    gate: &Arc<Gate>,
+    asker: &Arc<Asker>,
+    task: Arc<Task>,
+    message: &Envelope,
+) -> Answer {
+    let (Some(id), Some(method)) = (message.id().cloned(), message.method()) else {
+        return rpc_error(StatusCode::BAD_REQUEST, None, INVALID_PARAMS, "no id");
+    };
+    let acknowledged = r#"{"resultType":"complete"}"#;
+    is_kept(gate, &task).await;
+    match method {
+        "tasks/get" => json(StatusCode::OK, result_response(&id, &task.in_full())),
+        "tasks/update" => {
+            let given =
+                message.peek().input_responses.map(serde_json::from_str::<BTreeMap<String, &RawValue>>);
+            let Some(Ok(given)) = given else {
+                let why = "`params.inputResponses` must be an object";
+                return rpc_error(StatusCode::OK, Some(&id), INVALID_PARAMS, why);
+            };
+            for (key, answer) in given {
+                task.answered(&key, Some(answer.get().to_owned()));
+            }
+            json(StatusCode::OK, result_response(&id, acknowledged))
+        }
+        "tasks/cancel" => {
+            if task.design == Era::Old && task.state().is_final() {
+                let why = format!("Cannot cancel the task: it is {}", task.state().as_str());
+                return rpc_error(StatusCode::OK, Some(&id), INVALID_PARAMS, &why);
+            }
+            cancel(gate, &task).await;
+            let result = match task.design {
+                Era::Old => task.said(),
+                Era::New => acknowledged.to_owned(),
+            };
+            json(StatusCode::OK, result_response(&id, &result))
+        }
+        "tasks/result" => {
+            let (out, inlet) = outlet(asker.takes_events);
+            inlet.answer_of(Box::pin(give_result(gate.clone(), asker.clone(), task, id, out))).await
+        }
+        _ => rpc_error(StatusCode::OK, Some(&id), METHOD_NOT_FOUND, &format!("Method not found: {method}")),
+    }
+}
+
+/// Whoever hears of the end of a task must find it so after a restart.
+async fn is_kept(gate: &Arc<Gate>, task: &Arc<Task>) {
+    if task.is_end_to_be_kept() {
+        keep(gate, task, None).await;
+    }
+}
+
+async fn cancel(gate: &Arc<Gate>, task: &Arc<Task>) {
+    let Some(ours) = task.ours().filter(|_| !task.state().is_final()) else { return };
+    let why = "the client cancelled the task";
+    task.want_stopped("client", now_ms());
+    task.told_to_stop();
+    // First, or the call's own end would be the task's.
+    end_as(gate, task, State::Cancelled, Some(why.to_owned())).await;
+    ours.run.stop(why);
+}
+
+/// Answers `tasks/result`, which waits for the end. What is asked of the client meanwhile is asked on this stream (2025-11-25,
+/// "Input Required Status").
+async fn give_result(gate: Arc<Gate>, asker: Arc<Asker>, task: Arc<Task>, id: Id, mut out: Outlet) {
+    let mut changed = task.watch();
+    loop {
+        changed.mark_unchanged();
+        if task.state().is_final() {
+            is_kept(&gate, &task).await;
+            let answer = final_answer(&task, &id);
+            return out.finish(StatusCode::OK, carrying(answer)).await;
+        }
+        let question = if out.takes_events() { task.next_question() } else { None };
+        if let Some((key, method, params)) = question {
+            if !carry_question(&asker, &task, &mut out, (&key, &method, &params)).await {
+                return task.not_sent(&key);
+            }
+            continue;
+        }
+        let quiet = out.takes_events() && !out.is_stream();
+        tokio::select! {
+            _ = changed.changed() => {}
+            () = out.gone() => return,
+            () = tokio::time::sleep(QUIET), if quiet => drop(out.begin()),
+        }
+    }
+}
+
+/// Asks the client and takes the answer to the task. Gives whether the stream is still there.
+async fn carry_question(
+    asker: &Asker,
+    task: &Arc<Task>,
+    out: &mut Outlet,
+    (key, method, params): (&str, &str, &str),
+) -> bool {
+    let (tell, answer) = oneshot::channel();
+    let asked = asker.session.as_ref().and_then(|session| Some((session, session.ask(Asked::Call(tell))?)));
+    let Some((session, number)) = asked else {
+        task.answered(key, None);
+        return true;
+    };
+    let id = Id::from(number);
+    let mut changed = task.watch();
+    out.event(&carrying(request(&id, method, params))).await;
+    let mut answer = std::pin::pin!(answer);
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut answer => {
+                let answer = answer.ok().and_then(|answer| Envelope::reply(answer).ok());
+                task.answered(key, answer.as_ref().and_then(Envelope::result).map(str::to_owned));
+                return true;
+            }
+            () = out.gone() => {
+                drop(session.answered(&id));
+                return false;
+            }
+            _ = changed.changed() => {}
+        }
+        if !task.asks(|question| question.key == key) {
+            drop(session.answered(&id));
+            let params =
+                json!({ "requestId": number, "reason": "nobody needs to know any more" }).to_string();
+            out.event(&carrying(notification("notifications/cancelled", &params))).await;
+            return true;
+        }
+    }
+}
+
+/// What the call was answered, for whoever asks under that id for the task's result.
+fn final_answer(task: &Task, id: &Id) -> bytes::Bytes {
+    if task.state() == State::Cancelled {
+        let why = task.why().map(|why| format!("the task was cancelled: {why}"));
+        let why = why.unwrap_or_else(|| "the task was cancelled".into());
+        return error_response(Some(id), INTERNAL_ERROR, &why, &Value::Null);
+    }
+    match task.ours().and_then(Ours::answer) {
+        Some(answer) => {
+            let related = json!({ "taskId": &*task.id }).to_string();
+            with_result_meta(&answer, meta::RELATED_TASK, &related).with_id(&id.to_json())
+        }
+        None => error_response(Some(id), INVALID_PARAMS, NOT_FOUND, &Value::Null),
+    }
+}
