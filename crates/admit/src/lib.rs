@@ -53,7 +53,7 @@ pub use pins::{
     FirstUse, Held, Identity, Kept, NewTools, PinRules, Pins, ServerPin, Sight, Sighting, ToolPin, Withheld,
 };
 pub use portcullis_policy::{Kind as What, Stopping};
-pub use principal::Principal;
+pub use principal::{Principal, client_name};
 pub use redact::{Values, covered_line};
 pub use rules::{Durability, Loaded, Rules};
 pub use ticket::{End, Ticket};

@@ -25,7 +25,7 @@ impl Principal {
     /// The client's name without its version.
     #[must_use]
     pub fn client_name(&self) -> &str {
-        self.client.rsplit_once('/').map_or(&*self.client, |(name, _)| name)
+        client_name(&self.client)
     }
 
     /// Whether the grant has ended at that time (milliseconds since 1970).
@@ -33,4 +33,10 @@ impl Principal {
     pub fn expired(&self, now_ms: i64) -> bool {
         self.grant.expires.is_some_and(|end| now_ms >= end)
     }
+}
+
+/// A client's name without its version, of both as the record has them.
+#[must_use]
+pub fn client_name(client: &str) -> &str {
+    client.rsplit_once('/').map_or(client, |(name, _)| name)
 }

@@ -65,7 +65,7 @@ pub struct Branch {
     pub saw: Option<String>,
     /// For predicates and their rules: `true`, `false`, `missing` or `unjudged`. For a limit: what it counts.
     pub gave: String,
-    /// Why it is unjudged.
+    /// Why it is unjudged, or what of a command is not allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// For rules: `passes`, `holds` or `denies`.
@@ -203,7 +203,8 @@ fn branch(predicate: &Predicate, arguments: &Arguments<'_>) -> Branch {
             gave,
             why: match truth {
                 Truth::Unjudged(_, why) => Some(why.to_string()),
-                _ => None,
+                Truth::False => test.refusal(arguments),
+                Truth::True | Truth::Missing(_) => None,
             },
             ..Branch::default()
         },

@@ -4,7 +4,7 @@ use portcullis_document::Span;
 
 use crate::Path;
 use crate::arguments::{Arguments, Slot, Type, member};
-use crate::operator::Operator;
+use crate::operator::{Commands, Operator};
 use crate::path::{Root, Step};
 use crate::scan::elements;
 use crate::truth::{Truth, Why};
@@ -137,6 +137,15 @@ impl Test {
         }
     }
 
+    /// What of a command is not allowed; `None` where the operator is another, or nothing is refused.
+    pub(crate) fn refusal(&self, arguments: &Arguments<'_>) -> Option<String> {
+        let Operator::Command(commands) = &self.operator else { return None };
+        match arguments.slot(self.slot) {
+            Slot::Found(raw) => refusal(commands, raw, &self.path.steps),
+            Slot::Missing | Slot::Doubtful(_) => None,
+        }
+    }
+
     /// Nothing is there, or null is: `exists` has its answer, `if_missing` may have, and without it the answer is
     /// `otherwise`.
     fn nothing<'p>(&'p self, otherwise: Truth<'p>) -> Truth<'p> {
@@ -150,6 +159,28 @@ impl Test {
 
     fn unjudged(&self, why: Why) -> Truth<'_> {
         Truth::Unjudged(&self.path, why)
+    }
+}
+
+/// The first refusal among what a path leads to.
+fn refusal(commands: &Commands, raw: &str, steps: &[Step]) -> Option<String> {
+    let Some((step, rest)) = steps.split_first() else { return commands.refusal(raw) };
+    let slot = match step {
+        Step::Key(name) => member(raw, name),
+        Step::Index(index) => element(raw, *index),
+        Step::Each => {
+            let mut first = None;
+            elements(raw, &mut |element| {
+                if first.is_none() {
+                    first = refusal(commands, element, rest);
+                }
+            })?;
+            return first;
+        }
+    };
+    match slot {
+        Slot::Found(raw) => refusal(commands, raw, rest),
+        Slot::Missing | Slot::Doubtful(_) => None,
     }
 }
 

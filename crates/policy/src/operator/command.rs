@@ -90,6 +90,22 @@ impl Commands {
 
     /// Judges a line, or a list of a program and its words.
     pub(crate) fn hold(&self, raw: &str) -> Equal {
+        match self.judge(raw) {
+            Ok(()) => Ok(true),
+            Err(Not::Allowed(_)) => Ok(false),
+            Err(Not::Judged(why)) => Err(why),
+        }
+    }
+
+    /// What of a command is not allowed; `None` where all is, or it cannot be judged.
+    pub(crate) fn refusal(&self, raw: &str) -> Option<String> {
+        match self.judge(raw) {
+            Err(Not::Allowed(why)) => Some(why),
+            Ok(()) | Err(Not::Judged(_)) => None,
+        }
+    }
+
+    fn judge(&self, raw: &str) -> Holds {
         match Type::of(raw) {
             Type::String => {
                 let line = decode(raw).ok_or(Why::Malformed)?;
@@ -97,9 +113,31 @@ impl Commands {
                 self.line(&line, 0)
             }
             Type::Array => self.words(&words(raw)?, 0),
-            found => Err(Why::Type { expected: "a string or an array of strings", found }),
+            found => Err(Why::Type { expected: "a string or an array of strings", found }.into()),
         }
     }
+}
+
+/// Why a command does not hold.
+enum Not {
+    /// The policy does not allow it: what of it, in words.
+    Allowed(String),
+    /// It cannot be judged.
+    Judged(Why),
+}
+
+/// The first reason why a command does not hold.
+type Holds = Result<(), Not>;
+
+impl From<Why> for Not {
+    fn from(why: Why) -> Self {
+        Self::Judged(why)
+    }
+}
+
+/// It holds where that is so, else for that reason not.
+fn only_if(holds: bool, why: impl FnOnce() -> String) -> Holds {
+    if holds { Ok(()) } else { Err(Not::Allowed(why())) }
 }
 
 /// The words of a list.

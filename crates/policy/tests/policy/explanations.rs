@@ -1,6 +1,7 @@
 //! What `explain` shows.
 
-use portcullis_policy::{Call, Facts, Target};
+use portcullis_policy::{Call, Facts, Policy, Target};
+use serde_json::{Value, json};
 
 use crate::read;
 
@@ -62,4 +63,44 @@ fn an_unnamed_tool_is_explained_too() {
         properties: &[],
         facts: Facts::default()
     }));
+}
+
+/// The page's own example: what it denies, and why.
+#[test]
+fn what_of_a_command_is_not_allowed_is_said() {
+    let value = json!({ "programs": ["git", "ls", "grep", "df", "sed", "sudo", "sh", "python"],
+        "arguments": { "git": ["status", "log", "diff"] }, "flags": { "git": ["--oneline", "--stat", "-n"] } });
+    let policy = json!({ "version": "2", "default": "deny", "tools": { "t": {
+        "require": [{ "path": "args.lines[*]", "op": "command", "value": value }] } } });
+    let policy = Policy::parse("p.json", &policy.to_string()).unwrap();
+    let said = |lines: Value| {
+        let arguments = json!({ "lines": lines }).to_string();
+        let (tool, facts) = (Target::named("t"), Facts::default());
+        let said = policy.explain(&Call { tool, arguments: &arguments, properties: &[""; 0], facts });
+        let mut rules = said.tree.into_iter().filter(|branch| branch.what == "require");
+        let test = rules.next().unwrap().parts.remove(0);
+        (test.gave, test.why)
+    };
+    for (line, why) in [
+        ("git push", "`push` is not among its arguments of `git`"),
+        ("git", "`git` has no argument, and `arguments` says which it must have"),
+        ("git log -p", "`-p` is not among its flags of `git`"),
+        ("git log $X", "what the words of `git` stand for cannot be told"),
+        ("ls $(df)", "it has a command inside of a word (`substitutions`)"),
+        ("ls & df", "it goes on in the background (`background`)"),
+        ("ls > x", "it has a redirection (`redirections`)"),
+        ("A=b ls", "it sets a variable (`assignments`)"),
+        ("/tmp/ls", "`/tmp/ls` is not among its programs"),
+        ("$X", "which program it starts cannot be told"),
+        ("ls && rm x", "`rm` is not among its programs"),
+        ("sudo sh -c 'ls; rm x'", "`rm` is not among its programs"),
+        ("sudo -s", "what `sudo` starts cannot be told"),
+        ("if ls; then df; fi", "it has a loop, a condition or a function, which never hold"),
+        ("sed -i s/a/b/ x", "`sed` holds with one plain command and harmless options alone"),
+        ("python x.py", "`python` runs what its first word names, and no `arguments` say what that may be"),
+    ] {
+        assert_eq!(said(json!(["ls", line])), ("false".into(), Some(why.into())), "{line}");
+    }
+    assert_eq!(said(json!(["ls"])), ("true".into(), None));
+    assert_eq!(said(json!(["ls '"])).0, "unjudged");
 }

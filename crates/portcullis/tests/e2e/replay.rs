@@ -1,6 +1,8 @@
 //! `portcullis policy replay`: what was recorded, judged by another policy.
 
 use crate::house::{House, text};
+use crate::stream::open_session;
+use crate::tasks::{ask_old, make_old};
 use serde_json::{Value, json};
 
 const THEN: &str = "version: \"2\"
@@ -69,4 +71,19 @@ async fn recorded_calls_are_judged_by_a_policy_that_was_not_in_force() {
     assert!(out.starts_with("10 decisions: 9 the same, 0 otherwise\n"), "{out}");
     let (code, _, err) = house.run(&["policy", "replay", "new.yaml", "--since", "lately"]);
     assert!(code == 2 && err.contains("--since: expected a time"), "{err}");
+}
+
+#[tokio::test]
+async fn looking_after_a_task_was_decided_with_the_call_that_made_it() {
+    let policy = "version: \"2\"\ndefault: deny\ntools:\n  slow_compute: {}\n";
+    let (house, _server) = House::fixture(policy, &[]);
+    let session = open_session(&house, "/mcp/fix", "2025-11-25", json!({})).await;
+    let task = make_old(&house, "/mcp/fix", &session, "slow_compute", json!({ "seconds": 0 })).await;
+    let got = ask_old(&house, "/mcp/fix", &session, "tasks/get", json!({ "taskId": task["taskId"] })).await;
+    assert_eq!(got["result"]["taskId"], task["taskId"], "{got}");
+    let (_, out, _) = house.run(&["policy", "replay", "policy.yaml"]);
+    assert_eq!(
+        out,
+        "2 decisions: 1 the same, 0 otherwise\n1 were no policy's: unknown tools, changed definitions, drops, looks at tasks and the like\n"
+    );
 }

@@ -9,8 +9,7 @@ use brush_parser::{ParserOptions, SourceInfo, parse_tokens};
 use super::tokens::{Tokens, assigned};
 use super::variables::is_harmless;
 use super::word::Word;
-use super::{Commands, DIFFERENTLY, MAX_DEPTH, MISREAD, TOO_DEEP};
-use crate::literal::Equal;
+use super::{Commands, DIFFERENTLY, Holds, MAX_DEPTH, MISREAD, Not, TOO_DEEP, only_if};
 use crate::truth::Why;
 
 /// Reserved by bash, and names of programs to POSIX.
@@ -18,9 +17,9 @@ const RESERVED_BY_BASH: [&str; 5] = ["[[", "]]", "coproc", "function", "select"]
 
 impl Commands {
     /// Whether all that a line starts is allowed. It is in `deep` others.
-    pub(super) fn line(&self, line: &str, deep: usize) -> Equal {
+    pub(super) fn line(&self, line: &str, deep: usize) -> Holds {
         if deep > MAX_DEPTH {
-            return Err(TOO_DEEP);
+            return Err(TOO_DEEP.into());
         }
         let tokens = Tokens::of(line)?;
         let options = ParserOptions {
@@ -32,15 +31,20 @@ impl Commands {
         let program = parse_tokens(&tokens.shape, &options, &SourceInfo::default())
             .map_err(|_| Why::Form("no shell can read it as a line"))?;
         if program.complete_commands.is_empty() {
-            return Err(Why::Form("it names no program"));
+            return Err(Why::Form("it names no program").into());
         }
         let walk = Walk { allowed: self, tokens, deep };
         let several = program.complete_commands.len() > 1;
-        if several && !self.parts.sequences {
-            return Ok(false);
-        }
-        every(&program.complete_commands, |list| walk.list(list))
+        part(!several || self.parts.sequences, SEVERAL)?;
+        program.complete_commands.iter().try_for_each(|list| walk.list(list))
     }
+}
+
+const SEVERAL: &str = "it is several commands (`sequences`)";
+
+/// A part of a line that the policy must allow, by its word for it.
+fn part(allowed: bool, why: &str) -> Holds {
+    only_if(allowed, || why.to_owned())
 }
 
 /// One walk over what the grammar made of a line.
@@ -50,72 +54,56 @@ struct Walk<'a> {
     deep: usize,
 }
 
-/// Whether each holds; the first that does not decides.
-fn every<T>(parts: impl IntoIterator<Item = T>, holds: impl Fn(T) -> Equal) -> Equal {
-    for part in parts {
-        if !holds(part)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
 impl Walk<'_> {
     /// Its depth is that of the brackets, which are counted before.
-    fn list(&self, list: &CompoundList) -> Equal {
+    fn list(&self, list: &CompoundList) -> Holds {
         let parts = self.allowed.parts;
         let in_background = list.0.iter().any(|item| matches!(item.1, SeparatorOperator::Async));
-        if (in_background && !parts.background) || (list.0.len() > 1 && !parts.sequences) {
-            return Ok(false);
-        }
-        every(&list.0, |item| self.and_or(&item.0))
+        part(!in_background || parts.background, "it goes on in the background (`background`)")?;
+        part(list.0.len() <= 1 || parts.sequences, SEVERAL)?;
+        list.0.iter().try_for_each(|item| self.and_or(&item.0))
     }
 
-    fn and_or(&self, list: &AndOrList) -> Equal {
-        if !list.additional.is_empty() && !self.allowed.parts.sequences {
-            return Ok(false);
-        }
+    fn and_or(&self, list: &AndOrList) -> Holds {
+        part(list.additional.is_empty() || self.allowed.parts.sequences, SEVERAL)?;
         let additional = list.additional.iter().map(|(AndOr::And(pipeline) | AndOr::Or(pipeline))| pipeline);
-        every([&list.first].into_iter().chain(additional), |pipeline| {
+        [&list.first].into_iter().chain(additional).try_for_each(|pipeline| {
             // A `!` alone is a mistake to POSIX.
             if pipeline.seq.is_empty() {
-                return Err(Why::Form(DIFFERENTLY));
+                return Err(Why::Form(DIFFERENTLY).into());
             }
-            if pipeline.seq.len() > 1 && !self.allowed.parts.pipes {
-                return Ok(false);
-            }
-            every(&pipeline.seq, |command| self.command(command))
+            part(pipeline.seq.len() <= 1 || self.allowed.parts.pipes, "it has a pipe (`pipes`)")?;
+            pipeline.seq.iter().try_for_each(|command| self.command(command))
         })
     }
 
-    fn command(&self, command: &Command) -> Equal {
+    fn command(&self, command: &Command) -> Holds {
+        let never = || Err(Not::Allowed("it has a loop, a condition or a function, which never hold".into()));
         let (compound, redirections) = match command {
             Command::Simple(simple) => return self.simple(simple),
             Command::Compound(compound, redirections) => (compound, redirections),
-            Command::Function(_) | Command::ExtendedTest(..) => return Ok(false),
+            Command::Function(_) | Command::ExtendedTest(..) => return never(),
         };
-        if !every(redirections.iter().flat_map(|list| &list.0), |redirection| self.redirection(redirection))?
-        {
-            return Ok(false);
-        }
+        redirections
+            .iter()
+            .flat_map(|list| &list.0)
+            .try_for_each(|redirection| self.redirection(redirection))?;
         match compound {
             CompoundCommand::BraceGroup(group) => self.list(&group.list),
             CompoundCommand::Subshell(subshell) => self.list(&subshell.list),
             // What runs how often, and with what, is not to be told.
-            _ => Ok(false),
+            _ => never(),
         }
     }
 
-    fn simple(&self, command: &SimpleCommand) -> Equal {
+    fn simple(&self, command: &SimpleCommand) -> Holds {
         let prefix = command.prefix.iter().flat_map(|prefix| &prefix.0);
-        if !every(prefix, |item| self.before_program(item))? {
-            return Ok(false);
-        }
+        prefix.into_iter().try_for_each(|item| self.before_program(item))?;
         let mut words = Vec::new();
         if let Some(program) = &command.word_or_name {
             let word = self.word(&program.value)?.0;
             if RESERVED_BY_BASH.contains(&word.text.as_str()) {
-                return Err(Why::Form(DIFFERENTLY));
+                return Err(Why::Form(DIFFERENTLY).into());
             }
             words.push(word);
         }
@@ -125,62 +113,73 @@ impl Walk<'_> {
                 | CommandPrefixOrSuffixItem::AssignmentWord(_, word) => {
                     words.push(self.word(&word.value)?.0);
                 }
-                CommandPrefixOrSuffixItem::IoRedirect(redirection) if self.redirection(redirection)? => {}
-                _ => return Ok(false),
+                CommandPrefixOrSuffixItem::IoRedirect(redirection) => self.redirection(redirection)?,
+                CommandPrefixOrSuffixItem::ProcessSubstitution(..) => return process_substitution(),
             }
         }
-        Ok(every(&words, |word| self.inside(word))? && self.allowed.words(&words, self.deep)?)
+        words.iter().try_for_each(|word| self.inside(word))?;
+        self.allowed.words(&words, self.deep)
     }
 
-    fn before_program(&self, item: &CommandPrefixOrSuffixItem) -> Equal {
+    fn before_program(&self, item: &CommandPrefixOrSuffixItem) -> Holds {
         match item {
             CommandPrefixOrSuffixItem::IoRedirect(redirection) => self.redirection(redirection),
             CommandPrefixOrSuffixItem::AssignmentWord(_, word) => {
                 let (word, raw) = self.word(&word.value)?;
-                let is_allowed = assigned(raw).is_some_and(|(name, _)| is_harmless(name));
-                Ok(self.allowed.parts.assignments && is_allowed && self.inside(&word)?)
+                let name = assigned(raw).map(|(name, _)| name);
+                part(self.allowed.parts.assignments, "it sets a variable (`assignments`)")?;
+                only_if(name.is_some_and(is_harmless), || {
+                    format!("setting `{}` may change what runs", name.unwrap_or_default())
+                })?;
+                self.inside(&word)
             }
-            _ => Ok(false),
+            CommandPrefixOrSuffixItem::Word(_) | CommandPrefixOrSuffixItem::ProcessSubstitution(..) => {
+                process_substitution()
+            }
         }
     }
 
-    fn redirection(&self, redirection: &IoRedirect) -> Equal {
-        let IoRedirect::File(_, _, target) = redirection else { return Err(Why::Form(DIFFERENTLY)) };
-        if !self.allowed.parts.redirections {
-            return Ok(false);
-        }
+    fn redirection(&self, redirection: &IoRedirect) -> Holds {
+        let IoRedirect::File(_, _, target) = redirection else { return Err(Why::Form(DIFFERENTLY).into()) };
+        part(self.allowed.parts.redirections, "it has a redirection (`redirections`)")?;
         match target {
             IoFileRedirectTarget::Filename(word) => {
                 let word = self.word(&word.value)?.0;
                 // Files to POSIX, and connections to bash.
                 if word.text.starts_with("/dev/tcp/") || word.text.starts_with("/dev/udp/") {
-                    return Err(Why::Form(DIFFERENTLY));
+                    return Err(Why::Form(DIFFERENTLY).into());
                 }
-                Ok(!word.open)
+                only_if(!word.open, || "which file it redirects to cannot be told".into())
             }
             IoFileRedirectTarget::Duplicate(word) => {
                 let word = self.word(&word.value)?.0;
                 // >&name is a file to bash.
                 let is_known = word.text == "-"
                     || (word.text.len() == 1 && word.text.bytes().all(|byte| byte.is_ascii_digit()));
-                if is_known && !word.open { Ok(true) } else { Err(Why::Form(DIFFERENTLY)) }
+                if is_known && !word.open { Ok(()) } else { Err(Why::Form(DIFFERENTLY).into()) }
             }
             IoFileRedirectTarget::Fd(_) | IoFileRedirectTarget::ProcessSubstitution(..) => {
-                Err(Why::Form(DIFFERENTLY))
+                Err(Why::Form(DIFFERENTLY).into())
             }
         }
     }
 
     /// Whether the lines in a word are allowed.
-    fn inside(&self, word: &Word) -> Equal {
-        if !word.inside.is_empty() && !self.allowed.parts.substitutions {
-            return Ok(false);
-        }
-        every(&word.inside, |line| self.allowed.line(line, self.deep + 1))
+    fn inside(&self, word: &Word) -> Holds {
+        let substitutes = !word.inside.is_empty();
+        part(
+            !substitutes || self.allowed.parts.substitutions,
+            "it has a command inside of a word (`substitutions`)",
+        )?;
+        word.inside.iter().try_for_each(|line| self.allowed.line(line, self.deep + 1))
     }
 
     fn word(&self, shown: &str) -> Result<(Word, &str), Why> {
         let (word, raw) = self.tokens.word(shown).ok_or(Why::Form(MISREAD))?;
         Ok((word.into_owned(), raw))
     }
+}
+
+fn process_substitution() -> Holds {
+    Err(Not::Allowed("it has a process substitution, which never holds".into()))
 }

@@ -31,28 +31,45 @@ impl Flags {
 }
 
 impl Entry {
-    /// Whether a program may have these words, none of which is open; `told` if the policy says itself what the first may be.
-    pub(super) fn allows(&self, words: &[Word], told: bool, flags: Option<&Flags>) -> bool {
+    /// Why a program of that name may not have these words, none of which is open; `told` if the policy says itself what the first
+    /// may be. `None` where it may.
+    pub(super) fn refusal(
+        &self,
+        name: &str,
+        words: &[Word],
+        told: bool,
+        flags: Option<&Flags>,
+    ) -> Option<String> {
         match self.kind {
-            Kind::Never => return false,
-            Kind::Runs if !told => return false,
-            Kind::Sed => return sed(words, flags),
-            Kind::Printf if words.iter().any(|word| counts(&word.text)) => return false,
+            Kind::Never => return Some(format!("`{name}` never holds")),
+            Kind::Runs if !told => {
+                return Some(format!(
+                    "`{name}` runs what its first word names, and no `arguments` say what that may be"
+                ));
+            }
+            Kind::Sed if sed(words, flags) => return None,
+            Kind::Sed => {
+                return Some(format!("`{name}` holds with one plain command and harmless options alone"));
+            }
             _ => {}
         }
-        if words.iter().any(|word| self.refuses(&word.text)) {
-            return false;
-        }
+        let counted = |word: &&Word| self.kind == Kind::Printf && counts(&word.text);
         let first = words.iter().find(|word| !word.text.starts_with('-'));
-        if !told && first.is_some_and(|word| has(self.faces, &word.text)) {
-            return false;
-        }
-        words.iter().enumerate().all(|(at, word)| {
-            let bundled = (at == 0 && self.kind == Kind::Bundled && !word.text.starts_with('-'))
-                .then(|| format!("-{}", word.text));
-            let option = bundled.as_deref().unwrap_or(&word.text);
-            flags.map_or_else(|| !self.refuses_option(option), |flags| flags.allow(option))
-        })
+        let another = first.filter(|first| !told && has(self.faces, &first.text));
+        let refused = words.iter().find(|word| counted(word) || self.refuses(&word.text)).or(another);
+        let refused = refused.or_else(|| {
+            let mut all = words.iter().enumerate();
+            all.find(|(at, word)| !self.has_option(*at, &word.text, flags)).map(|(_, word)| word)
+        });
+        refused.map(|word| format!("`{}` may make `{name}` do more than it seems to", word.text))
+    }
+
+    /// Whether a word is no option, or one that it may have.
+    fn has_option(&self, at: usize, word: &str, flags: Option<&Flags>) -> bool {
+        let is_bundled = at == 0 && self.kind == Kind::Bundled && !word.starts_with('-');
+        let bundled = is_bundled.then(|| format!("-{word}"));
+        let option = bundled.as_deref().unwrap_or(word);
+        flags.map_or_else(|| !self.refuses_option(option), |flags| flags.allow(option))
     }
 
     fn refuses(&self, word: &str) -> bool {
@@ -132,7 +149,7 @@ mod tests {
     fn allows(line: &str) -> bool {
         let mut words = line.split('_').map(Word::plain);
         let program = words.next().unwrap().text;
-        known(&program).unwrap().allows(&words.collect::<Vec<_>>(), false, None)
+        known(&program).unwrap().refusal("it", &words.collect::<Vec<_>>(), false, None).is_none()
     }
 
     #[test]

@@ -85,7 +85,7 @@ struct Counts {
     changed: usize,
     /// Those of which the record does not keep what they were called with, where it matters.
     unknown: usize,
-    /// Those that no policy decided: an unknown tool, a drop, a changed definition.
+    /// Those that no policy decided: an unknown tool, a drop, a changed definition, a look at a task.
     others: usize,
 }
 
@@ -137,13 +137,14 @@ impl<'p> Replayed<'p> {
     fn judge(&mut self, row: &Map<String, Value>) {
         let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default();
         self.counts.calls += 1;
-        let (rule, outcome) = (text("rule"), text("outcome"));
-        let Some(from) = decided(outcome, rule) else {
+        let (rule, outcome, method) = (text("rule"), text("outcome"), text("method"));
+        // Whoever owns a task looks after it: that was decided with the call that made it.
+        let decided = decided(outcome, rule).filter(|_| !method.starts_with("tasks/"));
+        let Some(from) = decided else {
             self.counts.others += 1;
             return;
         };
         let (upstream, name, grant) = (text("upstream"), text("tool"), text("grant"));
-        let method = text("method");
         let kind = match method {
             // The record does not repeat it.
             "" => Kind::Tool,
@@ -162,7 +163,7 @@ impl<'p> Replayed<'p> {
             risk: known.map_or("", |tool| tool.risk.as_str()),
             grant,
             labels: self.known.labels.get(grant),
-            client: text("client").rsplit_once('/').map_or(text("client"), |(name, _)| name),
+            client: portcullis_admit::client_name(text("client")),
             unix_ms: time.map(jiff::Timestamp::as_millisecond),
             calls: None,
             mode: Mode::Enforced,
@@ -246,6 +247,9 @@ fn print(counts: &Counts, changes: &[Change]) {
         say!("{} cannot be told: the record does not keep what they were called with", counts.unknown);
     }
     if counts.others > 0 {
-        say!("{} were no policy's: unknown tools, changed definitions, drops and the like", counts.others);
+        say!(
+            "{} were no policy's: unknown tools, changed definitions, drops, looks at tasks and the like",
+            counts.others
+        );
     }
 }
