@@ -26,7 +26,7 @@ pub struct Admit(pub(crate) Arc<Inner>);
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) ledger: Ledger,
-    counters: Counters,
+    pub(crate) counters: Counters,
     histories: Histories,
     /// Whether a policy asks what sessions called before.
     remembers: AtomicBool,
@@ -196,10 +196,12 @@ impl Admit {
             ..Draft::of(Kind::Decision)
         };
         let outcome = judged.outcome.and_then(|Passing { wants, hold, tried, stopping }| {
-            let reserve = || self.0.counters.reserve(&wants, now_ms);
             match hold {
-                Some(hold) => self.ask_a_person(&rules, hold, (arguments, &shown), now_ms, reserve),
-                None => reserve()
+                Some(hold) => self.ask_a_person(&rules, hold, (arguments, &shown), now_ms, &wants),
+                None => self
+                    .0
+                    .counters
+                    .reserve(&wants.draws, &wants.places, now_ms)
                     .map(|(reserved, rows)| Passed { reserved, rows, said: None, approved: None })
                     .map_err(|exceeded| No::over(exceeded, now_ms)),
             }

@@ -5,7 +5,7 @@
 
 mod kept;
 
-use crate::limits::{Exceeded, Reservation};
+use crate::limits::{Exceeded, Places, Reservation};
 use parking_lot::Mutex;
 use portcullis_ledger::{ApprovalRow, CounterRow, Grant, time_text};
 use serde::{Deserialize, Serialize, Serializer};
@@ -297,12 +297,14 @@ impl Approvals {
         self.changed.subscribe()
     }
 
-    /// How a call stands. One that nobody was asked about begins to wait, if its limits can be reserved.
+    /// How a call stands. One that nobody was asked about begins to wait, if its limits can be reserved; one that was approved passes,
+    /// if there is a place for it among those that run.
     pub(crate) fn stand(
         &self,
         call: ToWait<'_>,
         now_ms: i64,
         reserve: impl FnOnce() -> Result<(Reservation, Vec<CounterRow>), Exceeded>,
+        take: impl FnOnce() -> Result<Option<Arc<Places>>, Exceeded>,
     ) -> Standing {
         let mut table = self.table.lock();
         let is_it = |entry: &&mut Entry| entry.bound == call.bound && entry.approval.expires > now_ms;
@@ -312,8 +314,13 @@ impl Approvals {
             match entry.approval.state {
                 State::Waiting => return Standing::Waits { id, began: false, rows: Vec::new() },
                 State::Approved => {
+                    let places = match take() {
+                        Ok(places) => places,
+                        Err(exceeded) => return Standing::Exceeded(exceeded),
+                    };
                     entry.approval.state = State::Used;
-                    return Standing::Approved { id, by, reserved: std::mem::take(&mut entry.reserved) };
+                    let reserved = Reservation { places, ..std::mem::take(&mut entry.reserved) };
+                    return Standing::Approved { id, by, reserved };
                 }
                 State::Denied => return Standing::Refused { by, reason: entry.approval.reason.clone() },
                 State::Expired | State::Used | State::Void => {}

@@ -158,7 +158,8 @@ impl Counters {
     /// several limits name is drawn from once, the most that one of them counts, and must stay within each of them.
     pub(crate) fn reserve(
         &self,
-        Wants { draws, places: wanted }: &Wants<'_>,
+        draws: &[Draw<'_>],
+        wanted: &[Place<'_>],
         now_ms: i64,
     ) -> Result<(Reservation, Vec<CounterRow>), Exceeded> {
         if draws.is_empty() && wanted.is_empty() {
@@ -215,7 +216,7 @@ impl Counters {
                 Mode::Shadow => drop(tried.get_or_insert(exceeded)),
             }
         }
-        let places = self.take(&mut table, wanted)?;
+        let places = self.take_in(&mut table, wanted)?;
         let mut rows = Vec::with_capacity(taken.len());
         let mut drawn = Vec::with_capacity(taken.len());
         for Taken { mut state, reserved: one } in taken {
@@ -229,7 +230,11 @@ impl Counters {
     }
 
     /// Takes all places or none.
-    fn take(&self, table: &mut Table, wanted: &[Place<'_>]) -> Result<Option<Arc<Places>>, Exceeded> {
+    pub(crate) fn take(&self, wanted: &[Place<'_>]) -> Result<Option<Arc<Places>>, Exceeded> {
+        self.take_in(&mut self.table.lock(), wanted)
+    }
+
+    fn take_in(&self, table: &mut Table, wanted: &[Place<'_>]) -> Result<Option<Arc<Places>>, Exceeded> {
         if wanted.is_empty() {
             return Ok(None);
         }
@@ -311,7 +316,7 @@ mod tests {
         .unwrap()
     }
 
-    fn draws<'p>(policy: &'p Policy, counters: &[&str]) -> Wants<'p> {
+    fn draws<'p>(policy: &'p Policy, counters: &[&str]) -> Vec<Draw<'p>> {
         let draw = |name: &&str| Draw {
             policy: "p",
             scope: "me".into(),
@@ -319,21 +324,21 @@ mod tests {
             amount: Decimal::ONE,
             mode: Mode::Enforced,
         };
-        Wants { draws: counters.iter().map(draw).collect(), places: Vec::new() }
+        counters.iter().map(draw).collect()
     }
 
     #[test]
     fn all_limits_are_reserved_or_none() {
         let (policy, counters) = (policy(), Counters::default());
         for _ in 0..2 {
-            counters.reserve(&draws(&policy, &["shared", "own"]), 1000).unwrap();
+            counters.reserve(&draws(&policy, &["shared", "own"]), &[], 1000).unwrap();
         }
-        let exceeded = counters.reserve(&draws(&policy, &["shared", "own"]), 1000).unwrap_err();
+        let exceeded = counters.reserve(&draws(&policy, &["shared", "own"]), &[], 1000).unwrap_err();
         assert_eq!(exceeded.resets_at, Some(3_600_000));
         assert!(exceeded.message.contains("2 per hour (own)"), "{}", exceeded.message);
         // The refused call drew nothing from the shared counter: one is left, then none.
-        counters.reserve(&draws(&policy, &["shared"]), 1000).unwrap();
-        assert!(counters.reserve(&draws(&policy, &["shared"]), 1000).is_err());
+        counters.reserve(&draws(&policy, &["shared"]), &[], 1000).unwrap();
+        assert!(counters.reserve(&draws(&policy, &["shared"]), &[], 1000).is_err());
     }
 
     #[test]
@@ -349,23 +354,23 @@ mod tests {
             amount: Decimal::ONE,
             mode: Mode::Enforced,
         };
-        let both = Wants { draws: policy.limits().map(draw).collect(), places: Vec::new() };
+        let both: Vec<_> = policy.limits().map(draw).collect();
         for used in ["1", "2"] {
-            let (reserved, rows) = counters.reserve(&both, 1000).unwrap();
+            let (reserved, rows) = counters.reserve(&both, &[], 1000).unwrap();
             assert_eq!(rows.iter().map(|row| &*row.used).collect::<Vec<_>>(), [used]);
             // One of the two limits keeps what ends in an error.
             assert!(counters.refund(&reserved.drawn, true).is_empty());
         }
-        assert_eq!(counters.reserve(&both, 1000).unwrap_err().rule, "/tools/a/limits/0");
-        let one = Wants { draws: policy.limits().take(1).map(draw).collect(), places: Vec::new() };
-        assert_eq!(counters.reserve(&one, 1000).unwrap().1.first().unwrap().used, "3");
+        assert_eq!(counters.reserve(&both, &[], 1000).unwrap_err().rule, "/tools/a/limits/0");
+        let one: Vec<_> = policy.limits().take(1).map(draw).collect();
+        assert_eq!(counters.reserve(&one, &[], 1000).unwrap().1.first().unwrap().used, "3");
     }
 
     #[test]
     fn a_window_begins_anew_and_a_refund_stays_in_its_own() {
         let (policy, counters) = (policy(), Counters::default());
-        let (reserved, _) = counters.reserve(&draws(&policy, &["shared"]), 59_000).unwrap();
-        let (_, rows) = counters.reserve(&draws(&policy, &["shared"]), 61_000).unwrap();
+        let (reserved, _) = counters.reserve(&draws(&policy, &["shared"]), &[], 59_000).unwrap();
+        let (_, rows) = counters.reserve(&draws(&policy, &["shared"]), &[], 61_000).unwrap();
         assert_eq!(rows.first().unwrap().used, "1");
         assert!(counters.refund(&reserved.drawn, false).is_empty());
     }
@@ -374,9 +379,9 @@ mod tests {
     fn a_clock_set_back_opens_no_window() {
         let (policy, counters) = (policy(), Counters::default());
         for _ in 0..3 {
-            counters.reserve(&draws(&policy, &["shared"]), 125_000).unwrap();
+            counters.reserve(&draws(&policy, &["shared"]), &[], 125_000).unwrap();
         }
-        assert!(counters.reserve(&draws(&policy, &["shared"]), 59_000).is_err());
+        assert!(counters.reserve(&draws(&policy, &["shared"]), &[], 59_000).is_err());
     }
 
     #[test]
@@ -384,11 +389,11 @@ mod tests {
         let (policy, counters) = (policy(), Counters::default());
         let mut kept = Vec::new();
         for _ in 0..3 {
-            kept = counters.reserve(&draws(&policy, &["shared"]), 1000).unwrap().1;
+            kept = counters.reserve(&draws(&policy, &["shared"]), &[], 1000).unwrap().1;
         }
         let again = Counters::new(kept, 2000).unwrap();
-        assert!(again.reserve(&draws(&policy, &["shared"]), 2000).is_err());
-        assert!(again.reserve(&draws(&policy, &["shared"]), 61_000).is_ok());
+        assert!(again.reserve(&draws(&policy, &["shared"]), &[], 2000).is_err());
+        assert!(again.reserve(&draws(&policy, &["shared"]), &[], 61_000).is_ok());
     }
 
     #[test]
@@ -401,9 +406,8 @@ mod tests {
         let Judgement::Allow(due) = policy.judge(&call) else { panic!("it is denied") };
         let counters = Counters::default();
         let take = || {
-            let places =
-                due.concurrent().map(|limit| Place { policy: "p", scope: "*".into(), limit }).collect();
-            counters.reserve(&Wants { places, ..draws(&policy, &["c"]) }, 1000)
+            let places = due.concurrent().map(|limit| Place { policy: "p", scope: "*".into(), limit });
+            counters.reserve(&draws(&policy, &["c"]), &places.collect::<Vec<_>>(), 1000)
         };
         let (first, second) = (take().unwrap().0, take().unwrap().0);
         let full = take().unwrap_err();
@@ -422,8 +426,8 @@ mod tests {
         let (policy, counters) = (policy(), Counters::default());
         for n in 0..3000 {
             let mut wants = draws(&policy, &["shared"]);
-            wants.draws.first_mut().unwrap().scope = format!("{n}").into();
-            counters.reserve(&wants, 10_000_000 + n * 60_000).unwrap();
+            wants.first_mut().unwrap().scope = format!("{n}").into();
+            counters.reserve(&wants, &[], 10_000_000 + n * 60_000).unwrap();
         }
         assert!(counters.table.lock().counted.len() < 1100, "{}", counters.table.lock().counted.len());
     }

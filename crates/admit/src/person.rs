@@ -4,7 +4,7 @@ use crate::Rules;
 use crate::admit::{Admit, Passed};
 use crate::approvals::{Approval, Bound, Decider, NotDecided, Standing, State, ToWait};
 use crate::ask::{Answer, No};
-use crate::limits::{Exceeded, Reservation};
+use crate::limits::Wants;
 use crate::pins::now_ms;
 use crate::redact::Values;
 use portcullis_ledger::{ApprovalRow, Beside, CounterRow, Draft, Failure, Kind, Outcome};
@@ -30,7 +30,7 @@ impl Admit {
         hold: Hold,
         (arguments, shown): (&str, &str),
         now_ms: i64,
-        reserve: impl FnOnce() -> Result<(Reservation, Vec<CounterRow>), Exceeded>,
+        wants: &Wants<'_>,
     ) -> Result<Passed, No> {
         let Ok(id) = RunId::fresh() else {
             return Err(No::new(Answer::NotRecorded, "(not recorded)", "The system gives no random bytes."));
@@ -49,7 +49,10 @@ impl Admit {
             timeout_ms,
         };
         let denied = |message: String| Err(No::new(Answer::Denied, &hold.rule, message));
-        match self.0.approvals.stand(call, now_ms, reserve) {
+        // What waits does not run: it takes its place among those that may run at once when it passes.
+        let (counters, places) = (&self.0.counters, &wants.places);
+        let reserve = || counters.reserve(&wants.draws, &[], now_ms);
+        match self.0.approvals.stand(call, now_ms, reserve, || counters.take(places)) {
             Standing::Approved { id, by, reserved } => Ok(Passed {
                 reserved,
                 rows: Vec::new(),

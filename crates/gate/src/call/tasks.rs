@@ -39,6 +39,9 @@ impl Call {
             if !self.waits && self.asker.era == made.design {
                 return Ok(Some(answer_about(&task, message)));
             }
+            if self.as_task.is_some() {
+                task.stays_behind();
+            }
             self.waits_for = Some(task.clone());
             return match made.design {
                 Era::Old => self.ask_for_result(&task, reply).await.map(|()| None),

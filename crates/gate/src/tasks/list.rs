@@ -56,6 +56,7 @@ pub(crate) async fn answer(gate: &Arc<Gate>, asker: &Asker, message: &Envelope) 
             && task.design == Era::Old
             && upstreams.contains(&task.upstream)
             && !task.is_over(now)
+            && !task.is_behind()
             && place_of(task) > from
     });
     let more = own.len() > PAGE;

@@ -136,6 +136,8 @@ pub struct Task {
     changed: watch::Sender<()>,
     /// Whether its end is on the disk.
     kept_end: AtomicBool,
+    /// Whether its client knows another task in its place.
+    behind: AtomicBool,
 }
 
 /// What came of hearing of a task.
@@ -218,6 +220,7 @@ impl Task {
             nudged,
             changed,
             kept_end: AtomicBool::new(false),
+            behind: AtomicBool::new(false),
         };
         let _ = task.hear(&said, created);
         task
@@ -263,6 +266,7 @@ impl Task {
             nudged: Notify::new(),
             changed: watch::Sender::new(()),
             kept_end: AtomicBool::new(kept.is_final()),
+            behind: AtomicBool::new(false),
         }
     }
 
@@ -270,6 +274,16 @@ impl Task {
     #[must_use]
     pub fn is_ours(&self) -> bool {
         self.theirs.is_empty()
+    }
+
+    /// Its client was given one of the gate's own in its place, as long as the gate waits for its result.
+    pub(crate) fn stays_behind(&self) {
+        self.behind.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether its client knows another task in its place.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Relaxed)
     }
 
     /// What only the gate knows of it, where it made it itself and was not started anew since.

@@ -1,6 +1,6 @@
 //! Calls that a policy leaves to a person, for clients that speak tasks: a task each.
 
-use crate::approvals::{POLICY, approver, house, one_that_waits, pays, reached, waiting};
+use crate::approvals::{POLICY, approver, house, id_of, one_that_waits, pays, reached, waiting};
 use crate::house::{Held, House, text};
 use crate::stream::{Stream, modern, open_session, post_modern, until};
 use crate::tasks::{RELATED, ask_new, ask_old, ended_new, ended_old, knows_tasks, make_old};
@@ -382,6 +382,15 @@ async fn a_server_that_makes_a_task_itself_or_asks_something_does_so_behind_the_
             let done = ended_new(&house, "/mcp/fix", &id).await;
             assert!(text(&done).contains(expected), "{era} {tool}: {done}");
         }
+        // A list has the one that the client knows.
+        let session = open_session(&house, "/mcp/fix", "2025-11-25", json!({})).await;
+        let task = make_old(&house, "/mcp/fix", &session, "slow_compute", json!({ "seconds": 0 })).await;
+        decide(&house, "approve", one_that_waits(&house).await["id"].as_str().unwrap());
+        let id = &task["taskId"];
+        assert_eq!(ended_old(&house, "/mcp/fix", &session, id).await["status"], "completed");
+        let listed = ask_old(&house, "/mcp/fix", &session, "tasks/list", json!({})).await;
+        let listed = listed["result"]["tasks"].as_array().unwrap();
+        assert!(listed.len() == 1 && listed[0]["taskId"] == *id, "{era}: {listed:?}");
         // The old era: the same through the stream of `tasks/result`.
         let session = open_session(&house, "/mcp/fix", "2025-11-25", json!({ "elicitation": {} })).await;
         let task = make_old(&house, "/mcp/fix", &session, "ask", json!({})).await;
@@ -447,6 +456,41 @@ async fn a_tool_that_became_another_while_its_call_waited_is_not_called() {
     assert!(text(&done).contains("is not the one that was accepted"), "{done}");
     let calls = crate::house::seen(&house, &url).await["calls"].clone();
     assert!(calls.as_array().unwrap().iter().all(|call| call["name"] == "mutate"), "{calls}");
+}
+
+#[tokio::test]
+async fn what_waits_takes_no_place_among_what_runs_until_it_passes_also_after_a_restart() {
+    let policy = "version: \"2\"\ndefault: deny\ntools:\n  delay:\n    hold_if: [{ conditions: [], on_hold: People decide. }]\n    \
+                  limits: [{ concurrent: 1, scope: everyone }]\n";
+    let (mut house, _server, url) = house(policy, "50ms");
+    let call = |label: &str| json!({ "ms": 1000, "label": label });
+    for restarts in [false, true] {
+        let session = house.session("/mcp/fix").await;
+        for (id, label) in [(1, "one"), (2, "two")] {
+            let held = id_of(&session.call(id, "delay", call(label)).await);
+            decide(&house, "approve", &held);
+        }
+        drop(session);
+        if restarts {
+            house.gate.take().unwrap().kill();
+            house.up();
+        }
+        let session = house.session("/mcp/fix").await;
+        let runs = async {
+            until("the first call", || async { (reached(&house, &url).await % 2 == 1).then_some(()) }).await;
+            let full = session.call(4, "delay", call("two")).await;
+            assert!(text(&full).contains("One such call may run at a time"), "{full}");
+        };
+        let (one, ()) = tokio::join!(session.call(3, "delay", call("one")), runs);
+        assert_eq!(text(&one), "one");
+        // Its approval was not used up by that.
+        let two = || async {
+            let answer = session.call(5, "delay", call("two")).await;
+            (!text(&answer).contains("may run at a time")).then_some(answer)
+        };
+        assert_eq!(text(&until("a free place", two).await), "two", "after a restart: {restarts}");
+    }
+    assert_eq!(reached(&house, &url).await, 4);
 }
 
 #[tokio::test]
