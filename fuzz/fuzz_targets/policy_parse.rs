@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use portcullis_policy::{Call, Policy, Target};
+use portcullis_policy::{Call, Facts, Policy, Target};
 
 fuzz_target!(|text: &str| {
     for file in ["policy.yaml", "policy.json"] {
@@ -14,8 +14,10 @@ fuzz_target!(|text: &str| {
                         tool: Target::named(tool),
                         arguments: r#"{"amount":1,"path":"a","list":[1]}"#,
                         properties: &[],
+                        facts: Facts::default(),
                     };
-                    let _ = policy.judge(&call);
+                    // What can be decided can be told.
+                    let _ = (policy.judge(&call), policy.explain(&call).to_string());
                 }
             }
         }
