@@ -5,7 +5,7 @@ use crate::approvals::{Approvals, State};
 use crate::ask::{Answer, Ask, Denied, No, Subject};
 use crate::decide::{Passing, judge, target};
 use crate::history::Histories;
-use crate::limits::{Counters, Reservation, Reserved};
+use crate::limits::{Counters, Places, Reservation, Reserved};
 use crate::permit::Permit;
 use crate::pins::{Pins, now_ms};
 use crate::rules::Rules;
@@ -91,6 +91,12 @@ impl Admit {
     #[must_use]
     pub fn approvals(&self) -> &Approvals {
         &self.0.approvals
+    }
+
+    /// The places among what may run at once of something that goes on since before the gate was started, as they were kept.
+    #[must_use]
+    pub fn places(&self, written: &str) -> Option<Arc<Places>> {
+        self.0.counters.take_again(written)
     }
 
     /// The rules in force.

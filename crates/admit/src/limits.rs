@@ -93,6 +93,14 @@ pub struct Places {
     taken: Vec<PlaceKey>,
 }
 
+impl Places {
+    /// As they are kept, for [`Admit::places`](crate::Admit::places).
+    #[must_use]
+    pub fn written(&self) -> String {
+        serde_json::json!(self.taken).to_string()
+    }
+}
+
 impl Drop for Places {
     fn drop(&mut self) {
         let mut table = self.table.lock();
@@ -232,6 +240,16 @@ impl Counters {
     /// Takes all places or none.
     pub(crate) fn take(&self, wanted: &[Place<'_>]) -> Result<Option<Arc<Places>>, Exceeded> {
         self.take_in(&mut self.table.lock(), wanted)
+    }
+
+    /// Takes places again that were kept, also where more are taken then than may be: what has them runs already.
+    pub(crate) fn take_again(&self, written: &str) -> Option<Arc<Places>> {
+        let taken: Vec<PlaceKey> = serde_json::from_str(written).ok()?;
+        let mut table = self.table.lock();
+        for key in &taken {
+            *table.running.entry(key.clone()).or_default() += 1;
+        }
+        Some(Arc::new(Places { table: self.table.clone(), taken }))
     }
 
     fn take_in(&self, table: &mut Table, wanted: &[Place<'_>]) -> Result<Option<Arc<Places>>, Exceeded> {

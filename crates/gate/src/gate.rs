@@ -121,7 +121,7 @@ impl Gate {
     /// # Errors
     /// Where they cannot be read.
     pub fn restore_tasks(self: &Arc<Self>) -> Result<(), Failure> {
-        for task in self.tasks.restore(self.ledger())? {
+        for task in self.tasks.restore(&self.admit)? {
             if !task.state().is_final() {
                 look::follow(self, &task);
             } else if task.is_end_to_be_kept() {

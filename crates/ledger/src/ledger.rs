@@ -389,12 +389,12 @@ impl Ledger {
     pub async fn keep_task(&self, task: TaskRow, row: Option<Written>) -> Result<(), Failure> {
         self.change(row, move |tx| {
             let TaskRow { id, run, owner, upstream, theirs, tool, digest, design, .. } = task;
-            let TaskRow { state, why, ttl_ms, created, stamp, looked, stop, said, .. } = task;
+            let TaskRow { state, why, ttl_ms, created, stamp, looked, stop, said, places, .. } = task;
             tx.execute(
-                "INSERT OR REPLACE INTO tasks VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                "INSERT OR REPLACE INTO tasks VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
                 params![
                     id, run, owner, upstream, theirs, tool, digest, design, state, why, ttl_ms, created, stamp, looked,
-                    stop, said
+                    stop, said, places
                 ],
             )
             .map(drop)
@@ -448,6 +448,7 @@ impl Ledger {
                     looked: row.get("looked")?,
                     stop: row.get("stop")?,
                     said: row.get("said")?,
+                    places: row.get("places")?,
                 })
             })?;
             rows.collect()

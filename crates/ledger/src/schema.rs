@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 pub const FILE: &str = "ledger.db";
 
 /// The layout this program writes; a file with a higher number is refused.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// Bytes of a page of a new file. Most rows carry arguments: twice SQLite's own size takes half as many new pages,
 /// each of which puts three more into the log.
@@ -59,9 +59,13 @@ CREATE TABLE IF NOT EXISTS pins (
 CREATE TABLE IF NOT EXISTS tasks (
     id TEXT PRIMARY KEY, run TEXT NOT NULL, owner TEXT NOT NULL, upstream TEXT NOT NULL, theirs TEXT NOT NULL,
     tool TEXT NOT NULL, digest TEXT NOT NULL, design TEXT NOT NULL, state TEXT NOT NULL, why TEXT, ttl_ms INTEGER,
-    created INTEGER NOT NULL, stamp TEXT NOT NULL, looked INTEGER NOT NULL, stop TEXT, said TEXT NOT NULL
+    created INTEGER NOT NULL, stamp TEXT NOT NULL, looked INTEGER NOT NULL, stop TEXT, said TEXT NOT NULL, places TEXT
 ) STRICT, WITHOUT ROWID;
 ";
+
+/// Whether what files of layout 1 have not is there, and what puts it there.
+const HAS_PLACES: &str = "SELECT EXISTS(SELECT 1 FROM pragma_table_info('tasks') WHERE name = 'places')";
+const ADD_PLACES: &str = "ALTER TABLE tasks ADD COLUMN places TEXT";
 
 /// What can go wrong with the store.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -124,6 +128,9 @@ pub(crate) fn open_writer(folder: &Path) -> Result<Connection, Failure> {
         let version = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         if version <= VERSION {
             conn.execute_batch(TABLES)?;
+            if !conn.query_row(HAS_PLACES, [], |row| row.get::<_, bool>(0))? {
+                conn.execute_batch(ADD_PLACES)?;
+            }
             conn.pragma_update(None, "user_version", VERSION)?;
         }
         Ok((conn, version))

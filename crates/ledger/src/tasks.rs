@@ -35,4 +35,6 @@ pub struct TaskRow {
     pub stop: Option<String>,
     /// What the upstream last said of it, JSON.
     pub said: String,
+    /// Which places among calls that may run at once it has until it ends, JSON.
+    pub places: Option<String>,
 }

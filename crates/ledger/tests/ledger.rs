@@ -1,7 +1,8 @@
 //! The store through its public face.
 
 use portcullis_ledger::{
-    CounterKey, CounterRow, Draft, Filter, Grant, Keep, Kind, Ledger, Outcome, new_token, query, verify,
+    CounterKey, CounterRow, Draft, Filter, Grant, Keep, Kind, Ledger, Outcome, TaskRow, new_token, query,
+    verify,
 };
 use std::collections::BTreeMap;
 
@@ -37,6 +38,43 @@ async fn rows_of_many_callers_form_one_chain_that_verifies_after_a_restart() {
     assert_eq!(again.append(row("after"), Vec::new(), Keep::Process).await.unwrap(), 201);
     let report = verify(folder.path(), None).unwrap();
     assert!(report.ok && report.rows == 201, "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_the_layout_before_is_brought_up_with_all_that_is_in_it_and_one_of_a_later_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(folder.path()).unwrap();
+    let task = |id: &str, places: Option<&str>| TaskRow {
+        id: id.into(),
+        run: "r_1".into(),
+        owner: "me".into(),
+        upstream: "u".into(),
+        theirs: "1".into(),
+        tool: "t".into(),
+        digest: "d".into(),
+        design: "core".into(),
+        state: "working".into(),
+        why: None,
+        ttl_ms: Some(5),
+        created: 1,
+        stamp: "now".into(),
+        looked: 1,
+        stop: None,
+        said: "{}".into(),
+        places: places.map(str::to_owned),
+    };
+    ledger.keep_task(task("t_1", None), Some(row("before"))).await.unwrap();
+    ledger.close().await;
+    let file = rusqlite::Connection::open(folder.path().join(portcullis_ledger::FILE)).unwrap();
+    file.execute_batch("ALTER TABLE tasks DROP COLUMN places; PRAGMA user_version = 1").unwrap();
+    let ledger = Ledger::open(folder.path()).unwrap();
+    assert_eq!(ledger.append(row("after"), Vec::new(), Keep::Process).await.unwrap(), 2);
+    ledger.keep_task(task("t_2", Some("[]")), None).await.unwrap();
+    assert_eq!(ledger.tasks().unwrap(), [task("t_1", None), task("t_2", Some("[]"))]);
+    ledger.close().await;
+    file.execute_batch("PRAGMA user_version = 99").unwrap();
+    let refused = Ledger::open(folder.path()).unwrap_err().to_string();
+    assert!(refused.contains("layout 99 is newer than this program's 2"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,8 @@ use super::task::{NewTask, Task};
 use crate::call::now_ms;
 use data_encoding::BASE32_NOPAD;
 use parking_lot::Mutex;
-use portcullis_ledger::{Failure, Ledger};
+use portcullis_admit::Admit;
+use portcullis_ledger::{Failure, Ledger, TaskRow};
 use portcullis_runs::RunId;
 use portcullis_upstreams::Link;
 use std::collections::HashMap;
@@ -117,8 +118,12 @@ fn fresh_id() -> Result<Box<str>, NotKept> {
 
 impl Tasks {
     /// Enters what was kept before the gate was started.
-    pub(crate) fn restore(&self, ledger: &Ledger) -> Result<Vec<Arc<Task>>, Failure> {
-        let all: Vec<Arc<Task>> = ledger.tasks()?.into_iter().map(|row| Arc::new(Task::kept(row))).collect();
+    pub(crate) fn restore(&self, admit: &Admit) -> Result<Vec<Arc<Task>>, Failure> {
+        let kept = |row: TaskRow| {
+            let places = row.places.as_deref().and_then(|written| admit.places(written));
+            Arc::new(Task::kept(row, places))
+        };
+        let all: Vec<Arc<Task>> = admit.ledger().tasks()?.into_iter().map(kept).collect();
         let mut table = self.table.lock();
         all.iter().for_each(|task| table.enter(task));
         Ok(all)

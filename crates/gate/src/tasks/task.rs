@@ -227,7 +227,7 @@ impl Task {
     }
 
     /// A task as it was kept.
-    pub(crate) fn kept(row: TaskRow) -> Self {
+    pub(crate) fn kept(row: TaskRow, places: Option<Arc<Places>>) -> Self {
         let design = if row.design == "core" { Era::Old } else { Era::New };
         let kept = State::of(&row.state);
         // The call that one of our own stands for went with the gate, and so did its answer.
@@ -247,7 +247,7 @@ impl Task {
             ended: state.is_final().then_some(row.looked),
             stop,
             said: row.said.into(),
-            places: None,
+            places: places.filter(|_| !state.is_final()),
         };
         Self {
             id: row.id.into(),
@@ -337,6 +337,7 @@ impl Task {
             looked: now.looked,
             stop: stop.map(|stop| json!({ "by": stop.by, "at": stop.at, "told": stop.told }).to_string()),
             said: now.said.to_string(),
+            places: now.places.as_ref().map(|places| places.written()),
         }
     }
 

@@ -30,6 +30,31 @@ async fn a_client_goes_on_with_its_task_after_the_gate_was_killed_and_started_ag
     assert_eq!(house.run(&["ledger", "verify"]).0, 0);
 }
 
+#[tokio::test]
+async fn a_task_has_its_place_among_what_may_run_at_once_until_it_ends_also_over_a_restart() {
+    let (_server, url) = fixture_http(&["--extra"]);
+    let upstreams = format!("  fix: {{ url: \"{url}\" }}");
+    let policy = "version: \"2\"\ndefault: deny\ntools:\n  slow_compute: { limits: [{ concurrent: 1, scope: everyone }] }\n";
+    let mut house = House::build(&Plan { upstreams: &upstreams, policy, more: MORE });
+    let session = open_session(&house, "/mcp/fix", "2025-11-25", json!({})).await;
+    make_old(&house, "/mcp/fix", &session, "slow_compute", json!({ "seconds": 2 })).await;
+    for restarts in [false, true] {
+        if restarts {
+            house.gate.as_mut().unwrap().kill();
+            house.up();
+        }
+        let session = house.session("/mcp/fix").await;
+        let full = session.call(1, "slow_compute", json!({ "seconds": 0 })).await;
+        assert!(text(&full).contains("One such call may run at a time"), "{restarts} {full}");
+    }
+    let session = house.session("/mcp/fix").await;
+    let free = || async {
+        let answer = session.call(2, "slow_compute", json!({ "seconds": 0, "label": "the next" })).await;
+        (!text(&answer).contains("may run at a time")).then_some(answer)
+    };
+    assert_eq!(text(&until("a free place", free).await), "the next is computed");
+}
+
 /// Waits until the gate has found that a task is lost; gives what `tasks/get` says.
 async fn lost(house: &House, path: &str, session: &str, id: &Value) -> Value {
     let got = ended_old(house, path, session, id).await;
