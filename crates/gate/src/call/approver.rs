@@ -1,5 +1,6 @@
 //! A call that a policy leaves to a person: who is asked, and how long the caller waits.
 
+use super::refusals::waits_for;
 use super::{About, Call, QUIET};
 use crate::entered::look_up;
 use crate::links;
@@ -12,6 +13,10 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// When whoever wants progress hears first that a call waits.
+const AT_FIRST: Duration = Duration::from_millis(100);
+/// How far a call comes with each notice that it waits: progress must increase, and its server's own is still to come.
+const WAITED: f64 = 1e-6;
 /// Longer than any approval waits.
 const FOR_EVER: Duration = Duration::from_hours(24 * 365);
 /// The question's name where several can be put at once.
@@ -31,7 +36,8 @@ impl Call {
             Some(_) => Instant::now() + FOR_EVER,
             None => *until.get_or_insert_with(|| Instant::now() + self.gate.admit.rules().patience.wait),
         };
-        if !self.user_decides(&approval, until).await && !self.is_decided(&approval, until).await {
+        let why = waits_for(&denied, &approval);
+        if !self.user_decides(&approval, until).await && !self.is_decided(&approval, &why, until).await {
             return Some(denied);
         }
         let state = self.gate.admit.approvals().get(&approval).map(|approval| approval.state);
@@ -126,24 +132,28 @@ impl Call {
         member(&answers, KEY).map(str::to_owned)
     }
 
-    /// Waits for a person, as long as the caller does and at most until then. Whether one decided, or nobody can any more.
-    async fn is_decided(&mut self, approval: &str, until: Instant) -> bool {
+    /// Waits for a person, as long as the caller does and at most until then; a caller that wants progress hears for what. Whether one
+    /// decided, or nobody can any more.
+    async fn is_decided(&mut self, approval: &str, why: &str, until: Instant) -> bool {
         let gate = self.gate.clone();
         self.open.run().set_waits(true);
         let mut settled = std::pin::pin!(gate.admit.approvals().settled(approval));
-        loop {
-            let quiet =
-                self.outlet.as_ref().is_some_and(|outlet| outlet.takes_events() && !outlet.is_stream());
+        for notices in 1.. {
             let cancelled = self.open.cancelled().clone();
+            // Not for what is decided already.
+            let soon = if notices == 1 { AT_FIRST } else { QUIET };
             tokio::select! {
                 biased;
                 () = &mut settled => break,
                 () = cancelled.cancelled() => return false,
                 () = left(self.outlet.as_mut(), self.asker.era) => return false,
                 () = tokio::time::sleep_until(until) => return false,
-                () = tokio::time::sleep(QUIET), if quiet => {}
+                () = tokio::time::sleep(soon) => {}
             }
-            if let Some(outlet) = &mut self.outlet {
+            let progress = WAITED * f64::from(notices);
+            self.tell_progress(progress, Some(&Value::from(why).to_string())).await;
+            // So that it is kept alive.
+            if let Some(outlet) = self.outlet.as_mut().filter(|_| notices > 1) {
                 outlet.begin();
             }
         }

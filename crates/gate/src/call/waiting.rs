@@ -148,10 +148,15 @@ impl Call {
 
     /// Progress of a task that its server only tells when it is asked.
     async fn tell_step(&mut self, steps: u32, answer: Option<&Envelope>) {
-        let (Some(token), Some(outlet)) = (&self.known.progress, &mut self.outlet) else { return };
         let said = answer.and_then(Envelope::result).and_then(|result| member(result, "statusMessage"));
-        let message = said.map(|said| format!(",\"message\":{said}")).unwrap_or_default();
-        let params = format!("{{\"progressToken\":{token},\"progress\":{steps}{message}}}");
+        self.tell_progress(f64::from(steps), said).await;
+    }
+
+    /// Tells a client that wants progress how far it is, and in which words (JSON).
+    pub(super) async fn tell_progress(&mut self, progress: f64, words: Option<&str>) {
+        let (Some(token), Some(outlet)) = (&self.known.progress, &mut self.outlet) else { return };
+        let message = words.map(|words| format!(",\"message\":{words}")).unwrap_or_default();
+        let params = format!("{{\"progressToken\":{token},\"progress\":{progress}{message}}}");
         outlet.event(&carrying(notification("notifications/progress", &params))).await;
     }
 

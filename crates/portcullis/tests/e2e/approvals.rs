@@ -128,6 +128,31 @@ async fn a_call_waits_for_a_person_and_runs_once() {
 }
 
 #[tokio::test]
+async fn whoever_wants_progress_hears_for_what_a_call_waits() {
+    let (house, _server, _) = house(POLICY, "45s");
+    let session = open_session(&house, "/mcp/fix", "2025-11-25", json!({})).await;
+    let mut params =
+        json!({ "name": "echo", "arguments": pays("rent"), "_meta": { "progressToken": "mine" } });
+    let old = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+    for era in ["old", "new"] {
+        let mut answer = match era {
+            "old" => Stream::post(&house, "/mcp/fix", &session, &old).await,
+            _ => post_modern(&house, "/mcp/fix", modern(2, "tools/call", params.take(), json!({}))).await,
+        };
+        let notice = answer.message().await.unwrap();
+        let id = one_that_waits(&house).await["id"].as_str().unwrap().to_owned();
+        assert_eq!(notice["method"], "notifications/progress", "{era}: {notice}");
+        assert_eq!(notice["params"]["progressToken"], "mine", "{era}: {notice}");
+        assert_eq!(
+            notice["params"]["message"],
+            format!("Payments are made by people. It waits for a person as {id}.")
+        );
+        assert_eq!(house.run(&["approvals", "approve", &id]).0, 0);
+        assert_eq!(text(answer.rest().await.last().unwrap()), "pay rent", "{era}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_did_not_wait_tells_what_to_repeat() {
     let (house, _server, url) = house(POLICY, "300ms");
     let session = house.session("/mcp/fix").await;
