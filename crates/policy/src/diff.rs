@@ -64,6 +64,17 @@ pub enum Direction {
     Both,
 }
 
+impl Direction {
+    fn of(looser: &[Gap], stricter: &[Gap]) -> Self {
+        match (looser, stricter) {
+            ([], []) => Self::Same,
+            ([], _) => Self::Tightens,
+            (_, []) => Self::Loosens,
+            (_, _) => Self::Both,
+        }
+    }
+}
+
 /// A tool that is judged otherwise.
 #[derive(Debug, Serialize)]
 pub struct ToolChange {
@@ -139,6 +150,11 @@ impl Answer {
 }
 
 impl Policy {
+    /// Which way it goes when `to` takes the place of this policy: what follows from the rules, whatever the calls.
+    pub fn direction(&self, to: &Self) -> Direction {
+        Direction::of(&strictness::gaps(to, self), &strictness::gaps(self, to))
+    }
+
     /// Compares this policy with the one that takes its place, for these tools; where there are none, for those that one
     /// of the two names.
     pub fn diff(&self, to: &Self, tools: &[ToolShape<'_>]) -> Difference {
@@ -151,12 +167,7 @@ impl Policy {
         let (looser, stricter) = (strictness::gaps(to, self), strictness::gaps(self, to));
         let word = |allows| if allows { "allow" } else { "deny" };
         Difference {
-            verdict: match (looser.is_empty(), stricter.is_empty()) {
-                (true, true) => Direction::Same,
-                (true, false) => Direction::Tightens,
-                (false, true) => Direction::Loosens,
-                (false, false) => Direction::Both,
-            },
+            verdict: Direction::of(&looser, &stricter),
             default: (self.default_allows != to.default_allows)
                 .then(|| Changed { from: word(self.default_allows), to: word(to.default_allows) }),
             tools: named.iter().filter_map(|tool| change(self, to, tool)).collect(),

@@ -12,7 +12,7 @@ use portcullis_admit::{Admit, Loaded, Rules};
 use portcullis_document::Colours;
 use portcullis_gate::{Gate, Grants, Task, Upstreams};
 use portcullis_ledger::{Draft, Grant, Kind, Ledger};
-use portcullis_policy::Policy;
+use portcullis_policy::{Direction, Policy};
 use portcullis_runs::{Containment, Drops, Keepers, Program};
 use portcullis_upstreams::{HttpClient, Upstream};
 use std::collections::{BTreeMap, HashSet};
@@ -215,6 +215,43 @@ impl Running {
         self.note(&format!("configuration and policies reloaded: {said}")).await;
         tracing::info!("reloaded: {said}");
         Ok(said)
+    }
+
+    /// Takes those changed policies that only tighten what is in force: by the rules, no call passes that did not before. What else
+    /// changed waits for whoever may let more pass.
+    pub(crate) async fn tighten(&self) {
+        let config = self.config.lock().await;
+        let before = self.gate.admit().rules();
+        let mut policies = before.policies.clone();
+        let mut taken = self.taken();
+        let mut names = Vec::new();
+        for (name, path) in
+            config.policies.iter().filter_map(|(name, path)| Some((name, whole(path.clone())?)))
+        {
+            let now = std::fs::read(&path).ok();
+            if taken.get(&path) == Some(&now) {
+                continue;
+            }
+            let new = now.as_deref().and_then(|text| std::str::from_utf8(text).ok());
+            let new = new.and_then(|text| Policy::parse(&path.to_string_lossy(), text).ok());
+            if let (Some(new), Some(Loaded::Good(old))) = (new, before.policies.get(name))
+                && old.direction(&new) == Direction::Tightens
+            {
+                policies.insert(name.clone(), Loaded::Good(Arc::new(new)));
+                taken.insert(path, now);
+                names.push(name.as_str());
+            }
+        }
+        if names.is_empty() {
+            return;
+        }
+        let everyone = policies.get(EVERYONE).cloned();
+        let Rules { durability, values, patience, .. } = *before;
+        self.gate.set_rules(Rules { policies, everyone, durability, values, patience });
+        *self.taken.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = taken;
+        let said = format!("taken, because it only tightens: {}", names.join(", "));
+        tracing::info!("{said}");
+        self.note(&said).await;
     }
 
     /// Reads the grants again after one was added, rotated or revoked.

@@ -1,6 +1,6 @@
 //! Changed files: checked and announced at once, taken by `portcullis reload`, or by themselves where the
 //! configuration says `watch: true`. A process that an agent started may write the files too, so taking them
-//! unasked is for machines where no run shares the operator's uid.
+//! unasked is for machines where no run shares the operator's uid; but a policy that only tightens is taken at once anywhere.
 
 use crate::failure::Failure;
 use crate::place::rendered;
@@ -96,6 +96,10 @@ async fn changed(running: &Arc<Running>) {
         if let Err(failure) = running.reload().await {
             tracing::error!("a changed file was not taken: {failure}");
         }
+        return;
+    }
+    running.tighten().await;
+    if contents(running.files().await) == running.taken() {
         return;
     }
     let text = match problems(running).await {

@@ -1,6 +1,7 @@
 //! What a reload takes, and what it leaves as it is.
 
 use crate::house::{ALLOW_ALL, House, PATIENCE, Plan, fixture_http, text};
+use crate::stream::until;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -54,7 +55,8 @@ async fn a_policy_that_a_reload_names_first_is_watched_from_then_on() {
 
 #[tokio::test]
 async fn an_edit_that_was_reloaded_or_undone_waits_no_more() {
-    let (house, _server) = House::fixture(ALLOW_ALL, &[]);
+    let before = "version: \"1\"\ndefault: deny\n";
+    let (house, _server) = House::fixture(before, &[]);
     let policy = house.folder.path().join("policy.yaml");
     let wait_for = |what: &str, waits: bool| {
         let until = std::time::Instant::now() + PATIENCE;
@@ -67,11 +69,56 @@ async fn an_edit_that_was_reloaded_or_undone_waits_no_more() {
         }
     };
     for _ in 0..2 {
-        std::fs::write(&policy, "version: \"1\"\ndefault: deny\n").unwrap();
-        wait_for("edited", true);
         std::fs::write(&policy, ALLOW_ALL).unwrap();
+        wait_for("edited", true);
+        std::fs::write(&policy, before).unwrap();
         wait_for("undone", false);
     }
+}
+
+#[tokio::test]
+async fn a_change_that_only_tightens_a_policy_holds_at_once_and_any_other_waits() {
+    let policy = "version: \"2\"\ndefault: deny\ntools:\n  echo: {}\n  count: {}\n";
+    let (_server, url) = fixture_http(&["--extra"]);
+    let upstreams = format!("  fix: {{ url: \"{url}\" }}");
+    let house = House::build(&Plan { upstreams: &upstreams, policy, more: "" });
+    let file = house.folder.path().join("policy.yaml");
+    let session = house.session("/mcp/fix").await;
+    let passes = async |tool: &str| {
+        let answer = session.call(1, tool, json!({ "message": "pay" })).await;
+        answer["error"].is_null() && !text(&answer).starts_with("[POLICY DENIED]")
+    };
+    let waits = || {
+        let status: Value = serde_json::from_str(&house.run(&["status", "--json"]).1).unwrap();
+        status["waiting"].as_str().map(str::to_owned)
+    };
+    assert!(passes("echo").await && passes("count").await && !passes("delay").await);
+    let guarded = policy.replace(
+        "echo: {}",
+        "echo: { deny_if: [{ conditions: [{ path: args.message, op: eq, value: pay }] }] }",
+    );
+    std::fs::write(&file, &guarded).unwrap();
+    until("the guard", || async { (!passes("echo").await).then_some(()) }).await;
+    assert!(passes("count").await && waits().is_none());
+    let said = |row: &Value| row["message"].as_str().unwrap_or_default().to_owned();
+    let taken =
+        house.rows(&[]).iter().filter(|row| said(row) == "taken, because it only tightens: p").count();
+    assert_eq!(taken, 1);
+    // Another guard, and a tool more: what lets more pass is for the operator, and the guard with it.
+    let both = guarded.replace("count: {}", "count: { deny_if: [{ conditions: [] }] }\n  delay: {}");
+    std::fs::write(&file, &both).unwrap();
+    until("the announcement", || async { waits() }).await;
+    assert!(passes("count").await && !passes("delay").await);
+    // Nor is it taken back by itself.
+    std::fs::write(&file, policy).unwrap();
+    until("the announcement", || async { waits() }).await;
+    assert!(!passes("echo").await);
+    assert_eq!(house.run(&["reload"]).0, 0);
+    assert!(passes("echo").await && waits().is_none());
+    // A mistake tightens nothing.
+    std::fs::write(&file, "version: \"2\"\ndefault: deny\ntols: {}\n").unwrap();
+    until("the mistake", || async { waits().filter(|why| why.contains("tols")) }).await;
+    assert!(passes("echo").await);
 }
 
 /// Callers at once, and how often the policy changes under them.
