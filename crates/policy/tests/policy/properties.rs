@@ -147,6 +147,25 @@ proptest! {
     }
 
     #[test]
+    fn taking_a_permission_away_never_allows_more(policy in policy(), of_all in any::<bool>(), arguments in arguments()) {
+        // One rule that only permits, beside the other.
+        let (permits, other) = if of_all { ("*", "t") } else { ("t", "*") };
+        let rule = policy["tools"]["t"].clone();
+        let with = json!({ "version": "2", "default": "deny", "tools": { other: rule, permits: {} } });
+        let mut without = with.clone();
+        without["tools"].as_object_mut().unwrap().remove(permits);
+        let (before, after) = (decide(&read(&with), &arguments.to_string()), decide(&read(&without), &arguments.to_string()));
+        prop_assert!(before.is_none() || after.is_some());
+    }
+
+    #[test]
+    fn a_policy_of_version_1_means_the_same_as_one_of_version_2(policy in policy(), arguments in arguments()) {
+        let mut later = policy.clone();
+        later["version"] = "2".into();
+        prop_assert_eq!(decide(&read(&policy), &arguments.to_string()), decide(&read(&later), &arguments.to_string()));
+    }
+
+    #[test]
     fn a_predicate_and_its_negation_never_both_pass(predicate in predicate(), arguments in arguments()) {
         let require = |predicate: &Value| {
             let policy = json!({ "version": "1", "default": "deny", "tools": { "t": { "require": [predicate] } } });
