@@ -78,9 +78,9 @@ async fn a_held_call_of_the_new_era_is_a_task_that_runs_once_when_a_person_appro
     assert_eq!((&done["status"], &done["result"]["isError"]), (&json!("completed"), &json!(true)), "{done}");
     assert!(text(&done).contains("refused this call: a test"), "{done}");
     assert_eq!(reached(&house, &url).await, 2);
-    let rows = house.rows(&["--tool", "echo"]);
-    let of_tasks = rows.iter().filter(|row| row["kind"] == "run").count();
-    assert_eq!(of_tasks, 6, "each is recorded when it is made and when it ends: {rows:?}");
+    // Each is recorded when it is made and when it ends.
+    let of_tasks = || house.rows(&["--tool", "echo"]).iter().filter(|row| row["kind"] == "run").count();
+    until("the rows of the tasks", || async { (of_tasks() == 6).then_some(()) }).await;
     // A client that did not declare the extension gets no task.
     let params = json!({ "name": "echo", "arguments": pays("wages") });
     let held =
@@ -333,6 +333,8 @@ async fn a_task_that_waited_when_the_gate_was_killed_is_lost_and_its_approval_is
     let (done, other) = held_new(&call_new(&house, "/mcp/fix", "echo", pays("wages")).await);
     decide(&house, "approve", &other);
     ended_new(&house, "/mcp/fix", &done).await;
+    let (stopped, _) = held_new(&call_new(&house, "/mcp/fix", "echo", pays("fees")).await);
+    ask_new(&house, "/mcp/fix", "tasks/cancel", json!({ "taskId": stopped })).await;
     house.gate.take().unwrap().kill();
     house.up();
     let lost = get_new(&house, &waited).await;
@@ -341,6 +343,8 @@ async fn a_task_that_waited_when_the_gate_was_killed_is_lost_and_its_approval_is
     let gone = get_new(&house, &done).await;
     assert_eq!(gone["status"], "failed", "{gone}");
     assert!(gone["error"]["message"].as_str().unwrap().contains("completed"), "{gone}");
+    let stopped = get_new(&house, &stopped).await;
+    assert_eq!((&stopped["status"], &stopped["resultType"]), (&json!("cancelled"), &json!("complete")));
     decide(&house, "approve", &approval);
     assert_eq!(text(&call_new(&house, "/mcp/fix", "echo", pays("rent")).await), "pay rent");
     assert_eq!(reached(&house, &url).await, 2);

@@ -41,33 +41,34 @@ impl Task {
     /// What the gate answers to `tasks/get` of a task of its own, JSON: in the extension with what it asks, and with its answer.
     pub(crate) fn in_full(&self) -> String {
         let mut object = self.object();
-        let (Era::New, Some(members), Some(ours)) = (self.design, object.as_object_mut(), self.ours()) else {
+        let (Era::New, Some(members)) = (self.design, object.as_object_mut()) else {
             return object.to_string();
         };
         members.insert("resultType".into(), "complete".into());
-        let (answer, mut more) = (ours.answer(), Vec::new());
-        match (self.state(), &answer) {
-            (State::InputRequired, _) => {
-                let asked = ours.questions().into_iter().map(|(key, method, params)| {
-                    format!("{}:{{\"method\":{},\"params\":{params}}}", Value::from(key), Value::from(method))
-                });
-                more.push(("inputRequests", format!("{{{}}}", asked.collect::<Vec<_>>().join(","))));
-            }
-            (State::Completed, Some(answer)) => {
-                more.extend(answer.result().map(|result| ("result", result.to_owned())));
-            }
-            (State::Failed, Some(answer)) => {
-                more.extend(answer.error().map(|error| ("error", error.to_owned())));
-            }
-            _ => {}
-        }
         let mut text = object.to_string();
-        // The answer's bytes stay as they came.
-        for (name, value) in more {
+        if let Some((name, value)) = self.part_of_its_state() {
+            // The answer's bytes stay as they came.
             text.truncate(text.len() - 1);
             text.push_str(&format!(",\"{name}\":{value}}}"));
         }
         text
+    }
+
+    /// What the extension has beside the object in some states, JSON.
+    fn part_of_its_state(&self) -> Option<(&'static str, String)> {
+        let ours = self.ours()?;
+        let answer = ours.answer();
+        match self.state() {
+            State::InputRequired => {
+                let asked = ours.questions().into_iter().map(|(key, method, params)| {
+                    format!("{}:{{\"method\":{},\"params\":{params}}}", Value::from(key), Value::from(method))
+                });
+                Some(("inputRequests", format!("{{{}}}", asked.collect::<Vec<_>>().join(","))))
+            }
+            State::Completed => Some(("result", answer.as_ref()?.result()?.to_owned())),
+            State::Failed => Some(("error", answer.as_ref()?.error()?.to_owned())),
+            State::Working | State::Cancelled | State::Lost => None,
+        }
     }
 
     /// The core design's task object under the gate's own id.
