@@ -26,6 +26,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
+/// How much of a failed call's answer its task tells, in characters.
+const WORDS: usize = 500;
 /// How much the answers of ended tasks may take together, in bytes; beyond that the oldest are let go.
 const ANSWERS: usize = 64 << 20;
 
@@ -170,7 +172,7 @@ pub(crate) async fn ends(gate: &Arc<Gate>, task: &Arc<Task>, answer: Option<Enve
         Some(_) if code == Some(STOPPED.to_string().as_str()) => (State::Cancelled, said),
         Some(answer) if answer.error().is_some() => (State::Failed, said),
         // There a result that is an error is a failure (2025-11-25, "Task Status"), in the extension it is not.
-        Some(answer) if task.design == Era::Old && is_error(answer) => (State::Failed, None),
+        Some(answer) if task.design == Era::Old && is_error(answer) => (State::Failed, first_words(answer)),
         Some(_) => (State::Completed, None),
     };
     if let Some(ours) = task.ours() {
@@ -180,6 +182,13 @@ pub(crate) async fn ends(gate: &Arc<Gate>, task: &Arc<Task>, answer: Option<Enve
     }
     end_as(gate, task, state, why).await;
     gate.tasks.bound_answers(gate).await;
+}
+
+/// The first text of a tool's result, as far as it is short: not every client asks for the result of what has failed.
+fn first_words(answer: &Envelope) -> Option<String> {
+    let content: Vec<&RawValue> = serde_json::from_str(member(answer.result()?, "content")?).ok()?;
+    let words = content.iter().find_map(|block| member(block.get(), "text").and_then(text))?;
+    Some(words.chars().take(WORDS).collect())
 }
 
 async fn end_as(gate: &Arc<Gate>, task: &Arc<Task>, state: State, why: Option<String>) {

@@ -125,7 +125,9 @@ async fn a_held_call_of_the_old_era_is_a_task_where_its_client_asked_for_one() {
     let approval = one_that_waits(&house).await["id"].as_str().unwrap().to_owned();
     decide(&house, "deny", &approval);
     // An error of the tool is a failure there (2025-11-25, "Task Status").
-    assert_eq!(ended_old(&house, "/mcp/fix", &session, &task["taskId"]).await["status"], "failed");
+    let failed = ended_old(&house, "/mcp/fix", &session, &task["taskId"]).await;
+    assert_eq!(failed["status"], "failed", "{failed}");
+    assert!(failed["statusMessage"].as_str().unwrap().contains("refused this call: a test"), "{failed}");
     let result =
         ask_old(&house, "/mcp/fix", &session, "tasks/result", json!({ "taskId": task["taskId"] })).await;
     assert!(text(&result).contains("refused this call: a test"), "{result}");
