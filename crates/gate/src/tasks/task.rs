@@ -1,15 +1,17 @@
 //! One task, and what is known of it.
 
+mod kept;
+mod state;
 mod words;
+
+pub use state::State;
 
 use super::message::replace_word;
 use super::ours::Ours;
 use parking_lot::Mutex;
 use portcullis_admit::Places;
-use portcullis_ledger::TaskRow;
 use portcullis_upstreams::Link;
 use portcullis_wire::{Era, member, text};
-use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -25,50 +27,6 @@ const KEPT_MS: i64 = 24 * 60 * 60 * 1000;
 const FORSAKEN_MS: i64 = 60 * 60 * 1000;
 /// How much of what a server says of a task is kept, in bytes.
 const SAID: usize = 16 << 10;
-
-/// The state of a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// It is under way.
-    Working,
-    /// It waits for its client.
-    InputRequired,
-    /// It ended with a result.
-    Completed,
-    /// It ended with an error.
-    Failed,
-    /// It was cancelled.
-    Cancelled,
-    /// Its server does not know it any more: it ended with the server, or was let go.
-    Lost,
-}
-
-impl State {
-    /// As the record and lists spell it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Working => "working",
-            Self::InputRequired => "input_required",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Lost => "lost",
-        }
-    }
-
-    /// Whether nothing follows it.
-    #[must_use]
-    pub const fn is_final(self) -> bool {
-        !matches!(self, Self::Working | Self::InputRequired)
-    }
-
-    /// A state by its name. One that no design has is taken for work under way.
-    fn of(name: &str) -> Self {
-        let all = [Self::InputRequired, Self::Completed, Self::Failed, Self::Cancelled, Self::Lost];
-        all.into_iter().find(|state| state.as_str() == name).unwrap_or(Self::Working)
-    }
-}
 
 /// That somebody wants it stopped.
 #[derive(Debug, Clone)]
@@ -167,20 +125,6 @@ pub(crate) struct NewTask {
     pub ours: Option<Ours>,
 }
 
-/// Why a task of the gate's own is lost when the gate is started anew.
-fn went_with_the_gate(kept: State, why: Option<&str>) -> String {
-    match (kept.is_final(), why) {
-        (true, _) => {
-            format!(
-                "the call was {}, and its answer went with the gate, which was started anew",
-                kept.as_str()
-            )
-        }
-        (false, Some(why)) => format!("the gate was started anew, and nobody makes this call now. {why}"),
-        (false, None) => "the gate was started anew while the call was under way".into(),
-    }
-}
-
 fn string(said: &str, name: &str) -> Option<String> {
     member(said, name).and_then(text).map(std::borrow::Cow::into_owned)
 }
@@ -226,50 +170,6 @@ impl Task {
         task
     }
 
-    /// A task as it was kept.
-    pub(crate) fn kept(row: TaskRow, places: Option<Arc<Places>>) -> Self {
-        let design = if row.design == "core" { Era::Old } else { Era::New };
-        let kept = State::of(&row.state);
-        // The call that one of our own stands for went with the gate, and so did its answer.
-        let state = if row.theirs.is_empty() && kept != State::Cancelled { State::Lost } else { kept };
-        let why = if state == kept { row.why } else { Some(went_with_the_gate(kept, row.why.as_deref())) };
-        let stop = row.stop.as_deref().map(|stop| Stop {
-            by: string(stop, "by").unwrap_or_default(),
-            at: member(stop, "at").and_then(|at| at.parse().ok()).unwrap_or_default(),
-            told: member(stop, "told") == Some("true"),
-        });
-        let now = Now {
-            state,
-            why,
-            ttl_ms: row.ttl_ms,
-            poll: POLL,
-            looked: row.looked,
-            ended: state.is_final().then_some(row.looked),
-            stop,
-            said: row.said.into(),
-            places: places.filter(|_| !state.is_final()),
-        };
-        Self {
-            id: row.id.into(),
-            run: row.run.into(),
-            owner: row.owner.into(),
-            upstream: row.upstream.into(),
-            tool: row.tool.into(),
-            created: row.created,
-            theirs: row.theirs.into(),
-            design,
-            digest: row.digest.into(),
-            stamp: row.stamp.into(),
-            now: Mutex::new(now),
-            ours: None,
-            link: Mutex::default(),
-            nudged: Notify::new(),
-            changed: watch::Sender::new(()),
-            kept_end: AtomicBool::new(kept.is_final()),
-            behind: AtomicBool::new(false),
-        }
-    }
-
     /// Whether the gate made it itself, of a call that waited for a person.
     #[must_use]
     pub fn is_ours(&self) -> bool {
@@ -304,41 +204,6 @@ impl Task {
         drop(now);
         self.news();
         true
-    }
-
-    /// Whether it has ended and that is not on the disk yet: a client that hears of it must find it so after a restart.
-    pub(crate) fn is_end_to_be_kept(&self) -> bool {
-        self.state().is_final() && !self.kept_end.load(Ordering::Relaxed)
-    }
-
-    /// What was kept of it said so.
-    pub(crate) fn end_is_kept(&self) {
-        self.kept_end.store(true, Ordering::Relaxed);
-    }
-
-    /// As it is kept.
-    pub(crate) fn row(&self) -> TaskRow {
-        let now = self.now.lock();
-        let stop = now.stop.as_ref();
-        TaskRow {
-            id: self.id.to_string(),
-            run: self.run.to_string(),
-            owner: self.owner.to_string(),
-            upstream: self.upstream.to_string(),
-            theirs: self.theirs.to_string(),
-            tool: self.tool.to_string(),
-            digest: self.digest.to_string(),
-            design: if self.design == Era::Old { "core" } else { "extension" }.into(),
-            state: now.state.as_str().into(),
-            why: now.why.clone(),
-            ttl_ms: now.ttl_ms,
-            created: self.created,
-            stamp: self.stamp.to_string(),
-            looked: now.looked,
-            stop: stop.map(|stop| json!({ "by": stop.by, "at": stop.at, "told": stop.told }).to_string()),
-            said: now.said.to_string(),
-            places: now.places.as_ref().map(|places| places.written()),
-        }
     }
 
     /// Takes what its server says of it: a task object of either design.
