@@ -11,7 +11,7 @@ pub use stored::{Held, Identity, Kept, ServerPin, Sighting, ToolPin};
 
 use parking_lot::RwLock;
 use portcullis_catalogue::{List, differences};
-use portcullis_ledger::{Draft, Failure, Keep, Kind, Ledger, PinRow};
+use portcullis_ledger::{Draft, Failure, Keep, Kind, Ledger, PinRow, now_ms};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -269,11 +269,6 @@ fn has(accepted: &[String], fingerprint: &str) -> bool {
 /// How a person accepts something.
 fn accepts(what: &str) -> String {
     format!("`portcullis catalogue accept {what}` accepts it")
-}
-
-pub(crate) fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    since.as_millis().try_into().unwrap_or(i64::MAX)
 }
 
 /// Differences in a few words: the first places, and how many more.

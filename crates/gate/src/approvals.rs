@@ -78,7 +78,7 @@ fn found(gate: &Gate, id: &str, grant: &Grant) -> Option<Approval> {
 }
 
 fn may_decide(gate: &Gate, approval: &Approval, grant: &Grant) -> bool {
-    gate.admit.approvals().objection(approval, &Decider::Grant(grant), crate::call::now_ms()).is_none()
+    gate.admit.approvals().objection(approval, &Decider::Grant(grant), portcullis_ledger::now_ms()).is_none()
 }
 
 /// What cannot be seen is not told apart from what is not there.

@@ -1,10 +1,10 @@
 //! Requests that the gate sends for a client beside its calls. They are judged and recorded like calls; what the
 //! server answers is for nobody.
 
-use crate::call::now_ms;
 use crate::gate::Gate;
 use crate::rewrite::is_error;
 use portcullis_admit::{Ask, Denied, End, Message, Permit, Principal, Subject};
+use portcullis_ledger::now_ms;
 use portcullis_upstreams::Link;
 use portcullis_wire::{Envelope, Id, request};
 use std::time::Duration;

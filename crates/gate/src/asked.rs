@@ -1,8 +1,8 @@
 //! What servers ask of clients: judged and recorded like what clients ask of servers.
 
-use crate::call::now_ms;
 use crate::gate::Gate;
 use portcullis_admit::{Ask, Denied, End, Message, Principal, Subject};
+use portcullis_ledger::now_ms;
 use portcullis_wire::{Envelope, Id, request};
 
 /// Whether a client may be asked. The record says that it was, or why not.

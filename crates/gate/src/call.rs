@@ -151,7 +151,7 @@ impl Call {
             message: self.message.clone(),
             subject,
         };
-        self.gate.admit.judge(ask, now_ms()).await
+        self.gate.admit.judge(ask, portcullis_ledger::now_ms()).await
     }
 
     /// Sends the request and passes on what comes back, to the end.
@@ -420,10 +420,4 @@ fn covered_result(message: &Envelope, ticket: &Ticket) -> Option<Envelope> {
     let mut splice = Splice::new(message.bytes());
     splice.replace(message.span_of(result), covered);
     Envelope::reply(splice.finish()).ok()
-}
-
-/// Now, in milliseconds since 1970.
-pub(crate) fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

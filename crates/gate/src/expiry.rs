@@ -1,13 +1,13 @@
 //! Grants whose time is over: what they ask for is refused, what they have open ends.
 
 use crate::answer::{Answer, plain};
-use crate::call::now_ms;
 use crate::gate::Gate;
 use crate::session::Route;
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderValue, StatusCode};
 use parking_lot::Mutex;
 use portcullis_admit::Principal;
+use portcullis_ledger::now_ms;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

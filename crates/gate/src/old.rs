@@ -205,7 +205,7 @@ async fn notification(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>, m
                 message: Message { envelope: message.clone(), headers: Vec::new() },
                 subject: Subject::Other(""),
             };
-            if let Ok((permit, ticket)) = gate.admit.judge(ask, crate::call::now_ms()).await {
+            if let Ok((permit, ticket)) = gate.admit.judge(ask, portcullis_ledger::now_ms()).await {
                 let end = match link.notify(permit).await {
                     Ok(()) => portcullis_admit::End::Answered { error: false },
                     Err(error) => portcullis_admit::End::NotReached(error.to_string()),

@@ -3,7 +3,6 @@
 
 use crate::answer::{Answer, empty, events, rpc_error};
 use crate::asker::Asker;
-use crate::call::now_ms;
 use crate::gate::Gate;
 use crate::links;
 use crate::names::{expose_uri, split_uri};
@@ -18,6 +17,7 @@ use http::StatusCode;
 use parking_lot::Mutex;
 use portcullis_admit::{Ask, End, Message, Subject, What};
 use portcullis_catalogue::ListKind;
+use portcullis_ledger::now_ms;
 use portcullis_runs::NewRun;
 use portcullis_upstreams::{Heard, Link, Upstream};
 use portcullis_wire::{

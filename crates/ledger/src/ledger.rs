@@ -4,7 +4,7 @@ use crate::files::Files;
 use crate::offline;
 use crate::row::Written;
 use crate::schema::{FILE, Failure, keep_house, open_reader, open_writer};
-use crate::store::{Store, stamp};
+use crate::store::{Store, now_ms, stamp};
 use crate::writer::Writer;
 use crate::{
     ApprovalRow, Beside, CounterKey, CounterRow, GateKey, Grant, Head, PinRow, SignedHead, TaskRow, TokenHash,
@@ -127,7 +127,7 @@ impl Ledger {
     /// The end of the chain, signed now.
     #[must_use]
     pub fn signed_head(&self) -> SignedHead {
-        self.head().sign(&self.0.key, stamp(jiff::Timestamp::now().as_millisecond()))
+        self.head().sign(&self.0.key, stamp(now_ms()))
     }
 
     /// Why rows cannot be written at present, where they cannot.

@@ -51,6 +51,6 @@ pub use pins::PinRow;
 pub use query::{Filter, query};
 pub use row::{Draft, Kind, Outcome, Written};
 pub use schema::{FILE, Failure};
-pub use store::stamp as time_text;
+pub use store::{now_ms, stamp as time_text};
 pub use tasks::TaskRow;
 pub use verify::{Report, verify};

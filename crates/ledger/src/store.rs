@@ -126,7 +126,7 @@ impl Store {
             self.disk = disk;
         }
         self.begin()?;
-        let now = jiff::Timestamp::now().as_millisecond().max(self.last_time);
+        let now = now_ms().max(self.last_time);
         let insert =
             self.conn.prepare_cached("INSERT INTO ledger (n, time, text, hash) VALUES (?1, ?2, ?3, ?4)")?;
         let mut open = Open { conn: &self.conn, insert, head: self.head, now, time: stamp(now) };
@@ -228,6 +228,12 @@ pub(crate) fn read_head(conn: &Connection) -> rusqlite::Result<(Head, i64)> {
         }
         other => other,
     }
+}
+
+/// Now, in milliseconds since 1970.
+#[must_use]
+pub fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
 }
 
 /// A time in milliseconds since 1970 as RFC 3339 with milliseconds.

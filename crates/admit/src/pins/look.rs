@@ -1,8 +1,8 @@
 //! A look at a list, before anything of it is used.
 
-use super::{FirstUse, Held, Kept, NewTools, Pins, ServerPin, Sight, Sighting, ToolPin, has, now_ms, told};
+use super::{FirstUse, Held, Kept, NewTools, Pins, ServerPin, Sight, Sighting, ToolPin, has, told};
 use portcullis_catalogue::{Definition, Item, Others, blocks, differences};
-use portcullis_ledger::Failure;
+use portcullis_ledger::{Failure, now_ms};
 use serde_json::Value;
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 
 use super::refusals::{decision, waits_for};
 use super::waiting::task_support;
-use super::{About, Call, now_ms};
+use super::{About, Call};
 use crate::asker::Asker;
 use crate::outlet::{Inlet, carrying, outlet};
 use crate::rewrite::without_task;
@@ -11,7 +11,7 @@ use crate::tasks::target::declares_tasks;
 use crate::tasks::{NewTask, Task};
 use http::StatusCode;
 use portcullis_admit::Denied;
-use portcullis_ledger::time_text;
+use portcullis_ledger::{now_ms, time_text};
 use portcullis_wire::{Envelope, Era, result_response};
 use serde_json::json;
 use std::sync::Arc;

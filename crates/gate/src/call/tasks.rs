@@ -87,7 +87,7 @@ impl Call {
                 }
             }
             "tasks/cancel" if message.error().is_none() => {
-                task.want_stopped("client", super::now_ms());
+                task.want_stopped("client", portcullis_ledger::now_ms());
                 look::asked_to_stop(&self.gate, task, message).await;
             }
             _ => task.nudged.notify_one(),

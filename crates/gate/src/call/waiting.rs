@@ -165,7 +165,7 @@ impl Call {
         let Some(task) = self.waits_for.as_ref().filter(|task| !task.state().is_final()) else { return };
         if !matches!(end, End::Answered { .. }) {
             let by = if self.open.by_operator() { "operator" } else { "client" };
-            task.want_stopped(by, super::now_ms());
+            task.want_stopped(by, portcullis_ledger::now_ms());
         }
         task.nudged.notify_one();
     }

@@ -50,7 +50,7 @@ pub(crate) async fn answer(gate: &Arc<Gate>, asker: &Asker, message: &Envelope) 
         return json(StatusCode::OK, denial(id, Era::Old, false, &Denied::dropped(why.clone(), row)));
     }
     let mut own = gate.tasks.all();
-    let now = crate::call::now_ms();
+    let now = portcullis_ledger::now_ms();
     own.retain(|task| {
         &*task.owner == grant
             && task.design == Era::Old

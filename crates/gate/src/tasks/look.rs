@@ -2,11 +2,10 @@
 
 use super::message::answer_about;
 use super::task::{Heard, Task};
-use crate::call::now_ms;
 use crate::gate::Gate;
 use crate::links;
 use portcullis_admit::Housekeeping;
-use portcullis_ledger::Written;
+use portcullis_ledger::{Written, now_ms};
 use portcullis_upstreams::{How, Link, Per, SendFailed, Upstream};
 use portcullis_wire::{Envelope, Era, INVALID_PARAMS, METHOD_NOT_FOUND, member};
 use std::sync::{Arc, Weak};

@@ -1,11 +1,10 @@
 //! All tasks that the gate knows.
 
 use super::task::{NewTask, Task};
-use crate::call::now_ms;
 use data_encoding::BASE32_NOPAD;
 use parking_lot::Mutex;
 use portcullis_admit::Admit;
-use portcullis_ledger::{Failure, Ledger, TaskRow};
+use portcullis_ledger::{Failure, Ledger, TaskRow, now_ms};
 use portcullis_runs::RunId;
 use portcullis_upstreams::Link;
 use std::collections::HashMap;

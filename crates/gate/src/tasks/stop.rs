@@ -3,9 +3,9 @@
 
 use super::look::{Looked, keep, look, lost, tell_to_stop};
 use super::task::{State, Task};
-use crate::call::now_ms;
 use crate::gate::Gate;
 use futures_util::future::join_all;
+use portcullis_ledger::now_ms;
 use portcullis_runs::Verdict;
 use std::sync::Arc;
 use std::time::Duration;

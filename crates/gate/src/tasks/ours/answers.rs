@@ -3,7 +3,7 @@
 use super::{Ours, end_as};
 use crate::answer::{Answer, json, rpc_error};
 use crate::asker::Asker;
-use crate::call::{QUIET, now_ms};
+use crate::call::QUIET;
 use crate::gate::Gate;
 use crate::outlet::{Outlet, carrying, outlet};
 use crate::rewrite::with_result_meta;
@@ -12,6 +12,7 @@ use crate::tasks::look::keep;
 use crate::tasks::target::NOT_FOUND;
 use crate::tasks::{State, Task};
 use http::StatusCode;
+use portcullis_ledger::now_ms;
 use portcullis_wire::{
     Envelope, Era, INTERNAL_ERROR, INVALID_PARAMS, Id, METHOD_NOT_FOUND, error_response, meta, notification,
     request, result_response,
