@@ -152,8 +152,9 @@ impl Decider<'_> {
         }
     }
 
-    /// Why not this one.
-    fn objection(&self, approval: &Approval, now_ms: i64) -> Option<String> {
+    /// Why they may not decide one; `None` where they may.
+    #[must_use]
+    pub fn objection(&self, approval: &Approval, now_ms: i64) -> Option<String> {
         let grant = match self {
             Self::Grant(grant) => grant,
             Self::Client(_) => {
@@ -283,12 +284,6 @@ impl Approvals {
     #[must_use]
     pub fn get(&self, id: &str) -> Option<Approval> {
         self.table.lock().iter().find(|entry| entry.approval.id == id).map(|entry| entry.approval.clone())
-    }
-
-    /// Why somebody may not decide one; `None` where they may.
-    #[must_use]
-    pub fn objection(&self, approval: &Approval, by: &Decider<'_>, now_ms: i64) -> Option<String> {
-        by.objection(approval, now_ms)
     }
 
     /// Tells of every change.

@@ -77,15 +77,6 @@ pub struct Denied {
     pub approval: Option<String>,
 }
 
-impl Denied {
-    /// What is asked for is held back by a drop, for that reason and recorded in that row.
-    #[must_use]
-    pub fn dropped(why: String, row: Option<u64>) -> Self {
-        let (answer, rule) = (Answer::Dropped, "(dropped)".into());
-        Self { answer, rule, message: why, row, retry_after_ms: None, approval: None }
-    }
-}
-
 /// How a request that does not pass is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {

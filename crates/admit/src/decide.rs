@@ -74,8 +74,8 @@ pub(crate) fn judge<'r>(
         }
         // What the policy shows to nobody is not told of either.
         Subject::Tool(tool, known)
-            if in_force.visible(&target(ask.upstream, tool, known))
-                && let Some(withheld) = inner.pins.withholds(ask.upstream, tool, &known.fingerprint) =>
+            if let Some(withheld) = inner.pins.withholds(ask.upstream, tool, &known.fingerprint)
+                && in_force.visible(&target(ask.upstream, tool, known)) =>
         {
             Err(match withheld {
                 Withheld::Hidden => No::new(Answer::UnknownTool, "(hidden)", format!("Unknown tool: {tool}")),

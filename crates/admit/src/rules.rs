@@ -97,9 +97,10 @@ impl<'r> InForce<'r> {
         self.everyone.into_iter().chain([self.policy]).map(|policy| &**policy)
     }
 
-    /// What they cover of a call.
+    /// What those of them that cover something of a call cover.
     pub(crate) fn redactions(&self, target: &Target<'_>) -> Vec<Redactions<'r>> {
-        self.all().map(|policy| policy.redactions(target, self.mode)).collect()
+        let all = self.all().map(|policy| policy.redactions(target, self.mode));
+        all.filter(|redactions| !redactions.is_empty()).collect()
     }
 
     pub(crate) fn visible(&self, tool: &Target<'_>) -> bool {

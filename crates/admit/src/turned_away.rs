@@ -1,6 +1,6 @@
 //! Requests that were turned away before any policy judged them: they are recorded too.
 
-use crate::{Admit, Principal};
+use crate::{Admit, Answer, Denied, Principal};
 use portcullis_ledger::{Draft, Keep, Kind, Outcome};
 use portcullis_wire::Id;
 
@@ -55,17 +55,20 @@ impl Admit {
         self.record(who, Some(request), message, draft).await;
     }
 
-    /// Records a request that is dropped before its upstream was even looked for. Gives the number of the row.
+    /// Records a request that a drop holds back for that reason before its upstream was even looked for. Gives its answer.
     pub async fn dropped(
         &self,
         who: &Principal,
         upstream: &str,
         name: &str,
         request: &Id,
-        message: &str,
-    ) -> Option<u64> {
-        let draft = unjudged(upstream, name, Outcome::Denied, "(dropped)");
-        self.record(who, Some(request), message, draft).await
+        why: String,
+    ) -> Denied {
+        let rule = "(dropped)";
+        let draft = unjudged(upstream, name, Outcome::Denied, rule);
+        let row = self.record(who, Some(request), &why, draft).await;
+        let (answer, rule) = (Answer::Dropped, rule.to_owned());
+        Denied { answer, rule, message: why, row, retry_after_ms: None, approval: None }
     }
 
     /// Records a request that was cancelled before it was judged. Whoever stopped it knows it by its run.

@@ -48,7 +48,7 @@ pub(crate) async fn answer(gate: &Arc<Gate>, head: &Parts, body: Incoming) -> An
     match (&head.method, &parts[..]) {
         (&Method::GET, []) => {
             let all = gate.admit.approvals().list();
-            let own: Vec<Approval> = all.into_iter().filter(|one| may_decide(gate, one, &grant)).collect();
+            let own: Vec<Approval> = all.into_iter().filter(|one| may_decide(one, &grant)).collect();
             json(StatusCode::OK, json!(own).to_string())
         }
         (&Method::GET, [id]) => match found(gate, id, &grant) {
@@ -74,11 +74,11 @@ pub(crate) async fn answer(gate: &Arc<Gate>, head: &Parts, body: Incoming) -> An
 
 /// One that a grant may decide, also where that is over.
 fn found(gate: &Gate, id: &str, grant: &Grant) -> Option<Approval> {
-    gate.admit.approvals().get(id).filter(|approval| may_decide(gate, approval, grant))
+    gate.admit.approvals().get(id).filter(|approval| may_decide(approval, grant))
 }
 
-fn may_decide(gate: &Gate, approval: &Approval, grant: &Grant) -> bool {
-    gate.admit.approvals().objection(approval, &Decider::Grant(grant), portcullis_ledger::now_ms()).is_none()
+fn may_decide(approval: &Approval, grant: &Grant) -> bool {
+    Decider::Grant(grant).objection(approval, portcullis_ledger::now_ms()).is_none()
 }
 
 /// What cannot be seen is not told apart from what is not there.

@@ -12,7 +12,7 @@ use crate::outlet::{Outlet, carrying, left};
 use crate::rewrite::{Known, with_meta, without_modern_meta};
 use crate::tasks::Task;
 use http::StatusCode;
-use portcullis_admit::{Denied, Message, Stopping};
+use portcullis_admit::{Message, Stopping};
 use portcullis_catalogue::{List, ListKind};
 use portcullis_runs::OpenRun;
 use portcullis_upstreams::Upstream;
@@ -149,8 +149,7 @@ impl Entered {
         let (who, id, upstream) = (&self.asker.principal, &self.known.id, self.upstream.name());
         match stopped {
             Stopped::Dropped(message) => {
-                let row = self.gate.admit.dropped(who, upstream, &self.name, id, &message).await;
-                let denied = Denied::dropped(message, row);
+                let denied = self.gate.admit.dropped(who, upstream, &self.name, id, message).await;
                 let text = denial(id, self.asker.era, self.calls_a_tool, &denied);
                 self.open.over();
                 self.outlet.finish(StatusCode::OK, carrying(text)).await;

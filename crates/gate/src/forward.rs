@@ -12,7 +12,6 @@ use crate::target::{self, NoTarget, Target};
 use crate::tasks::target::NOT_FOUND;
 use crate::tasks::{self, State};
 use http::StatusCode;
-use portcullis_admit::Denied;
 use portcullis_runs::NewRun;
 use portcullis_wire::{
     Envelope, Era, INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, error_response,
@@ -58,8 +57,8 @@ pub(crate) async fn forward(gate: &Arc<Gate>, asker: &Arc<Asker>, message: Envel
     }
     if let Some(task) = task.as_ref().filter(|task| task.is_ours()) {
         if let Some(why) = gate.admit.drops().holds(asker.principal.name(), upstream.name()) {
-            let row = gate.admit.dropped(&asker.principal, upstream.name(), &name, &id, &why).await;
-            return json(StatusCode::OK, denial(&id, asker.era, false, &Denied::dropped(why, row)));
+            let denied = gate.admit.dropped(&asker.principal, upstream.name(), &name, &id, why).await;
+            return json(StatusCode::OK, denial(&id, asker.era, false, &denied));
         }
         return tasks::ours::answer(gate, asker, task.clone(), &message).await;
     }

@@ -30,8 +30,8 @@ pub struct Explanation {
     pub tree: Vec<Branch>,
 }
 
-/// Allowed, held for a person, or denied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// Allowed, held for a person, or denied: each stricter than the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It may pass if its limits can be reserved.
@@ -40,6 +40,17 @@ pub enum Outcome {
     Held,
     /// It may not pass.
     Denied,
+}
+
+impl Outcome {
+    /// In a word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Held => "held",
+            Self::Denied => "denied",
+        }
+    }
 }
 
 /// A rule or a predicate.

@@ -40,6 +40,11 @@ pub struct Redactions<'p> {
 }
 
 impl Redactions<'_> {
+    /// Whether it covers nothing.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
     /// Arguments as they may be kept.
     pub fn arguments<'a>(&self, arguments: &'a str) -> Cow<'a, str> {
         covered(self.all.iter().filter(|one| one.of == Of::Arguments), arguments)

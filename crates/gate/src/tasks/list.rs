@@ -10,7 +10,6 @@ use crate::session::Route;
 use data_encoding::BASE64URL_NOPAD;
 use futures_util::future::join_all;
 use http::StatusCode;
-use portcullis_admit::Denied;
 use portcullis_wire::{Envelope, Era, INVALID_PARAMS, Splice, insert_member, member, result_response, text};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -46,8 +45,8 @@ pub(crate) async fn answer(gate: &Arc<Gate>, asker: &Asker, message: &Envelope) 
         .filter_map(|name| gate.admit.drops().holds(grant, name).map(|why| (name, why)))
         .collect();
     if let (true, Some((name, why))) = (dropped.len() == upstreams.len(), dropped.first_key_value()) {
-        let row = gate.admit.dropped(who, name, "", id, why).await;
-        return json(StatusCode::OK, denial(id, Era::Old, false, &Denied::dropped(why.clone(), row)));
+        let denied = gate.admit.dropped(who, name, "", id, why.clone()).await;
+        return json(StatusCode::OK, denial(id, Era::Old, false, &denied));
     }
     let mut own = gate.tasks.all();
     let now = portcullis_ledger::now_ms();

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use portcullis_policy::{Answer, Call, Difference, Direction, Facts, Judgement, Kind, Policy, Target};
+use portcullis_policy::{Answer, Difference, Direction, Judgement, Kind, Policy, Target};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::properties;
-use crate::read;
+use crate::{plain, read};
 
 fn diff(from: &str, to: &str) -> Difference {
     read(from).diff(&read(to), &[])
@@ -295,12 +295,7 @@ fn many_arguments_are_tried_within_the_bound() {
 }
 
 fn answer(policy: &Policy, arguments: &str) -> Answer {
-    match policy.judge::<&str>(&Call {
-        tool: Target::named("t"),
-        arguments,
-        properties: &[],
-        facts: Facts::default(),
-    }) {
+    match policy.judge(&plain("t", arguments)) {
         Judgement::Allow(_) => Answer::Allowed,
         Judgement::Hold(_) => Answer::Held,
         Judgement::Deny(denial) if denial.hidden => Answer::Hidden,

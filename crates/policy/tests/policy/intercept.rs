@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use portcullis_policy::{Call, Converted, Facts, Judgement, Policy, Target, from_intercept};
+use portcullis_policy::{Converted, Judgement, Policy, from_intercept};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::properties;
+use crate::{plain, properties};
 
 fn convert(text: &str) -> Converted {
     from_intercept("intercept.yaml", text).unwrap_or_else(|problems| panic!("{problems}\n{text}"))
@@ -19,12 +19,7 @@ fn policy(converted: &Converted) -> Policy {
 }
 
 fn decide(policy: &Policy, tool: &str, arguments: &str) -> &'static str {
-    match policy.judge::<&str>(&Call {
-        tool: Target::named(tool),
-        arguments,
-        properties: &[],
-        facts: Facts::default(),
-    }) {
+    match policy.judge(&plain(tool, arguments)) {
         Judgement::Allow(_) => "allowed",
         Judgement::Hold(_) => "held",
         Judgement::Deny(_) => "denied",
@@ -113,12 +108,7 @@ fn the_shapes_of_the_language_decide_as_they_did() {
 
 /// The limits that a call is charged to, each with what it counts and how much there may be.
 fn due(policy: &Policy, tool: &str, arguments: &str) -> Vec<String> {
-    match policy.judge::<&str>(&Call {
-        tool: Target::named(tool),
-        arguments,
-        properties: &[],
-        facts: Facts::default(),
-    }) {
+    match policy.judge(&plain(tool, arguments)) {
         Judgement::Allow(due) => due
             .iter()
             .map(|(limit, amount)| {

@@ -2,15 +2,10 @@
 
 use portcullis_policy::{Call, Counts, Facts, Judgement, Refund, Scope, Target, Window};
 
-use crate::{decide, message, policy, read};
+use crate::{decide, message, plain, policy, read};
 
 fn due(policy: &portcullis_policy::Policy, tool: &str, arguments: &str) -> Vec<String> {
-    match policy.judge::<&str>(&Call {
-        tool: Target::named(tool),
-        arguments,
-        properties: &[],
-        facts: Facts::default(),
-    }) {
+    match policy.judge(&plain(tool, arguments)) {
         Judgement::Allow(due) => due
             .iter()
             .map(|(limit, amount)| format!("{} {amount}/{} {}", limit.counter, limit.max, limit.window))

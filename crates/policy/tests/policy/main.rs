@@ -31,6 +31,11 @@ fn read(text: &str) -> Policy {
     Policy::parse("policy.yaml", text).unwrap_or_else(|problems| panic!("{problems}\n{text}"))
 }
 
+/// A call of which nothing is known but the tool's name and its arguments.
+fn plain<'a>(tool: &'a str, arguments: &'a str) -> Call<'a, &'static str> {
+    Call { tool: Target::named(tool), arguments, properties: &[], facts: Facts::default() }
+}
+
 /// The rule that denied a call of `t`, or `allowed`.
 fn decide(policy: &Policy, arguments: &str) -> String {
     decide_tool(policy, "t", arguments, &[])
@@ -59,12 +64,7 @@ fn decide_tool(policy: &Policy, tool: &str, arguments: &str, properties: &[&str]
 }
 
 fn message(policy: &Policy, arguments: &str) -> String {
-    match policy.judge::<&str>(&Call {
-        tool: Target::named("t"),
-        arguments,
-        properties: &[],
-        facts: Facts::default(),
-    }) {
+    match policy.judge(&plain("t", arguments)) {
         Judgement::Allow(_) => "allowed".into(),
         Judgement::Hold(held) => held.message.into_owned(),
         Judgement::Deny(denial) => denial.message.into_owned(),

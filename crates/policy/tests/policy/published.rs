@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use portcullis_policy::{Call, Facts, Judgement, Mode, Policy, Target, Window};
+use portcullis_policy::{Judgement, Mode, Policy, Target, Window};
+
+use crate::plain;
 
 #[test]
 fn every_published_policy_loads_and_limits_its_one_tool() {
@@ -15,14 +17,7 @@ fn every_published_policy_loads_and_limits_its_one_tool() {
         let policy = Policy::parse(name, &std::fs::read_to_string(&path).unwrap()).unwrap();
         assert!(policy.warnings().is_empty());
         assert_eq!(policy.digest().len(), 64);
-        let Judgement::Allow(due) = policy.judge::<&str>(&Call {
-            tool: Target::named(tool),
-            arguments: "{}",
-            properties: &[],
-            facts: Facts::default(),
-        }) else {
-            panic!("{tool} was denied")
-        };
+        let Judgement::Allow(due) = policy.judge(&plain(tool, "{}")) else { panic!("{tool} was denied") };
         let limits: Vec<_> = due.iter().collect();
         let [(limit, amount)] = limits.as_slice() else { panic!("{tool}: {limits:?}") };
         assert_eq!(limit.counter, format!("{}_rate", tool.to_lowercase()));

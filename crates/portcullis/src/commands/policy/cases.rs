@@ -61,8 +61,11 @@ pub(super) struct Attack {
     pub(super) twin: Option<String>,
 }
 
-const OUTCOMES: [(&str, Outcome); 3] =
-    [("allowed", Outcome::Allowed), ("denied", Outcome::Denied), ("held", Outcome::Held)];
+const OUTCOMES: [(&str, Outcome); 3] = [
+    (Outcome::Allowed.as_str(), Outcome::Allowed),
+    (Outcome::Denied.as_str(), Outcome::Denied),
+    (Outcome::Held.as_str(), Outcome::Held),
+];
 
 const CATEGORIES: [(&str, Category); 5] = [
     ("read", Category::Read),
