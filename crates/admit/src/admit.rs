@@ -7,9 +7,10 @@ use crate::decide::{Passing, judge, target};
 use crate::history::Histories;
 use crate::limits::{Counters, Places, Reservation, Reserved};
 use crate::permit::Permit;
+use crate::person::HeldCall;
 use crate::pins::Pins;
 use crate::rules::Rules;
-use crate::ticket::{Manner, ResultRules, Ticket};
+use crate::ticket::{Manner, PassRules, ResultRules, Ticket};
 use arc_swap::ArcSwap;
 use portcullis_catalogue::{Risk, Tool};
 use portcullis_ledger::{Beside, CounterRow, Draft, Failure, Keep, Kind, Ledger, Outcome, now_ms};
@@ -161,10 +162,26 @@ impl Admit {
     ///
     /// # Errors
     /// Where the request does not pass; that is recorded too.
-    pub async fn judge(&self, ask: Ask<'_>, now_ms: i64) -> Result<(Permit, Ticket), Denied> {
+    pub async fn judge(&self, mut ask: Ask<'_>, now_ms: i64) -> Result<(Permit, Ticket), Denied> {
         let rules = self.0.rules.load_full();
+        let in_force = rules.in_force(&ask.who.grant, ask.upstream);
+        let passing = PassRules {
+            era: ask.to.era,
+            unknown: in_force.is_ok_and(|in_force| in_force.default_allows()),
+            meta: ask.to.forward_meta.clone(),
+        };
+        // What a server asks goes to nobody but its client.
+        let is_question = matches!(ask.subject, Subject::Question(_));
+        if !is_question {
+            ask.message.envelope = ask.message.envelope.narrowed(&passing.allowance());
+        }
         let message = ask.message.clone();
         let arguments = message.envelope.peek().arguments.unwrap_or("{}");
+        let extra = if is_question {
+            ask.message.envelope.params().map(str::to_owned)
+        } else {
+            message.envelope.extra()
+        };
         let history = match &ask.who.history {
             Some(history) => history.clone(),
             None => self.0.histories.of_grant(ask.who.name()),
@@ -174,6 +191,9 @@ impl Admit {
             judged.outcome = Err(No::new(Answer::Dropped, "(dropped)", why));
         }
         let digest = self.0.ledger.arguments_digest(arguments);
+        let whole_digest =
+            extra.as_deref().map(|extra| self.0.ledger.arguments_digest(&whole_call(arguments, extra)));
+        let kept_extra = extra.as_deref().and_then(|extra| rules.values.keep(extra));
         let mut shown = Cow::Borrowed(arguments);
         for redactions in &judged.redactions {
             if let Cow::Owned(covered) = redactions.arguments(&shown) {
@@ -197,13 +217,17 @@ impl Admit {
             request: Some(&request),
             run: Some(ask.run),
             policy: judged.policy.as_deref(),
-            args_digest: Some(&digest),
+            args_digest: Some(whole_digest.as_ref().unwrap_or(&digest)),
             args: kept.as_deref(),
+            extra: kept_extra.as_deref(),
             ..Draft::of(Kind::Decision)
         };
         let outcome = judged.outcome.and_then(|Passing { wants, hold, tried, stopping }| {
             match hold {
-                Some(hold) => self.ask_a_person(&rules, hold, (arguments, &shown), now_ms, &wants),
+                Some(hold) => {
+                    let call = HeldCall { arguments, shown: &shown, extra: extra.as_deref() };
+                    self.ask_a_person(&rules, hold, &call, now_ms, &wants)
+                }
                 None => self
                     .0
                     .counters
@@ -242,6 +266,11 @@ impl Admit {
                             run: ask.run.to_owned(),
                             request: request.into_owned(),
                             digest,
+                            fingerprint: match ask.subject {
+                                Subject::Tool(_, tool) => Some(tool.fingerprint.clone()),
+                                _ => None,
+                            },
+                            passing,
                         };
                         if let Subject::Tool(name, _) = ask.subject
                             && self.0.remembers.load(Ordering::Relaxed)
@@ -284,6 +313,11 @@ impl Admit {
     pub(crate) fn give_back(&self, reserved: &[Reserved], only_on_error: bool) -> Vec<CounterRow> {
         if reserved.is_empty() { Vec::new() } else { self.0.counters.refund(reserved, only_on_error) }
     }
+}
+
+/// All that is sent of a call, as one text to take a digest of.
+pub(crate) fn whole_call(arguments: &str, extra: &str) -> String {
+    format!("{{\"arguments\":{arguments},\"extra\":{extra}}}")
 }
 
 fn not_recorded(failure: &Failure) -> Denied {

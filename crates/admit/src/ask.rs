@@ -5,7 +5,8 @@ use crate::{Message, Principal};
 use portcullis_catalogue::Tool;
 use portcullis_ledger::CounterRow;
 use portcullis_policy::{Kind as What, Target};
-use portcullis_wire::Id;
+use portcullis_wire::{Era, Id};
+use std::sync::Arc;
 
 /// A request to be judged.
 #[derive(Debug)]
@@ -22,6 +23,17 @@ pub struct Ask<'a> {
     pub message: Message,
     /// What it is about.
     pub subject: Subject<'a>,
+    /// The server that it would be sent to.
+    pub to: Recipient<'a>,
+}
+
+/// The server that a request would be sent to.
+#[derive(Debug, Clone, Copy)]
+pub struct Recipient<'a> {
+    /// How it speaks.
+    pub era: Era,
+    /// Members of `_meta` that its entry passes on.
+    pub forward_meta: &'a Arc<[String]>,
 }
 
 /// What a request is about.

@@ -8,9 +8,9 @@
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
-//! use portcullis_admit::{Admit, Ask, Loaded, Message, Principal, Rules, Subject};
+//! use portcullis_admit::{Admit, Ask, Loaded, Message, Principal, Recipient, Rules, Subject};
 //! # use portcullis_ledger::{Grant, Ledger}; use portcullis_policy::Policy; use portcullis_runs::Drops;
-//! # use portcullis_wire::{Envelope, Id};
+//! # use portcullis_wire::{Envelope, Era, Id};
 //! # let folder = tempfile::tempdir().unwrap();
 //! let ledger = Ledger::open(folder.path()).unwrap();
 //! let policy = Policy::parse("p.yaml", "version: \"1\"\ndefault: deny\ntools: { echo: {} }\n").unwrap();
@@ -23,7 +23,8 @@
 //! let message = Message { envelope: Envelope::request(text.as_slice().into()).unwrap(), headers: Vec::new() };
 //! let tool = portcullis_catalogue::Tool::read(r#"{"name":"rm"}"#, &Default::default());
 //! let subject = Subject::Tool("rm", &tool);
-//! let ask = Ask { who: &who, upstream: "files", run: "r_1", request: &Id::from(1), message, subject };
+//! let to = Recipient { era: Era::Old, forward_meta: &Default::default() };
+//! let ask = Ask { who: &who, upstream: "files", run: "r_1", request: &Id::from(1), message, subject, to };
 //! assert_eq!(admit.judge(ask, 0).await.unwrap_err().rule, "(default deny)");
 //! # });
 //! ```
@@ -32,6 +33,7 @@ mod admit;
 mod approvals;
 mod ask;
 mod decide;
+mod follow_up;
 mod history;
 mod limits;
 mod permit;
@@ -45,7 +47,8 @@ mod turned_away;
 
 pub use admit::Admit;
 pub use approvals::{Approval, Approvals, Decider, NotDecided, Patience, State};
-pub use ask::{Answer, Ask, Denied, Subject};
+pub use ask::{Answer, Ask, Denied, Recipient, Subject};
+pub use follow_up::{AnswerText, ClientAnswer, ClientAnswers, FollowUp};
 pub use history::History;
 pub use limits::Places;
 pub use permit::{Housekeeping, Message, Permit};

@@ -1,7 +1,7 @@
 //! What a policy leaves to a person: asked, decided or not, and recorded.
 
 use crate::Rules;
-use crate::admit::{Admit, Passed};
+use crate::admit::{Admit, Passed, whole_call};
 use crate::approvals::{Approval, Bound, Decider, NotDecided, Standing, State, ToWait};
 use crate::ask::{Answer, No};
 use crate::limits::Wants;
@@ -9,6 +9,7 @@ use crate::redact::Values;
 use portcullis_ledger::{ApprovalRow, Beside, CounterRow, Draft, Failure, Kind, Outcome, now_ms};
 use portcullis_runs::RunId;
 use portcullis_wire::canonical;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,13 +22,22 @@ pub(crate) struct Hold {
     pub timeout_ms: Option<i64>,
 }
 
+/// What a call that is left to a person would send.
+pub(crate) struct HeldCall<'a> {
+    pub arguments: &'a str,
+    /// The arguments without what the policy covers.
+    pub shown: &'a str,
+    /// What else of the client's choosing goes with it, JSON.
+    pub extra: Option<&'a str>,
+}
+
 impl Admit {
     /// What becomes of a call that a policy leaves to a person, who sees of its arguments what is shown.
     pub(crate) fn ask_a_person(
         &self,
         rules: &Rules,
         hold: Hold,
-        (arguments, shown): (&str, &str),
+        asked: &HeldCall<'_>,
         now_ms: i64,
         wants: &Wants<'_>,
     ) -> Result<Passed, No> {
@@ -37,10 +47,19 @@ impl Admit {
         let timeout_ms = i64::try_from(rules.patience.timeout.as_millis()).unwrap_or(i64::MAX);
         let timeout_ms = hold.timeout_ms.unwrap_or(timeout_ms);
         // A person who decides sees the arguments, whatever the record keeps of them; but no secret.
-        let args = rules.values.keep(shown).or_else(|| Values::Redact.keep(shown));
+        let shown = match asked.extra {
+            // Whoever decides sees all that would be sent.
+            Some(extra) => Cow::Owned(whole_call(asked.shown, extra)),
+            None => Cow::Borrowed(asked.shown),
+        };
+        let args = rules.values.keep(&shown).or_else(|| Values::Redact.keep(&shown));
+        let sent = match asked.extra {
+            Some(extra) => canonical(&whole_call(asked.arguments, extra)).into_owned(),
+            None => canonical(asked.arguments).into_owned(),
+        };
         let call = ToWait {
             id: format!("a_{}", id.as_str().trim_start_matches("r_")),
-            bound: Bound { digest: self.0.ledger.arguments_digest(&canonical(arguments)), ..hold.bound },
+            bound: Bound { digest: self.0.ledger.arguments_digest(&sent), ..hold.bound },
             rule: &hold.rule,
             message: &hold.message,
             approvers: hold.approvers,

@@ -6,7 +6,7 @@ use crate::rules::Rules;
 use crate::{Admit, Ask};
 use portcullis_ledger::{Draft, Grant, Kind, Outcome};
 use portcullis_policy::{Kind as What, Stopping, Target};
-use portcullis_wire::text;
+use portcullis_wire::{Allowance, Era, text};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
@@ -35,7 +35,26 @@ pub(crate) struct About {
     pub name: String,
     pub run: String,
     pub request: String,
+    /// Of the arguments alone.
     pub digest: String,
+    /// Of the definition of the tool that is called.
+    pub fingerprint: Option<String>,
+    /// What may go on beside the members that the method has.
+    pub passing: PassRules,
+}
+
+/// See [`portcullis_wire::Allowance`].
+#[derive(Debug, Clone)]
+pub(crate) struct PassRules {
+    pub era: Era,
+    pub unknown: bool,
+    pub meta: Arc<[String]>,
+}
+
+impl PassRules {
+    pub(crate) fn allowance(&self) -> Allowance<'_> {
+        Allowance { era: self.era, unknown: self.unknown, meta: &self.meta }
+    }
 }
 
 /// How a call that passed is to be carried out.
@@ -119,10 +138,38 @@ impl Ticket {
         self.reserved.places.clone()
     }
 
+    pub(crate) fn admit(&self) -> &Admit {
+        &self.admit
+    }
+
+    /// The method that was judged.
+    pub(crate) fn method(&self) -> &str {
+        self.about.method.as_deref().unwrap_or("tools/call")
+    }
+
+    /// Whether members pass that the protocol does not define.
+    pub(crate) fn passes_unknown(&self) -> bool {
+        self.about.passing.unknown
+    }
+
+    /// Why nothing of it may go on now, where a drop holds.
+    pub(crate) fn dropped(&self) -> Option<String> {
+        self.admit.drops().holds(&self.about.grant, &self.about.upstream)
+    }
+
     /// A permit to go on with the same call: to repeat it where it was not acted on, or to bring the answers
-    /// that the upstream asked for. `None` where the message is about anything else than what was judged.
+    /// that the upstream asked for. `None` where the message is about anything else than what was judged, or what was judged
+    /// may not be used any more: its server or its tool became another, or a drop holds.
     #[must_use]
-    pub fn again(&self, message: Message) -> Option<Permit> {
+    pub fn again(&self, message: Message, era: Era) -> Option<Permit> {
+        let withheld = |fingerprint: &String| {
+            self.admit.pins().withholds(&self.about.upstream, &self.about.name, fingerprint).is_some()
+        };
+        if self.dropped().is_some() || self.about.fingerprint.as_ref().is_some_and(withheld) {
+            return None;
+        }
+        let allowance = Allowance { era, ..self.about.passing.allowance() };
+        let message = Message { envelope: message.envelope.narrowed(&allowance), ..message };
         let peek = message.envelope.peek();
         let arguments = peek.arguments.unwrap_or("{}");
         let same_arguments = self.admit.ledger().arguments_digest(arguments) == self.about.digest;
@@ -136,10 +183,25 @@ impl Ticket {
 
     /// Records the end and gives back what it did not use.
     pub fn close(mut self, end: &End) {
-        self.record(end);
+        self.record(end, None);
     }
 
-    fn record(&mut self, end: &End) {
+    /// The beginning of a row about it.
+    pub(crate) fn draft(&self, kind: Kind) -> Draft<'_> {
+        let about = &self.about;
+        Draft {
+            grant: Some(&about.grant),
+            upstream: Some(&about.upstream),
+            method: about.method.as_deref(),
+            tool: (!about.name.is_empty()).then_some(&*about.name),
+            request: Some(&about.request),
+            run: Some(&about.run),
+            ..Draft::of(kind)
+        }
+    }
+
+    /// Records the end, with what was answered where a client did.
+    pub(crate) fn record(&mut self, end: &End, answer: Option<&str>) {
         self.closed = true;
         let (outcome, message, counters) = match end {
             End::Answered { error: false } => (Outcome::Allowed, None, Vec::new()),
@@ -152,22 +214,19 @@ impl Ticket {
             End::Broken(why) => (Outcome::Error, Some(why), Vec::new()),
             End::Cancelled(why) => (Outcome::Cancelled, Some(why), Vec::new()),
         };
-        let about = &self.about;
+        let digest = answer.map(|answer| self.admit.ledger().arguments_digest(answer));
+        let kept = answer.and_then(|answer| Some(self.admit.rules().values.keep(answer)?.into_owned()));
         let draft = Draft {
-            grant: Some(&about.grant),
-            upstream: Some(&about.upstream),
-            method: about.method.as_deref(),
-            tool: (!about.name.is_empty()).then_some(&*about.name),
-            request: Some(&about.request),
-            run: Some(&about.run),
             outcome: Some(outcome),
             message: message.map(String::as_str),
+            args_digest: digest.as_deref(),
+            args: kept.as_deref(),
             // In steps of a microsecond: finer is noise and longer to write.
             duration_ms: Some((self.began.elapsed().as_secs_f64() * 1e6).round() / 1e3),
-            ..Draft::of(Kind::Outcome)
+            ..self.draft(Kind::Outcome)
         };
         if let Err(failure) = self.admit.ledger().append_later(draft.write(), counters) {
-            tracing::error!(%failure, run = %about.run, "the end of a call could not be recorded");
+            tracing::error!(%failure, run = %self.about.run, "the end of a call could not be recorded");
         }
     }
 }
@@ -175,7 +234,7 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if !self.closed {
-            self.record(&End::Broken("the gate gave the call up".into()));
+            self.record(&End::Broken("the gate gave the call up".into()), None);
         }
     }
 }

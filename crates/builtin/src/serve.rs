@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use portcullis_wire::{
     Envelope, INVALID_PARAMS, Id, LATEST_OLD, Line, LineDecoder, METHOD_NOT_FOUND, error_response,
-    known_old_version, member, notification, result_response, text,
+    known_old_version, member, notification, push_line, result_response, text,
 };
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -107,11 +107,9 @@ pub async fn serve(
 async fn write(mut writer: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<Bytes>) {
     let mut batch = BytesMut::new();
     while let Some(message) = queue.recv().await {
-        batch.extend_from_slice(&message);
-        batch.extend_from_slice(b"\n");
+        push_line(&mut batch, &message);
         while let Ok(more) = queue.try_recv() {
-            batch.extend_from_slice(&more);
-            batch.extend_from_slice(b"\n");
+            push_line(&mut batch, &more);
         }
         if writer.write_all(&batch).await.is_err() || writer.flush().await.is_err() {
             return;

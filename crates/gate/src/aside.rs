@@ -3,10 +3,11 @@
 
 use crate::gate::Gate;
 use crate::rewrite::is_error;
-use portcullis_admit::{Ask, Denied, End, Message, Permit, Principal, Subject};
+use portcullis_admit::{Ask, Denied, End, Message, Permit, Principal, Recipient, Subject};
 use portcullis_ledger::now_ms;
 use portcullis_upstreams::Link;
 use portcullis_wire::{Envelope, Id, request};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a server may take to answer; nobody must wait for it for ever.
@@ -35,6 +36,7 @@ pub(crate) async fn send(gate: &Gate, link: &Link, aside: &Aside<'_>) -> Result<
         request: &id,
         message: Message { envelope, headers: Vec::new() },
         subject: Subject::Other(aside.name),
+        to: Recipient { era: link.era(), forward_meta: &Arc::default() },
     };
     let (permit, ticket) = gate.admit.judge(ask, now_ms()).await?;
     let late = || End::Broken(format!("no answer within {} s", TAKES.as_secs()));

@@ -1,44 +1,96 @@
 //! What servers ask of clients: judged and recorded like what clients ask of servers.
 
 use crate::gate::Gate;
-use portcullis_admit::{Ask, Denied, End, Message, Principal, Subject};
+use portcullis_admit::{
+    AnswerText, Ask, Denied, End, FollowUp, Message, Principal, Recipient, Subject, Ticket,
+};
 use portcullis_ledger::now_ms;
-use portcullis_wire::{Envelope, Id, request};
+use portcullis_upstreams::Link;
+use portcullis_wire::{Envelope, Era, Id, request};
+use std::sync::Arc;
 
-/// Whether a client may be asked. The record says that it was, or why not.
-pub(crate) async fn judge(
-    gate: &Gate,
-    who: &Principal,
-    upstream: &str,
-    run: &str,
-    question: &Envelope,
-) -> Result<(), Denied> {
-    let method = question.method().unwrap_or_default();
-    let kind = method.split('/').next().unwrap_or_default();
-    let nameless = Id::Text("".into());
-    let ask = Ask {
-        who,
-        upstream,
-        run,
-        request: question.id().unwrap_or(&nameless),
-        message: Message { envelope: question.clone(), headers: Vec::new() },
-        subject: Subject::Question(kind),
-    };
-    let (_, ticket) = gate.admit.judge(ask, now_ms()).await?;
-    ticket.close(&End::Answered { error: false });
-    Ok(())
+/// Where a question came up.
+#[derive(Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    pub gate: &'a Gate,
+    /// Who would be asked.
+    pub who: &'a Principal,
+    pub upstream: &'a str,
+    /// The call that it belongs to; empty where it belongs to none.
+    pub run: &'a str,
 }
 
-/// The same of what a server of the new era asks in an answer.
-pub(crate) async fn judge_input(
-    gate: &Gate,
-    who: &Principal,
-    upstream: &str,
-    run: &str,
-    method: &str,
-    params: &str,
-) -> Result<(), Denied> {
-    let text = request(&Id::Text("".into()), method, params);
-    let question = Envelope::reply(text).unwrap_or_else(|_| Envelope::nothing());
-    judge(gate, who, upstream, run, &question).await
+/// A question of a server that its client may be asked.
+#[derive(Debug)]
+pub(crate) struct Question {
+    link: Arc<Link>,
+    /// The server's own id.
+    id: Id,
+    /// The token under which the server wants to hear of progress, JSON.
+    token: Option<String>,
+    ticket: Ticket,
+}
+
+impl Question {
+    /// Brings the server the client's answer.
+    pub(crate) async fn answer(self, said: AnswerText<'_>) {
+        let message = match self.ticket.answer(said) {
+            Ok(answer) => FollowUp::answer(&self.id, &answer),
+            Err(why) => FollowUp::refusal(&self.id, &why),
+        };
+        if let Err(error) = self.link.follow(message).await {
+            tracing::debug!(%error, "an answer did not reach its upstream");
+        }
+    }
+
+    /// Tells the server that nobody answers, and why.
+    pub(crate) async fn give_up(self, why: &str) {
+        self.ticket.close(&End::Cancelled(why.to_owned()));
+        let _ = self.link.follow(FollowUp::refusal(&self.id, why)).await;
+    }
+
+    /// Whether the server wants to hear of progress under that token (JSON).
+    pub(crate) fn has_token(&self, token: &str) -> bool {
+        self.token.as_deref() == Some(token)
+    }
+
+    /// What the client tells of its progress, for the server.
+    pub(crate) async fn progress(&self, notice: &Envelope) -> Result<(Arc<Link>, FollowUp), String> {
+        let token = self.token.as_deref().ok_or("the server wants to hear of no progress")?;
+        Ok((self.link.clone(), self.ticket.progress(token, notice).await?))
+    }
+}
+
+impl Asking<'_> {
+    /// Whether a client may be asked that. The record says that it was, or why not.
+    pub(crate) async fn judge(&self, link: &Arc<Link>, question: &Envelope) -> Result<Question, Denied> {
+        let ticket = self.ticket(question).await?;
+        let token = question.meta().progress_token.map(str::to_owned);
+        let id = question.id().cloned().unwrap_or_else(|| Id::Text("".into()));
+        Ok(Question { link: link.clone(), id, token, ticket })
+    }
+
+    /// The same of what a server of the new era asks in an answer.
+    pub(crate) async fn judge_input(&self, method: &str, params: &str) -> Result<Ticket, Denied> {
+        let text = request(&Id::Text("".into()), method, params);
+        let question = Envelope::reply(text).unwrap_or_else(|_| Envelope::nothing());
+        self.ticket(&question).await
+    }
+
+    async fn ticket(&self, question: &Envelope) -> Result<Ticket, Denied> {
+        let method = question.method().unwrap_or_default();
+        let kind = method.split('/').next().unwrap_or_default();
+        let nameless = Id::Text("".into());
+        let ask = Ask {
+            who: self.who,
+            upstream: self.upstream,
+            run: self.run,
+            request: question.id().unwrap_or(&nameless),
+            message: Message { envelope: question.clone(), headers: Vec::new() },
+            subject: Subject::Question(kind),
+            to: Recipient { era: Era::Old, forward_meta: &Arc::default() },
+        };
+        let (_, ticket) = self.gate.admit.judge(ask, now_ms()).await?;
+        Ok(ticket)
+    }
 }

@@ -22,7 +22,7 @@ use crate::rewrite::{Known, is_error, with_result_type};
 use crate::tasks::Task;
 use crate::tasks::message::{Shown, mentions, shown};
 use http::StatusCode;
-use portcullis_admit::{Ask, Denied, End, Message, Permit, Stopping, Subject, Ticket};
+use portcullis_admit::{Ask, Denied, End, Message, Permit, Recipient, Stopping, Subject, Ticket};
 use portcullis_catalogue::{List, ListKind};
 use portcullis_runs::OpenRun;
 use portcullis_upstreams::{Broken, Heard, Reply, SendFailed, Unavailable, Upstream};
@@ -150,6 +150,7 @@ impl Call {
             request: &self.known.id,
             message: self.message.clone(),
             subject,
+            to: Recipient { era: self.chosen.link.era(), forward_meta: &self.upstream.spec().forward_meta },
         };
         self.gate.admit.judge(ask, portcullis_ledger::now_ms()).await
     }
@@ -256,7 +257,7 @@ impl Call {
                         Ok(chosen) => self.chosen = chosen,
                         Err(why) => return Err(self.not_reached(&why.to_string()).await),
                     }
-                    match ticket.again(self.message.clone()) {
+                    match ticket.again(self.message.clone(), self.chosen.link.era()) {
                         Some(next) => permit = next,
                         None => return Err(self.broken("the call changed while it was judged").await),
                     }
@@ -333,13 +334,18 @@ impl Call {
         };
         match message.kind() {
             Kind::Response => {
-                let wants_input = mrtr::asks_for_input(message);
-                if wants_input && let Some(end) = Box::pin(self.judge_inputs(message)).await {
-                    return Some(end);
-                }
-                if wants_input && (self.asker.era == Era::Old || self.as_task.is_some()) {
+                if mrtr::asks_for_input(message) {
                     // Rare and large: it must not make every call's state larger.
-                    return Box::pin(self.answer_inputs(message, reply, ticket, deadline)).await;
+                    let inputs = Box::new(mrtr::Inputs::of(message));
+                    let asked = match Box::pin(self.judge_inputs(&inputs)).await {
+                        Ok(asked) => asked,
+                        Err(end) => return Some(end),
+                    };
+                    if self.asker.era == Era::Old || self.as_task.is_some() {
+                        return Box::pin(self.answer_inputs(&inputs, asked, reply, ticket, deadline)).await;
+                    }
+                    // The client's retry brings the answers, and is judged with them.
+                    asked.into_iter().for_each(|(_, asked)| asked.close(&End::Answered { error: false }));
                 }
                 let on_tasks;
                 let message = if self.task.is_some() || mentions(message) {

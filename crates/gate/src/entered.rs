@@ -205,8 +205,8 @@ fn outgoing_headers(
     if asker.era == Era::New {
         if let Some(tool) = tool {
             headers::check(tool, arguments, &asker.headers)?;
+            out.extend(headers::forwarded(tool, &asker.headers));
         }
-        out.extend(headers::forwarded(&asker.headers));
     } else if let (Some(tool), Era::New) = (tool, chosen.link.era()) {
         out.extend(headers::mirrored(tool, arguments));
     }

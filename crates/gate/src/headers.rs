@@ -45,13 +45,10 @@ pub(crate) fn check(tool: &Tool, arguments: &str, headers: &HeaderMap) -> Result
     Ok(())
 }
 
-/// All `mcp-param-*` headers of a client as they came: an intermediary forwards those it does not know.
-pub(crate) fn forwarded(headers: &HeaderMap) -> Vec<(String, String)> {
-    headers
-        .iter()
-        .filter(|(name, _)| name.as_str().starts_with("mcp-param-"))
-        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
-        .collect()
+/// The client's headers that mirror arguments of a tool, as they came. Others carry what nobody judged, and stay behind.
+pub(crate) fn forwarded(tool: &Tool, headers: &HeaderMap) -> Vec<(String, String)> {
+    let sent = |name: &String| Some((name.clone(), headers.get(name)?.to_str().ok()?.to_owned()));
+    tool.headers.iter().filter_map(|param| sent(&param.header)).collect()
 }
 
 fn argument<'a>(arguments: &'a str, path: &[String]) -> Option<&'a str> {

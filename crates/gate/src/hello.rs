@@ -9,8 +9,8 @@ use http::{HeaderValue, StatusCode};
 use portcullis_admit::{Principal, What};
 use portcullis_upstreams::{Link, TASKS, Upstream};
 use portcullis_wire::{
-    Envelope, Era, INVALID_PARAMS, Id, LATEST_OLD, MODERN, OLD_VERSIONS, UPSTREAM_FAILED, known_old_version,
-    member, meta, result_response, text,
+    Envelope, Era, INVALID_PARAMS, Id, LATEST_OLD, MODERN, OLD_VERSIONS, UPSTREAM_FAILED, known_client,
+    known_old_version, member, meta, result_response, text,
 };
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -30,9 +30,9 @@ pub(crate) async fn initialize(gate: &Arc<Gate>, mut asker: Asker, message: &Env
         let why = "`params.protocolVersion` must be a string";
         return rpc_error(StatusCode::OK, Some(id), INVALID_PARAMS, why);
     };
-    let object = |json: Option<&str>| json.filter(|json| json.starts_with('{')).unwrap_or("{}").into();
-    asker.capabilities = object(peek.capabilities);
-    asker.client_info = object(peek.client_info);
+    let object = |json: Option<&str>| json.filter(|json| json.starts_with('{')).unwrap_or("{}").to_owned();
+    asker.capabilities = object(peek.capabilities).into();
+    asker.client_info = known_client(&object(peek.client_info)).into();
     asker.principal.client = client_name(&asker.client_info).into();
     // Old clients treat another version than their own as fatal, so one that we know is echoed.
     let version = if known_old_version(&asked) { asked.into_owned() } else { LATEST_OLD.to_owned() };

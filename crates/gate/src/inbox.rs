@@ -1,13 +1,14 @@
 //! What an upstream says to one session outside of any call.
 
+use crate::asked::{Asking, Question};
 use crate::gate::Gate;
 use crate::outlet::carrying;
 use crate::rewrite::stray_notice;
 use crate::session::{Asked, Route, Session};
 use crate::tasks::message::{Shown, shown};
-use portcullis_admit::Principal;
+use portcullis_admit::FollowUp;
 use portcullis_upstreams::{Inbox, Link, Roots, Upstream};
-use portcullis_wire::{Envelope, encode_event, result_response};
+use portcullis_wire::{Envelope, encode_event};
 use serde_json::json;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -61,36 +62,38 @@ impl Inbox for SessionInbox {
         let method = request.method().unwrap_or_default();
         let Some(id) = request.id().cloned() else { return };
         if let Some(roots) = fixed_roots(&upstream, method) {
-            let link = link.clone();
-            tokio::spawn(async move { drop(link.answer(result_response(&id, &roots)).await) });
-            return;
+            return link.follow_soon(FollowUp::gate_answer(&id, &roots));
         }
-        let who = gate.grants().by_name(&session.grant).cloned();
-        let Some(grant) = who.filter(|_| method != "ping") else { return link.refuse(&request) };
-        let (client, history) = (session.client_name.clone(), Some(session.history.clone()));
-        let (who, link) = (Principal { grant, client, history }, link.clone());
+        let who = session.principal(&gate.grants()).filter(|_| method != "ping");
+        let Some(who) = who else { return link.refuse(&request) };
+        let link = link.clone();
         tokio::spawn(async move {
-            if crate::asked::judge(&gate, &who, upstream.name(), "", &request).await.is_err() {
-                return link.refuse(&request);
-            }
+            let asking = Asking { gate: &gate, who: &who, upstream: upstream.name(), run: "" };
+            let Ok(question) = asking.judge(&link, &request).await else { return link.refuse(&request) };
             match shown(&gate.tasks, upstream.name(), &session.grant, Some(&link), &request) {
-                Shown::Message(request) => ask(&session, &link, &request),
-                Shown::Nothing => ask_soon(&gate, &session, &upstream, &link, request).await,
+                Shown::Message(request) => ask(&session, question, &request).await,
+                Shown::Nothing => ask_soon(&gate, &session, &upstream, &link, question, request).await,
             }
         });
     }
 }
 
-fn ask(session: &Session, link: &Arc<Link>, request: &Envelope) {
-    let Some(id) = request.id().cloned() else { return };
-    match session.ask(Asked::Server(link.clone(), id)) {
-        Some(ours) => session.push(encode_event(&carrying(request.with_id(&ours.to_string())))),
-        None => link.refuse(request),
+async fn ask(session: &Session, question: Question, request: &Envelope) {
+    match session.ask(Asked::Server(Box::new(question))) {
+        Ok(ours) => session.push(encode_event(&carrying(request.with_id(&ours.to_string())))),
+        Err(asked) => asked.give_up("too many questions are open in this session").await,
     }
 }
 
 /// A question about a task that is not known yet: the answer that made it may still be on its way.
-async fn ask_soon(gate: &Gate, session: &Session, upstream: &Upstream, link: &Arc<Link>, request: Envelope) {
+async fn ask_soon(
+    gate: &Gate,
+    session: &Session,
+    upstream: &Upstream,
+    link: &Arc<Link>,
+    question: Question,
+    request: Envelope,
+) {
     let entered = async {
         loop {
             let one_more = gate.tasks.one_more();
@@ -105,8 +108,8 @@ async fn ask_soon(gate: &Gate, session: &Session, upstream: &Upstream, link: &Ar
         }
     };
     match tokio::time::timeout(ENTERED, entered).await {
-        Ok(request) => ask(session, link, &request),
-        Err(_) => link.refuse(&request),
+        Ok(request) => ask(session, question, &request).await,
+        Err(_) => question.give_up("it belongs to a task that is not known here").await,
     }
 }
 

@@ -6,8 +6,9 @@ use crate::inbox::SessionInbox;
 use crate::tasks::Task;
 use portcullis_admit::What;
 use portcullis_upstreams::{Link, Need, Quiet, Roots, Unavailable, Upstream};
-use portcullis_wire::Era;
+use portcullis_wire::{Era, known_capabilities};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -155,9 +156,10 @@ pub(crate) async fn forget(gate: &Gate, asker: &Asker, upstream: &Upstream, chos
 /// it and the policy lets a server ask for it. Roots only where the entry says so: a client's roots would
 /// widen what some servers touch.
 pub(crate) fn offered(gate: &Gate, asker: &Asker, upstream: &Upstream, declared: &str) -> String {
-    let mut capabilities: Map<String, Value> = serde_json::from_str(declared).unwrap_or_default();
     let (who, name) = (&asker.principal, upstream.name());
     let other = gate.admit.default_allows(who, name);
+    let declared = if other { Cow::Borrowed(declared) } else { known_capabilities(declared) };
+    let mut capabilities: Map<String, Value> = serde_json::from_str(&declared).unwrap_or_default();
     let may = |asked: &str| gate.admit.may_ask_for(who, name, What::ServerRequest, asked);
     capabilities.retain(|asked, _| match asked.as_str() {
         "sampling" | "elicitation" | "roots" => may(asked),
@@ -177,7 +179,8 @@ pub(crate) fn offered(gate: &Gate, asker: &Asker, upstream: &Upstream, declared:
 
 /// What of a client's capabilities any upstream may be offered for one request.
 pub(crate) fn routable(declared: &str) -> String {
-    let mut capabilities: Map<String, Value> = serde_json::from_str(declared).unwrap_or_default();
+    let mut capabilities: Map<String, Value> =
+        serde_json::from_str(&known_capabilities(declared)).unwrap_or_default();
     capabilities.retain(|name, _| matches!(name.as_str(), "sampling" | "elicitation"));
     Value::Object(capabilities).to_string()
 }

@@ -7,24 +7,12 @@ use crate::asker::Asker;
 use crate::gate::Gate;
 use crate::session::Session;
 use portcullis_upstreams::Link;
-use portcullis_wire::Era;
+use portcullis_wire::{Era, LOG_LEVELS};
 use std::sync::Arc;
-
-/// The levels that there are (specification, "Log Levels"), JSON.
-const LEVELS: [&str; 8] = [
-    "\"debug\"",
-    "\"info\"",
-    "\"notice\"",
-    "\"warning\"",
-    "\"error\"",
-    "\"critical\"",
-    "\"alert\"",
-    "\"emergency\"",
-];
 
 /// Whether a level is one, as JSON.
 pub(crate) fn is_level(level: &str) -> bool {
-    LEVELS.contains(&level)
+    LOG_LEVELS.contains(&level)
 }
 
 /// Tells the session's level to all servers that it has a link of its own to.

@@ -8,7 +8,7 @@ use crate::gate::Gate;
 use crate::{hello, listing, streams};
 use http::StatusCode;
 use portcullis_catalogue::ListKind;
-use portcullis_wire::{Envelope, Kind, METHOD_NOT_FOUND};
+use portcullis_wire::{Envelope, Kind, METHOD_NOT_FOUND, known_client};
 use std::sync::Arc;
 
 /// Methods that this era does not have any more.
@@ -28,7 +28,7 @@ pub(crate) async fn post(gate: &Arc<Gate>, mut asker: Asker, message: Envelope) 
     }
     let meta = message.meta();
     asker.capabilities = meta.capabilities.unwrap_or("{}").into();
-    asker.client_info = meta.client.unwrap_or("{}").into();
+    asker.client_info = known_client(meta.client.unwrap_or("{}")).into();
     asker.principal.client = hello::client_name(&asker.client_info).into();
     let (Some(method), Some(id)) = (message.method(), message.id()) else {
         return empty(StatusCode::BAD_REQUEST);

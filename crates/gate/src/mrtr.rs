@@ -6,13 +6,14 @@
 //! its retry wakes the parked call. For a client of the old era at a new server the gate asks the client and
 //! makes the retry itself.
 
+use crate::asked::Question;
 use crate::call::Call;
 use crate::outlet::{Outlet, carrying};
 use data_encoding::BASE32_NOPAD;
 use http::StatusCode;
 use memchr::memmem::Finder;
-use portcullis_admit::End;
-use portcullis_wire::{Envelope, Id, METHOD_NOT_FOUND, error_response, member, result_response, text};
+use portcullis_admit::{AnswerText, ClientAnswers, End};
+use portcullis_wire::{Envelope, Id, member, result_response, text};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -61,20 +62,13 @@ impl Inputs {
     }
 
     /// The call once more, with the answers.
-    pub(crate) fn retry(&self, call: &Envelope, answers: &str) -> Envelope {
-        let mut members = vec![("inputResponses", answers)];
+    pub(crate) fn retry(&self, call: &Envelope, answers: &ClientAnswers) -> Envelope {
+        let mut members = vec![("inputResponses", answers.json())];
         if let Some(state) = &self.state {
             members.push(("requestState", state));
         }
         crate::rewrite::with_params(call, &members)
     }
-}
-
-/// The answers as a map of key to result.
-pub(crate) fn answers_json(answers: &[(String, String)]) -> String {
-    let members: Vec<String> =
-        answers.iter().map(|(key, result)| format!("{}:{result}", Value::from(key.as_str()))).collect();
-    format!("{{{}}}", members.join(","))
 }
 
 /// A call that waits for its client to come back with an answer.
@@ -107,24 +101,23 @@ pub(crate) struct Woken {
 impl Call {
     /// Hands an old server's question to a client of the new era and waits for its retry. Gives the end of
     /// the call where there is none.
-    pub(crate) async fn park(&mut self, message: &Envelope, deadline: Instant) -> Option<End> {
-        let link = self.chosen.link.clone();
-        let server_id = message.id().cloned()?;
+    pub(crate) async fn park(
+        &mut self,
+        question: Question,
+        message: &Envelope,
+        deadline: Instant,
+    ) -> Option<End> {
         let method = message.method().unwrap_or_default().to_owned();
         let params: Value =
             message.params().and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or(json!({}));
-        let refuse = |why: &str| error_response(Some(&server_id), METHOD_NOT_FOUND, why, &Value::Null);
         let Some(answer) = self.retried(&method, &params, deadline).await else {
             let why = "the client did not come back with an answer";
-            let _ = link.answer(refuse(why)).await;
+            question.give_up(why).await;
             return Some(End::Cancelled(why.into()));
         };
-        let answer = match answer {
-            Some(answer) => result_response(&server_id, &answer),
-            None => refuse("the client brought no answer"),
-        };
-        if let Err(error) = link.answer(answer).await {
-            return Some(self.lost(&error.to_string()).await);
+        match answer {
+            Some(answer) => question.answer(AnswerText::Result(&answer)).await,
+            None => question.give_up("the client brought no answer").await,
         }
         None
     }
@@ -175,15 +168,6 @@ impl Call {
         self.known.progress = woken.progress;
         self.outlet = Some(woken.outlet);
         Some(woken.answer)
-    }
-
-    async fn lost(&mut self, why: &str) -> End {
-        if let Some(outlet) = self.outlet.take() {
-            let code = portcullis_wire::UPSTREAM_FAILED;
-            let text = error_response(Some(&self.known.id), code, why, &Value::Null);
-            outlet.finish(StatusCode::OK, carrying(text)).await;
-        }
-        End::Broken(why.to_owned())
     }
 }
 

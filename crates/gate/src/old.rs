@@ -10,10 +10,11 @@ use crate::tasks::message::back;
 use crate::{hello, listing, logging, streams};
 use bytes::Bytes;
 use http::StatusCode;
-use portcullis_admit::{Ask, Message, Subject};
+use portcullis_admit::{AnswerText, Ask, FollowUp, Message, Recipient, Subject};
 use portcullis_catalogue::ListKind;
 use portcullis_wire::{
-    Envelope, INVALID_PARAMS, INVALID_REQUEST, Id, Kind, METHOD_NOT_FOUND, Refused, result_response, text,
+    Envelope, Era, INVALID_PARAMS, INVALID_REQUEST, Id, Kind, METHOD_NOT_FOUND, Refused, member,
+    result_response, text,
 };
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -185,18 +186,15 @@ async fn notification(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>, m
                 let _ = gate.runs.cancel(session.caller, &request, &reason);
             }
         }
-        method => {
+        "notifications/progress" => progress(session, message).await,
+        "notifications/roots/list_changed" => roots_changed(gate, asker, session).await,
+        _ => {
             let Route::One(name) = &asker.route else { return };
             let link = session.links.lock().await.get(name).cloned();
             let Some(link) = link.filter(|link| !link.is_shared() && link.era() == portcullis_wire::Era::Old)
             else {
                 return;
             };
-            // Progress on a question that this server asked belongs to that question.
-            if matches!(method, "notifications/progress" | "notifications/roots/list_changed") {
-                let _ = link.tell(message.bytes().clone()).await;
-                return;
-            }
             let ask = Ask {
                 who: &asker.principal,
                 upstream: name,
@@ -204,6 +202,13 @@ async fn notification(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>, m
                 request: &Id::Text("".into()),
                 message: Message { envelope: message.clone(), headers: Vec::new() },
                 subject: Subject::Other(""),
+                to: Recipient {
+                    era: link.era(),
+                    forward_meta: &gate
+                        .upstream(name)
+                        .map(|it| it.spec().forward_meta.clone())
+                        .unwrap_or_default(),
+                },
             };
             if let Ok((permit, ticket)) = gate.admit.judge(ask, portcullis_ledger::now_ms()).await {
                 let end = match link.notify(permit).await {
@@ -216,6 +221,34 @@ async fn notification(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>, m
     }
 }
 
+/// Progress on a question that a server asked belongs to that question: it goes to whoever asked it, and nowhere else.
+async fn progress(session: &Session, notice: &Envelope) {
+    let token = notice.peek().progress_token;
+    let Some((number, question)) = token.and_then(|token| session.take_by_token(token)) else {
+        tracing::debug!("a client tells of progress that nobody wants to hear of");
+        return;
+    };
+    let told = question.progress(notice).await;
+    session.put_back(number, question);
+    match told {
+        Ok((link, told)) => drop(link.follow(told).await),
+        Err(why) => tracing::debug!(%why, "what a client tells of its progress is not passed on"),
+    }
+}
+
+/// The client's roots are others now: each server hears of it that this session offers roots to.
+async fn roots_changed(gate: &Gate, asker: &Asker, session: &Session) {
+    let links: Vec<_> =
+        session.links.lock().await.iter().map(|(name, link)| (name.clone(), link.clone())).collect();
+    for (name, link) in links {
+        let offered = member(link.offered(), "roots").is_some();
+        let dropped = gate.admit.drops().holds(asker.principal.name(), &name).is_some();
+        if offered && !dropped && !link.is_shared() && link.era() == Era::Old {
+            let _ = link.follow(FollowUp::roots_changed()).await;
+        }
+    }
+}
+
 /// The client's answer to a server's question.
 async fn answered(session: &Arc<Session>, message: &Envelope) {
     let Some(asked) = message.id().and_then(|id| session.answered(id)) else {
@@ -223,11 +256,7 @@ async fn answered(session: &Arc<Session>, message: &Envelope) {
         return;
     };
     match asked {
-        Asked::Server(link, id) => {
-            if let Err(error) = link.answer(message.with_id(&id.to_json())).await {
-                tracing::debug!(%error, "an answer did not reach its upstream");
-            }
-        }
+        Asked::Server(question) => question.answer(AnswerText::of(message)).await,
         Asked::Call(wait) => drop(wait.send(message.bytes().clone())),
     }
 }

@@ -1,10 +1,12 @@
 //! Sessions of the old era.
 
+use crate::asked::Question;
+use crate::grants::Grants;
 use crate::resumable::Resumable;
 use bytes::Bytes;
 use data_encoding::BASE32_NOPAD;
 use parking_lot::Mutex;
-use portcullis_admit::History;
+use portcullis_admit::{History, Principal};
 use portcullis_runs::Caller;
 use portcullis_upstreams::Link;
 use portcullis_wire::Id;
@@ -78,10 +80,19 @@ struct Out {
 /// A question of a server that the client has been asked.
 #[derive(Debug)]
 pub(crate) enum Asked {
-    /// Answer it at that link under the server's own id.
-    Server(Arc<Link>, Id),
+    /// Answer it at its server.
+    Server(Box<Question>),
     /// Hand it to the call that waits for it.
     Call(oneshot::Sender<Bytes>),
+}
+
+impl Asked {
+    /// Tells whoever asked that nobody answers.
+    pub(crate) async fn give_up(self, why: &str) {
+        if let Self::Server(question) = self {
+            question.give_up(why).await;
+        }
+    }
 }
 
 /// What a new session is made of.
@@ -130,6 +141,12 @@ impl Session {
     pub(crate) fn enter(self: &Arc<Self>) -> InUse {
         self.busy.fetch_add(1, Ordering::Relaxed);
         InUse(self.clone())
+    }
+
+    /// Who speaks in it, by the grants that are in force.
+    pub(crate) fn principal(&self, grants: &Grants) -> Option<Principal> {
+        let grant = grants.by_name(&self.grant).cloned()?;
+        Some(Principal { grant, client: self.client_name.clone(), history: Some(self.history.clone()) })
     }
 
     fn touch(&self) {
@@ -194,16 +211,33 @@ impl Session {
         out.waiting.push_back(event);
     }
 
-    /// Remembers a question that the client is asked; gives the id to ask under. `None` where too many are
+    /// Remembers a question that the client is asked; gives the id to ask under, or the question back where too many are
     /// open already.
-    pub(crate) fn ask(&self, asked: Asked) -> Option<u64> {
+    pub(crate) fn ask(&self, asked: Asked) -> Result<u64, Asked> {
         let mut open = self.asked.lock();
         if open.len() >= ASKED_AT_MOST {
-            return None;
+            return Err(asked);
         }
         let id = self.next_ask.fetch_add(1, Ordering::Relaxed);
         open.insert(id, asked);
-        Some(id)
+        Ok(id)
+    }
+
+    /// Takes out the one open question whose server wants to hear of progress under that token (JSON), with its number.
+    pub(crate) fn take_by_token(&self, token: &str) -> Option<(u64, Box<Question>)> {
+        let mut open = self.asked.lock();
+        let has = |asked: &Asked| matches!(asked, Asked::Server(question) if question.has_token(token));
+        let mut found = open.iter().filter(|(_, asked)| has(asked)).map(|(id, _)| *id);
+        let (id, None) = (found.next()?, found.next()) else { return None };
+        match open.remove(&id)? {
+            Asked::Server(question) => Some((id, question)),
+            Asked::Call(_) => None,
+        }
+    }
+
+    /// Puts a question back that was taken out.
+    pub(crate) fn put_back(&self, id: u64, question: Box<Question>) {
+        self.asked.lock().insert(id, Asked::Server(question));
     }
 
     /// The question that an answer of the client belongs to.

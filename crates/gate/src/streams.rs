@@ -2,8 +2,10 @@
 //! new one.
 
 use crate::answer::{Answer, empty, events, rpc_error};
+use crate::asked::Asking;
 use crate::asker::Asker;
 use crate::gate::Gate;
+use crate::inbox::fixed_roots;
 use crate::links;
 use crate::names::{expose_uri, split_uri};
 use crate::outlet::carrying;
@@ -15,7 +17,7 @@ use crate::tasks::target::{declares_tasks, undeclared};
 use bytes::Bytes;
 use http::StatusCode;
 use parking_lot::Mutex;
-use portcullis_admit::{Ask, End, Message, Subject, What};
+use portcullis_admit::{Ask, End, FollowUp, Message, Recipient, Subject, What};
 use portcullis_catalogue::ListKind;
 use portcullis_ledger::now_ms;
 use portcullis_runs::NewRun;
@@ -111,7 +113,7 @@ async fn pump(
     };
     while let Ok(Some(heard)) = heard.next().await {
         let Some(gate) = gate.upgrade() else { return };
-        let Some(data) = translate(&gate, session, upstream, link, &heard) else { continue };
+        let Some(data) = translate(&gate, session, upstream, link, &heard).await else { continue };
         let event = Event { name: String::new(), id: heard.event_id, retry: heard.retry, data };
         match stream {
             Some(stream) => {
@@ -126,7 +128,7 @@ async fn pump(
 }
 
 /// What the client sees of something heard outside of a call; `None` where it sees nothing.
-fn translate(
+async fn translate(
     gate: &Gate,
     session: &Arc<Session>,
     upstream: &Arc<Upstream>,
@@ -161,11 +163,25 @@ fn translate(
             Some(stray_notice(message, prefix))
         }
         Kind::Request => {
-            let ours = session.ask(Asked::Server(link.clone(), message.id()?.clone()));
-            match ours {
-                Some(ours) => Some(message.with_id(&ours.to_string())),
-                None => {
-                    link.refuse(message);
+            let method = message.method().unwrap_or_default();
+            if let Some(roots) = fixed_roots(upstream, method) {
+                link.follow_soon(FollowUp::gate_answer(message.id()?, &roots));
+                return None;
+            }
+            let who = session.principal(&gate.grants()).filter(|_| method != "ping");
+            let Some(who) = who else {
+                link.refuse(message);
+                return None;
+            };
+            let asking = Asking { gate, who: &who, upstream: upstream.name(), run: "" };
+            let Ok(question) = asking.judge(link, message).await else {
+                link.refuse(message);
+                return None;
+            };
+            match session.ask(Asked::Server(Box::new(question))) {
+                Ok(ours) => Some(message.with_id(&ours.to_string())),
+                Err(asked) => {
+                    asked.give_up("too many questions are open in this session").await;
                     None
                 }
             }
@@ -383,6 +399,7 @@ async fn watch_resources(
             request: id,
             message: Message { envelope, headers: Vec::new() },
             subject: Subject::Other(&own),
+            to: Recipient { era: chosen.link.era(), forward_meta: &upstream.spec().forward_meta },
         };
         let Ok((permit, ticket)) = gate.admit.judge(ask, now_ms()).await else { continue };
         let mut reply = match chosen.link.send(permit).await {

@@ -97,6 +97,8 @@ pub struct Draft<'a> {
     pub args_digest: Option<&'a str>,
     /// The arguments as far as the configuration keeps them: JSON text, which is written as it is.
     pub args: Option<&'a str>,
+    /// What else of the client's choosing goes with them, by place, as far as the configuration keeps it: JSON text.
+    pub extra: Option<&'a str>,
     /// How long the call took or the process ran, in milliseconds.
     pub duration_ms: Option<f64>,
     /// What stopping a run came to: JSON text, which is written as it is.
@@ -122,6 +124,7 @@ impl Draft<'_> {
             policy: None,
             args_digest: None,
             args: None,
+            extra: None,
             duration_ms: None,
             verdict: None,
         }
@@ -147,6 +150,7 @@ impl Draft<'_> {
         push(&mut text, "args_digest", self.args_digest);
         push_json(&mut text, "duration_ms", duration.map(|ms| ms.to_string()).as_deref());
         push_json(&mut text, "args", self.args);
+        push_json(&mut text, "extra", self.extra);
         push_json(&mut text, "verdict", self.verdict);
         text.push('}');
         Written(text)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 pub trait Inbox: Send + Sync {
     /// A notification.
     fn notice(&self, link: &Arc<Link>, notice: Envelope);
-    /// A request. It is answered with [`Link::answer`], or refused there and then.
+    /// A request. It is answered with [`Link::follow`], or refused there and then.
     fn request(&self, link: &Arc<Link>, request: Envelope);
 }
 

@@ -7,12 +7,9 @@ use crate::reply::{Broken, Reply, Source};
 use crate::stdio::Pipe;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use portcullis_admit::{Message, Permit};
+use portcullis_admit::{FollowUp, Message, Permit};
 use portcullis_runs::Held;
-use portcullis_wire::{
-    Envelope, Era, METHOD_NOT_FOUND, encode_value, error_response, member, notification, text,
-};
-use serde_json::Value;
+use portcullis_wire::{Envelope, Era, encode_value, member, text};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -242,12 +239,10 @@ impl Link {
     /// era over HTTP the closed stream says it; everywhere else a notification does. Nobody waits for it: a
     /// server that does not answer is why calls are cancelled.
     pub fn cancel(self: &Arc<Self>, id: u64, reason: &str) {
-        let reason = Value::from(reason);
-        let notice =
-            notification("notifications/cancelled", &format!("{{\"requestId\":{id},\"reason\":{reason}}}"));
+        let notice = FollowUp::cancelled(id, reason);
         let given_up = match &self.line {
             Line::Http(_) if self.era() == Era::New => return,
-            Line::Pipe(pipe) => return pipe.write_soon(notice),
+            Line::Pipe(pipe) => return pipe.write_soon(notice.bytes().clone()),
             Line::Http(line) => line.given_up.take(id),
             Line::OldSse(line) => line.given_up.take(id),
         };
@@ -265,14 +260,14 @@ impl Link {
 
     /// Tells of a cancellation once the server has shown that it has the request, or has had time to. One that
     /// shows it later is told again: it may have passed over what it did not know yet.
-    async fn tell_cancelled(&self, notice: Bytes, given_up: Option<GivenUp>) {
+    async fn tell_cancelled(&self, notice: FollowUp, given_up: Option<GivenUp>) {
         let mut late = None;
         if let Some(GivenUp::Sent(mut head)) = given_up
             && tokio::time::timeout(SHOWS, &mut head).await.is_err()
         {
             late = Some(head);
         }
-        if let Err(error) = self.tell(notice.clone()).await {
+        if let Err(error) = self.follow(notice.clone()).await {
             tracing::debug!(%error, "a cancellation did not reach its upstream");
         }
         let Some(Ok(head)) = (match late {
@@ -287,7 +282,7 @@ impl Link {
             .get(CONTENT_TYPE)
             .is_none_or(|kind| !kind.as_bytes().starts_with(b"application/json"))
         {
-            let _ = self.tell(notice).await;
+            let _ = self.follow(notice).await;
         }
     }
 
@@ -299,12 +294,16 @@ impl Link {
         self.tell(permit.message().envelope.bytes().clone()).await
     }
 
-    /// Sends a notification that belongs to what was judged before: the end of a call, progress on a
-    /// question, the end of the handshake.
+    /// Sends what follows something that was judged before: the end of a call, progress on a question or its answer, the end
+    /// of the handshake.
     ///
     /// # Errors
     /// Where it could not be sent.
-    pub async fn tell(&self, notice: Bytes) -> Result<(), SendFailed> {
+    pub async fn follow(&self, message: FollowUp) -> Result<(), SendFailed> {
+        self.tell(message.bytes().clone()).await
+    }
+
+    async fn tell(&self, notice: Bytes) -> Result<(), SendFailed> {
         match &self.line {
             Line::Http(line) => line.tell(notice).await,
             Line::Pipe(pipe) => pipe.write(notice).await.map_err(|Broken(why)| SendFailed::NotReached(why)),
@@ -312,29 +311,25 @@ impl Link {
         }
     }
 
-    /// Answers a request of the server.
-    ///
-    /// # Errors
-    /// Where the answer could not be sent.
-    pub async fn answer(&self, response: Bytes) -> Result<(), SendFailed> {
-        self.tell(response).await
-    }
-
     /// Refuses a request that nobody here can answer.
     pub fn refuse(self: &Arc<Self>, request: &Envelope) {
-        let method = request.method().unwrap_or_default();
-        let answer = if method == "ping" {
-            request.id().map(|id| portcullis_wire::result_response(id, "{}"))
-        } else {
-            let why = format!("`{method}` cannot be answered here: no client is known to belong to it");
-            Some(error_response(request.id(), METHOD_NOT_FOUND, &why, &Value::Null))
-        };
-        if let (Some(answer), Line::Pipe(pipe)) = (&answer, &self.line) {
-            pipe.write_now(answer.clone());
-        } else if let Some(answer) = answer {
-            let link = self.clone();
-            tokio::spawn(async move { drop(link.answer(answer).await) });
+        let (method, Some(id)) = (request.method().unwrap_or_default(), request.id()) else { return };
+        self.follow_soon(match method {
+            "ping" => FollowUp::gate_answer(id, "{}"),
+            _ => {
+                let why = format!("`{method}` cannot be answered here: no client is known to belong to it");
+                FollowUp::refusal(id, &why)
+            }
+        });
+    }
+
+    /// The same as [`Link::follow`], without waiting for it. A program that does not read does not get it.
+    pub fn follow_soon(self: &Arc<Self>, message: FollowUp) {
+        if let Line::Pipe(pipe) = &self.line {
+            return pipe.write_now(message.bytes().clone());
         }
+        let link = self.clone();
+        tokio::spawn(async move { drop(link.follow(message).await) });
     }
 
     /// Opens the stream on which an HTTP server of the old era speaks outside of calls.

@@ -5,9 +5,9 @@ use crate::link::{Hello, Line, Link, SendFailed};
 use crate::old_sse::OldSse;
 use crate::process::start;
 use crate::{Builtins, How, HttpClient, Inbox, Spec, Transport, UrlSpec, stdio};
-use portcullis_admit::{Housekeeping, Permit};
+use portcullis_admit::{FollowUp, Housekeeping, Permit};
 use portcullis_runs::Keepers;
-use portcullis_wire::{Envelope, Era, LATEST_OLD, MODERN, member, meta, notification, text};
+use portcullis_wire::{Envelope, Era, LATEST_OLD, MODERN, member, meta, text};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -195,7 +195,7 @@ async fn initialize(link: &Link, wish: &Wish) -> Result<(), SendFailed> {
         line.agree(&version);
     }
     let _ = link.hello.set(Hello { result: result.into(), version: version.into() });
-    link.tell(notification("notifications/initialized", "{}")).await
+    link.follow(FollowUp::initialized()).await
 }
 
 /// The `_meta` that every request of the new era carries.

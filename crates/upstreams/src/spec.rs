@@ -20,6 +20,8 @@ pub struct Spec {
     pub roots: Roots,
     /// Client headers that go with a call, in lower case.
     pub forward_headers: Vec<String>,
+    /// Members of `_meta` that go with a request, beside those of the protocol.
+    pub forward_meta: Arc<[String]>,
     /// Bounds.
     pub limits: Limits,
     /// What becomes of its definitions.

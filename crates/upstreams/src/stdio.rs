@@ -6,7 +6,7 @@ use crate::mux::{Mux, Stray, id_at_ends};
 use crate::reply::Broken;
 use bytes::{Bytes, BytesMut};
 use portcullis_runs::{Held, Piped};
-use portcullis_wire::{Envelope, LineDecoder};
+use portcullis_wire::{Envelope, LineDecoder, push_line};
 use std::sync::{Arc, Weak};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
@@ -124,11 +124,9 @@ async fn write_lines(
             () = stop.cancelled() => None,
         };
         let Some(message) = message else { return };
-        batch.extend_from_slice(&message);
-        batch.extend_from_slice(b"\n");
+        push_line(&mut batch, &message);
         while let Ok(more) = queue.try_recv() {
-            batch.extend_from_slice(&more);
-            batch.extend_from_slice(b"\n");
+            push_line(&mut batch, &more);
         }
         let written = tokio::select! {
             written = stdin.write_all(&batch) => written,

@@ -3,7 +3,7 @@
 use crate::link::{Link, SendFailed};
 use crate::open::own_meta;
 use crate::reply::Reply;
-use portcullis_admit::{Housekeeping, Permit};
+use portcullis_admit::{ClientAnswers, Housekeeping, Permit};
 use portcullis_wire::{Envelope, Era, Kind};
 use serde_json::Value;
 
@@ -30,8 +30,7 @@ impl Link {
         }
     }
 
-    /// Sends one request about a task, with more members of `params` where there are some: JSON text that begins
-    /// with a comma.
+    /// Sends one request about a task, with the client's answers to what the task wants to know, where there are some.
     ///
     /// # Errors
     /// Where no answer can be expected.
@@ -39,9 +38,10 @@ impl Link {
         &self,
         what: Housekeeping,
         task: &str,
-        more: &str,
+        answers: Option<&ClientAnswers>,
     ) -> Result<Reply, SendFailed> {
-        let mut params = format!("{{\"taskId\":{}{more}", Value::from(task));
+        let answers = answers.map(|answers| format!(",\"inputResponses\":{}", answers.json()));
+        let mut params = format!("{{\"taskId\":{}{}", Value::from(task), answers.unwrap_or_default());
         if self.era() == Era::New {
             params.push_str(",\"_meta\":");
             params.push_str(&own_meta(&format!(r#"{{"extensions":{{"{TASKS}":{{}}}}}}"#)));
@@ -58,9 +58,9 @@ impl Link {
         &self,
         what: Housekeeping,
         task: &str,
-        more: &str,
+        answers: Option<&ClientAnswers>,
     ) -> Result<Envelope, SendFailed> {
-        let mut reply = self.send_about_task(what, task, more).await?;
+        let mut reply = self.send_about_task(what, task, answers).await?;
         loop {
             let heard = reply.next().await.map_err(|broken| SendFailed::Broken(broken.0))?;
             match heard.map(|heard| heard.message) {

@@ -1,12 +1,14 @@
 //! One JSON-RPC message as bytes plus the places of its members.
 
-use crate::params::{Peeked, Twin, span_in};
+use crate::methods::misspelt;
+use crate::params::{Found, Peeked, Twin, members, span_in};
 use crate::strict::Key;
 use crate::{INVALID_PARAMS, INVALID_REQUEST, Id, Meta, PARSE_ERROR, Params, Span, folds_to, strict, text};
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -49,6 +51,8 @@ struct Places {
     params: Option<Span>,
     result: Option<Span>,
     error: Option<Span>,
+    /// Whether it has members that JSON-RPC does not have.
+    others: bool,
     peeked: OnceLock<Peeked>,
 }
 
@@ -60,6 +64,9 @@ impl Envelope {
     pub fn request(bytes: Bytes) -> Result<Self, Refused> {
         let envelope = Self::read(bytes, true)?;
         let refuse = |code, message: String| Refused { code, message, id: envelope.id().cloned() };
+        if let Some(why) = envelope.method().and_then(misspelt) {
+            return Err(refuse(INVALID_REQUEST, why));
+        }
         for (place, span) in
             [("params", &envelope.0.params), ("result", &envelope.0.result), ("error", &envelope.0.error)]
         {
@@ -75,8 +82,8 @@ impl Envelope {
                 ));
             }
             let peeked = envelope.peeked();
-            for (place, twin) in [("params", &peeked.params_twin), ("params._meta", &peeked.meta_twin)] {
-                if let Some(Twin { found, known }) = twin {
+            for (place, in_it) in [("params", &peeked.params_found), ("params._meta", &peeked.meta_found)] {
+                if let Some(Twin { found, known }) = &in_it.twin {
                     let found = found.escape_default();
                     let what = format!("`{place}` has `{found}`, which could be read as `{known}`");
                     return Err(refuse(INVALID_PARAMS, what));
@@ -171,7 +178,8 @@ impl Envelope {
         }
         let (params, result, error) =
             (members.params.map(span), members.result.map(span), members.error.map(span));
-        Ok(Self(Arc::new(Places { text: whole, id, method, params, result, error, peeked: OnceLock::new() })))
+        let (others, peeked) = (members.others, OnceLock::new());
+        Ok(Self(Arc::new(Places { text: whole, id, method, params, result, error, others, peeked })))
     }
 
     /// A message that says nothing: an empty notification.
@@ -180,7 +188,17 @@ impl Envelope {
         let text = ByteString::from_static(r#"{"jsonrpc":"2.0","method":""}"#);
         let method = Some(("".into(), 26..28));
         let peeked = OnceLock::new();
-        Self(Arc::new(Places { text, id: None, method, params: None, result: None, error: None, peeked }))
+        let others = false;
+        Self(Arc::new(Places {
+            text,
+            id: None,
+            method,
+            params: None,
+            result: None,
+            error: None,
+            others,
+            peeked,
+        }))
     }
 
     /// The message as it came.
@@ -239,6 +257,23 @@ impl Envelope {
     #[must_use]
     pub fn meta(&self) -> Meta<'_> {
         self.peeked().meta.view(&self.0.text)
+    }
+
+    /// Which members `params` and `params._meta` have.
+    pub(crate) fn found(&self) -> (&Found, &Found) {
+        let peeked = self.peeked();
+        (&peeked.params_found, &peeked.meta_found)
+    }
+
+    /// Whether it has members that JSON-RPC does not have.
+    pub(crate) fn has_others(&self) -> bool {
+        self.0.others
+    }
+
+    /// The members that JSON-RPC does not have.
+    pub(crate) fn others(&self) -> Vec<(Cow<'_, str>, &str)> {
+        let all = members(self.0.text.trim_ascii());
+        all.into_iter().filter(|(name, _)| !KNOWN.contains(&&**name)).collect()
     }
 
     fn peeked(&self) -> &Peeked {
@@ -308,6 +343,7 @@ struct Members<'de> {
     params: Option<&'de RawValue>,
     result: Option<&'de RawValue>,
     error: Option<&'de RawValue>,
+    others: bool,
 }
 
 struct Outer {
@@ -333,6 +369,7 @@ impl<'de> Visitor<'de> for Outer {
                 "result" => &mut members.result,
                 "error" => &mut members.error,
                 other => {
+                    members.others = true;
                     if let Some(known) = KNOWN.iter().find(|known| self.strict && folds_to(other, known)) {
                         let other = other.escape_default();
                         return Err(A::Error::custom(format!("`{other}` could be read as `{known}`")));

@@ -5,6 +5,44 @@ use bytes::{Bytes, BytesMut};
 /// How much of either end of an over-long line is kept, in bytes: enough to see which call it answered.
 const KEPT: usize = 4096;
 
+/// Appends one message as one line: the message, then `\n`.
+///
+/// JSON allows raw line ends between its tokens, and a server that reads lines takes what stands behind one for a message
+/// of its own. So no character that any reader takes for the end of a line gets through: those that are blanks in JSON
+/// become spaces, those that can stand in a string (U+0085, U+2028, U+2029) become escapes. A JSON text keeps its meaning.
+pub fn push_line(out: &mut BytesMut, message: &[u8]) {
+    out.reserve(message.len() + 1);
+    let odd = |byte: &u8| (*byte < b' ') | (*byte == NEL[0]) | (*byte == SEPARATORS[0]);
+    // No branch in the loop: nearly every message has none of them.
+    if message.iter().fold(false, |found, byte| found | odd(byte)) {
+        push_escaped(out, message);
+    } else {
+        out.extend_from_slice(message);
+    }
+    out.extend_from_slice(b"\n");
+}
+
+/// U+0085, next line.
+const NEL: [u8; 2] = [0xC2, 0x85];
+/// What U+2028 and U+2029, line and paragraph separator, begin with.
+const SEPARATORS: [u8; 2] = [0xE2, 0x80];
+
+fn push_escaped(out: &mut BytesMut, message: &[u8]) {
+    let mut rest = message;
+    while let Some((first, tail)) = rest.split_first() {
+        let (text, behind): (&[u8], &[u8]) = match (first, tail) {
+            (0xC2, [0x85, behind @ ..]) => (b"\\u0085", behind),
+            (0xE2, [0x80, 0xA8, behind @ ..]) => (b"\\u2028", behind),
+            (0xE2, [0x80, 0xA9, behind @ ..]) => (b"\\u2029", behind),
+            (b'\t', behind) => (b"\t", behind),
+            (byte, behind) if *byte < b' ' => (b" ", behind),
+            (byte, behind) => (std::slice::from_ref(byte), behind),
+        };
+        out.extend_from_slice(text);
+        rest = behind;
+    }
+}
+
 /// One line of input.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line {
@@ -95,6 +133,68 @@ impl LineDecoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Envelope;
+    use proptest::prelude::*;
+
+    /// What readers of lines cut at: `\n` alone, `\r` alone, and all that universal-newline readers know.
+    const LINE_ENDS: [char; 10] =
+        ['\n', '\r', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}'];
+
+    /// A JSON value, with blanks between its tokens wherever they may stand, and any text in its strings.
+    fn spaced_json() -> impl Strategy<Value = String> {
+        let blank = "[ \\t\\r\\n]{0,3}";
+        let any_text = prop_oneof![
+            "\\PC{0,12}".prop_map(|text| serde_json::Value::from(text).to_string()),
+            proptest::sample::select(LINE_ENDS.to_vec())
+                .prop_map(|end| serde_json::Value::from(format!("a{end}b")).to_string()),
+        ];
+        let leaf = prop_oneof![any_text.clone(), Just("null".to_owned()), "-?[1-9][0-9]{0,9}"];
+        leaf.prop_recursive(3, 24, 4, move |inner| {
+            let item = (blank, inner.clone(), blank).prop_map(|(a, value, b)| format!("{a}{value}{b}"));
+            let member =
+                (blank, "[a-z]{1,4}", blank, blank, inner, blank).prop_map(|(a, name, b, c, value, d)| {
+                    (name.clone(), format!("{a}\"{name}\"{b}:{c}{value}{d}"))
+                });
+            prop_oneof![
+                (blank, proptest::collection::vec(item, 0..4))
+                    .prop_map(|(a, items)| format!("[{a}{}]", items.join(","))),
+                (blank, proptest::collection::btree_map("[a-z]{1,4}", member, 0..4)).prop_map(
+                    |(a, members)| {
+                        let by_name: std::collections::BTreeMap<_, _> = members.into_values().collect();
+                        format!("{{{a}{}}}", by_name.into_values().collect::<Vec<_>>().join(","))
+                    }
+                ),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_strict_reader_takes_is_one_line_for_every_reader(
+            value in spaced_json(), gaps in proptest::collection::vec("[ \\t\\r\\n]{0,3}", 6)
+        ) {
+            let text = format!(
+                "{}{{{}\"jsonrpc\":\"2.0\",{}\"id\"{}:1,\"method\":\"a/b\",\"params\":{}{{\"arguments\":{{\"x\":{value}}}}}{}}}",
+                gaps[0], gaps[1], gaps[2], gaps[3], gaps[4], gaps[5]
+            );
+            let message = Envelope::request(Bytes::from(text.clone())).unwrap();
+            let mut line = BytesMut::new();
+            push_line(&mut line, message.bytes());
+            let line = std::str::from_utf8(&line).unwrap();
+            let body = line.strip_suffix('\n').unwrap();
+            prop_assert!(!body.contains(LINE_ENDS), "{body:?}");
+            let read = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+            prop_assert_eq!(read(body), read(&text));
+        }
+
+        #[test]
+        fn no_bytes_at_all_are_more_than_one_line(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let mut line = BytesMut::new();
+            push_line(&mut line, &bytes);
+            let text = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap()).into_owned();
+            prop_assert!(!text.contains(LINE_ENDS), "{text:?}");
+        }
+    }
 
     fn feed(decoder: &mut LineDecoder, text: &[u8]) -> Vec<Line> {
         decoder.buffer().extend_from_slice(text);

@@ -9,7 +9,7 @@ use std::fmt;
 
 /// Declares a view of an object's known members, and the places where they stand.
 macro_rules! peeks {
-    ($(#[$about:meta])* $view:ident, $places:ident;
+    ($(#[$about:meta])* $view:ident, $places:ident, $bits:ident;
      $($(#[$doc:meta])* $field:ident = $name:literal,)*) => {
         $(#[$about])*
         #[derive(Debug, Default, Clone, Copy)]
@@ -23,35 +23,61 @@ macro_rules! peeks {
             $($field: Option<Span>,)*
         }
 
+        /// Which of the known members an object has, as a set of bits.
+        #[allow(non_camel_case_types, dead_code, reason = "the variants are the fields above")]
+        #[derive(Debug, Clone, Copy)]
+        pub(crate) enum $bits { $($field,)* }
+
+        impl $bits {
+            /// The bit of the member of that name.
+            pub(crate) fn of(name: &str) -> Option<u32> {
+                match name {
+                    $($name => Some($bits::$field as u32),)*
+                    _ => None,
+                }
+            }
+
+            pub(crate) const fn set(all: &[Self]) -> u32 {
+                let (mut set, mut at) = (0, 0);
+                while at < all.len() {
+                    set |= 1 << all[at] as u32;
+                    at += 1;
+                }
+                set
+            }
+        }
+
         impl<'a> $view<'a> {
             /// Reads the members of a JSON object, and finds the first other one that a lenient parser would
             /// take for one of them. `None` where the text is not an object or one of them stands twice.
-            fn read(json: &'a str) -> Option<(Self, Option<Twin>)> {
+            fn read(json: &'a str) -> Option<(Self, Found)> {
                 struct Members;
                 impl<'de> Visitor<'de> for Members {
-                    type Value = ($view<'de>, Option<Twin>);
+                    type Value = ($view<'de>, Found);
 
                     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                         f.write_str("an object")
                     }
 
                     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                        let (mut view, mut twin) = ($view::default(), None);
+                        let (mut view, mut found) = ($view::default(), Found::default());
                         while let Some(key) = map.next_key::<Key<'de>>()? {
-                            let slot = match key.as_str() {
-                                $($name => &mut view.$field,)*
+                            let (slot, bit) = match key.as_str() {
+                                $($name => (&mut view.$field, $bits::$field as u32),)*
                                 other => {
-                                    twin = twin.or_else(|| Twin::of(other, &[$($name),*]));
+                                    found.others = true;
+                                    found.twin = found.twin.or_else(|| Twin::of(other, &[$($name),*]));
                                     map.next_value::<IgnoredAny>()?;
                                     continue;
                                 }
                             };
+                            found.known |= 1 << bit;
                             if slot.is_some() {
                                 return Err(A::Error::custom("a member stands twice"));
                             }
                             *slot = Some(map.next_value::<&'de RawValue>()?.get());
                         }
-                        Ok((view, twin))
+                        Ok((view, found))
                     }
                 }
                 serde_json::Deserializer::from_str(json).deserialize_map(Members).ok()
@@ -74,7 +100,7 @@ macro_rules! peeks {
 peeks! {
     /// The members of `params` that some method gives a meaning to; each is JSON text or absent. A member that
     /// only folds to one of them is refused.
-    Params, ParamsPlaces;
+    Params, ParamsPlaces, ParamsBits;
     /// Tool or prompt name.
     name = "name",
     /// Arguments of a tool or prompt.
@@ -109,13 +135,17 @@ peeks! {
     task_id = "taskId",
     /// That the call is to be made a task (2025-11-25).
     task = "task",
+    /// What is completed.
+    argument = "argument",
+    /// What was completed before.
+    context = "context",
     /// Metadata.
     meta = "_meta",
 }
 
 peeks! {
     /// The members of `_meta` that the gate reads; each is JSON text or absent.
-    Meta, MetaPlaces;
+    Meta, MetaPlaces, MetaBits;
     /// The caller's progress token.
     progress_token = "progressToken",
     /// Protocol version (new era).
@@ -130,6 +160,23 @@ peeks! {
     log_level = "io.modelcontextprotocol/logLevel",
     /// The task that a message belongs to (2025-11-25).
     related_task = "io.modelcontextprotocol/related-task",
+    /// The caller's trace (W3C Trace Context).
+    traceparent = "traceparent",
+    /// What vendors note of the trace.
+    tracestate = "tracestate",
+    /// What travels with the trace (W3C Baggage).
+    baggage = "baggage",
+}
+
+/// Which members an object has.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Found {
+    /// The known ones, by their bits.
+    pub known: u32,
+    /// Whether there are others.
+    pub others: bool,
+    /// The first of those that could be read as a known one.
+    pub twin: Option<Twin>,
 }
 
 /// A member that only folds to a known one.
@@ -150,17 +197,17 @@ impl Twin {
 #[derive(Debug, Default)]
 pub(crate) struct Peeked {
     pub params: ParamsPlaces,
-    pub params_twin: Option<Twin>,
+    pub params_found: Found,
     pub meta: MetaPlaces,
-    pub meta_twin: Option<Twin>,
+    pub meta_found: Found,
 }
 
 impl Peeked {
     /// Reads the `params` of a message.
     pub(crate) fn of(message: &str, params: Option<&str>) -> Self {
-        let (params, params_twin) = params.and_then(Params::read).unwrap_or_default();
-        let (meta, meta_twin) = params.meta.and_then(Meta::read).unwrap_or_default();
-        Self { params: params.places(message), params_twin, meta: meta.places(message), meta_twin }
+        let (params, params_found) = params.and_then(Params::read).unwrap_or_default();
+        let (meta, meta_found) = params.meta.and_then(Meta::read).unwrap_or_default();
+        Self { params: params.places(message), params_found, meta: meta.places(message), meta_found }
     }
 }
 
@@ -178,6 +225,27 @@ pub fn text(json: &str) -> Option<Cow<'_, str>> {
         return serde_json::from_str::<String>(json).ok().map(Cow::Owned);
     }
     Some(Cow::Borrowed(inside))
+}
+
+/// The members of a JSON object in their order: names, decoded, and JSON texts. Empty where the text is no object.
+pub(crate) fn members(json: &str) -> Vec<(Cow<'_, str>, &str)> {
+    struct All;
+    impl<'de> Visitor<'de> for All {
+        type Value = Vec<(Cow<'de, str>, &'de str)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut all = Vec::new();
+            while let Some((name, value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
+                all.push((name.into_text(), value.get()));
+            }
+            Ok(all)
+        }
+    }
+    serde_json::Deserializer::from_str(json).deserialize_map(All).unwrap_or_default()
 }
 
 /// The JSON text of one member of a JSON object, the first of that name.
@@ -217,7 +285,7 @@ mod tests {
             Params::read(r#"{"x":[1,{"name":"no"}],"name":"a\/b","_meta":{"progressToken":3}}"#).unwrap();
         assert_eq!(text(params.name.unwrap()).unwrap(), "a/b");
         assert_eq!(params.meta.and_then(Meta::read).unwrap().0.progress_token, Some("3"));
-        assert_eq!(twin, None);
+        assert_eq!(twin.twin, None);
     }
 
     #[test]

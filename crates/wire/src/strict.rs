@@ -140,9 +140,13 @@ fn shown(text: &str) -> String {
 #[derive(PartialEq, Eq, Hash)]
 pub(crate) struct Key<'de>(std::borrow::Cow<'de, str>);
 
-impl Key<'_> {
+impl<'de> Key<'de> {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    pub(crate) fn into_text(self) -> std::borrow::Cow<'de, str> {
+        self.0
     }
 }
 

@@ -129,7 +129,7 @@ impl Call {
         }
         let inputs = Inputs::one(KEY, method, params.to_string());
         let answers = self.ask_client(&inputs, until).await.ok()?;
-        member(&answers, KEY).map(str::to_owned)
+        answers.into_iter().find(|(key, _)| key == KEY).map(|(_, answer)| answer)
     }
 
     /// Waits for a person, as long as the caller does and at most until then; a caller that wants progress hears for what. Whether one

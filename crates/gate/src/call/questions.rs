@@ -1,16 +1,16 @@
 //! What a server asks in the middle of a call, and what a client of the other era is asked in its place.
 
 use super::Call;
+use crate::asked::Asking;
+use crate::mrtr;
 use crate::outlet::carrying;
 use crate::session::Asked;
 use crate::tasks::message::{Shown, shown};
-use crate::{asked, mrtr};
 use futures_util::future::join_all;
 use http::StatusCode;
-use portcullis_admit::{End, Message, Ticket};
+use portcullis_admit::{AnswerText, ClientAnswers, End, FollowUp, Message, Ticket};
 use portcullis_upstreams::Reply;
-use portcullis_wire::{Envelope, INTERNAL_ERROR, Id, METHOD_NOT_FOUND, error_response, result_response};
-use serde_json::Value;
+use portcullis_wire::{Envelope, INTERNAL_ERROR, Id};
 use tokio::time::Instant;
 
 impl Call {
@@ -20,74 +20,85 @@ impl Call {
         let method = message.method().unwrap_or_default();
         let id = message.id().cloned()?;
         if method == "ping" {
-            let _ = link.answer(result_response(&id, "{}")).await;
+            let _ = link.follow(FollowUp::gate_answer(&id, "{}")).await;
             return None;
         }
         if let Some(roots) = crate::inbox::fixed_roots(&self.upstream, method) {
-            let _ = link.answer(result_response(&id, &roots)).await;
+            let _ = link.follow(FollowUp::gate_answer(&id, &roots)).await;
             return None;
         }
-        let refuse = |why: &str| error_response(Some(&id), METHOD_NOT_FOUND, why, &Value::Null);
-        let run = self.open.run().id.as_str();
-        let (who, upstream) = (&self.asker.principal, self.upstream.name());
-        if let Err(denied) = asked::judge(&self.gate, who, upstream, run, message).await {
-            let _ = link.answer(refuse(&format!("{method} is not permitted: {}", denied.message))).await;
-            return None;
-        }
+        let question = match self.asking().judge(&link, message).await {
+            Ok(question) => question,
+            Err(denied) => {
+                let why = format!("{method} is not permitted: {}", denied.message);
+                let _ = link.follow(FollowUp::refusal(&id, &why)).await;
+                return None;
+            }
+        };
         let (owner, known) = (self.asker.principal.name(), Some(&link));
         let Shown::Message(message) = shown(&self.gate.tasks, self.upstream.name(), owner, known, message)
         else {
-            let _ = link.answer(refuse("it belongs to a task that is not known here")).await;
+            question.give_up("it belongs to a task that is not known here").await;
             return None;
         };
         let message = &message;
         if let Some(as_task) = &self.as_task {
-            let question = (method, message.params().unwrap_or("{}"));
+            let asked = (method, message.params().unwrap_or("{}"));
             let until = tokio::time::sleep_until(deadline);
-            let answer = self.ask_through_the_task(&as_task.task, question, until).await;
-            let answer = answer.map(|answer| result_response(&id, &answer));
-            let _ = link.answer(answer.unwrap_or_else(|| refuse("the client brought no answer"))).await;
+            match self.ask_through_the_task(&as_task.task, asked, until).await {
+                Some(answer) => question.answer(AnswerText::Result(&answer)).await,
+                None => question.give_up("the client brought no answer").await,
+            }
             return None;
         }
         match &self.asker.session {
             Some(session) => {
-                let asked = session.ask(Asked::Server(link.clone(), id.clone()));
-                match (asked, &mut self.outlet) {
-                    (Some(ours), Some(outlet)) if outlet.takes_events() => {
-                        let text = message.with_id(&ours.to_string());
-                        outlet.event(&carrying(text)).await;
-                    }
-                    _ => drop(link.answer(refuse("the client cannot be asked now")).await),
+                let takes = self.outlet.as_mut().filter(|outlet| outlet.takes_events());
+                let Some(outlet) = takes else {
+                    question.give_up("the client cannot be asked now").await;
+                    return None;
+                };
+                match session.ask(Asked::Server(Box::new(question))) {
+                    Ok(ours) => outlet.event(&carrying(message.with_id(&ours.to_string()))).await,
+                    Err(asked) => asked.give_up("too many questions are open in this session").await,
                 }
                 None
             }
-            None => self.park(message, deadline).await,
+            None => self.park(question, message, deadline).await,
         }
     }
 
+    fn asking(&self) -> Asking<'_> {
+        let run = self.open.run().id.as_str();
+        Asking { gate: &self.gate, who: &self.asker.principal, upstream: self.upstream.name(), run }
+    }
+
     /// Judges what a server of the new era wants to know before it goes on. Gives the end where the client may not be asked.
-    pub(super) async fn judge_inputs(&mut self, message: &Envelope) -> Option<End> {
-        for (_, method, params) in &mrtr::Inputs::of(message).requests {
-            let run = self.open.run().id.as_str();
-            let (who, upstream) = (&self.asker.principal, self.upstream.name());
-            if let Err(denied) = asked::judge_input(&self.gate, who, upstream, run, method, params).await {
-                self.deny(&denied).await;
-                return Some(End::Broken(format!("the upstream asks for {method}: {}", denied.message)));
+    pub(super) async fn judge_inputs(&mut self, inputs: &mrtr::Inputs) -> Result<Vec<(String, Ticket)>, End> {
+        let mut asked = Vec::new();
+        for (key, method, params) in &inputs.requests {
+            match self.asking().judge_input(method, params).await {
+                Ok(ticket) => asked.push((key.clone(), ticket)),
+                Err(denied) => {
+                    self.deny(&denied).await;
+                    return Err(End::Broken(format!("the upstream asks for {method}: {}", denied.message)));
+                }
             }
         }
-        None
+        Ok(asked)
     }
 
     /// Asks a client of the old era what a server of the new era wants to know, then goes on with the call.
     pub(super) async fn answer_inputs(
         &mut self,
-        message: &Envelope,
+        inputs: &mrtr::Inputs,
+        asked: Vec<(String, Ticket)>,
         reply: &mut Reply,
         ticket: &Ticket,
         deadline: Instant,
     ) -> Option<End> {
-        let inputs = mrtr::Inputs::of(message);
-        let answers = match self.ask_client(&inputs, deadline).await {
+        let answers = self.ask_client(inputs, deadline).await.and_then(|raw| answers_of(asked, &raw));
+        let answers = match answers {
             Ok(answers) => answers,
             Err(_) if self.open.cancelled().is_cancelled() => {
                 self.outlet = None;
@@ -100,7 +111,7 @@ impl Call {
         };
         let next =
             Message { envelope: inputs.retry(&self.message.envelope, &answers), ..self.message.clone() };
-        let Some(permit) = ticket.again(next) else {
+        let Some(permit) = ticket.again(next, self.chosen.link.era()) else {
             return Some(self.broken("the call changed while it was judged").await);
         };
         match self.send(permit, ticket, deadline).await {
@@ -112,11 +123,12 @@ impl Call {
         }
     }
 
+    /// Puts questions to the client. Gives its answers by their keys, JSON.
     pub(super) async fn ask_client(
         &mut self,
         inputs: &mrtr::Inputs,
         deadline: Instant,
-    ) -> Result<String, String> {
+    ) -> Result<Vec<(String, String)>, String> {
         let this = &*self;
         if let Some(as_task) = &this.as_task {
             let asked = inputs.requests.iter().map(|(key, method, params)| async move {
@@ -126,14 +138,15 @@ impl Call {
                     .map(|answer| (key.clone(), answer))
                     .ok_or(format!("the client did not answer {method}"))
             });
-            let answers: Result<Vec<_>, String> = join_all(asked).await.into_iter().collect();
-            return answers.map(|answers| mrtr::answers_json(&answers));
+            return join_all(asked).await.into_iter().collect();
         }
         let Some(session) = self.asker.session.clone() else { return Err("no session to ask in".into()) };
         let mut answers = Vec::new();
         for (key, method, params) in &inputs.requests {
             let (tell, answer) = tokio::sync::oneshot::channel();
-            let id = session.ask(Asked::Call(tell)).ok_or("too many questions are open in this session")?;
+            let id = session
+                .ask(Asked::Call(tell))
+                .map_err(|_| "too many questions are open in this session".to_owned())?;
             let text = portcullis_wire::request(&Id::from(id), method, params);
             match &mut self.outlet {
                 Some(outlet) if outlet.takes_events() => outlet.event(&carrying(text)).await,
@@ -155,6 +168,19 @@ impl Call {
                 }
             }
         }
-        Ok(mrtr::answers_json(&answers))
+        Ok(answers)
     }
+}
+
+/// The client's answers as its server may have them: each belongs to a question that was judged.
+pub(super) fn answers_of(
+    asked: Vec<(String, Ticket)>,
+    raw: &[(String, String)],
+) -> Result<ClientAnswers, String> {
+    let mut answers = Vec::new();
+    for (key, ticket) in asked {
+        let Some((_, answer)) = raw.iter().find(|(of, _)| *of == key) else { continue };
+        answers.push((key, ticket.answer(AnswerText::Result(answer))?));
+    }
+    ClientAnswers::of(&answers)
 }

@@ -129,7 +129,7 @@ impl Call {
             Err(why) => {
                 let (link, theirs) = (self.chosen.link.clone(), theirs.into_owned());
                 tokio::spawn(async move {
-                    let told = link.ask_about_task(Housekeeping::TaskCancel, &theirs, "");
+                    let told = link.ask_about_task(Housekeeping::TaskCancel, &theirs, None);
                     let _ = tokio::time::timeout(HEARS, told).await;
                 });
                 let (code, said) = (code_of(&why), format!("{why}; the server was asked to cancel the task"));

@@ -3,6 +3,7 @@
 //! how the task stands.
 
 use super::Call;
+use super::questions::answers_of;
 use crate::asker::Asker;
 use crate::mrtr::Inputs;
 use crate::outlet::{carrying, left};
@@ -74,7 +75,7 @@ pub(crate) fn with_tasks(capabilities: &str) -> String {
 impl Call {
     /// Asks the server of a core task for its result: `reply` then brings it, and what the server asks on the way.
     pub(super) async fn ask_for_result(&mut self, task: &Arc<Task>, reply: &mut Reply) -> Result<(), End> {
-        match self.chosen.link.send_about_task(Housekeeping::TaskResult, &task.theirs, "").await {
+        match self.chosen.link.send_about_task(Housekeeping::TaskResult, &task.theirs, None).await {
             Ok(next) => {
                 *reply = next;
                 Ok(())
@@ -97,7 +98,7 @@ impl Call {
         let (mut steps, mut asked) = (0, Vec::new());
         loop {
             let link = self.chosen.link.clone();
-            let answer = link.ask_about_task(Housekeeping::TaskGet, &task.theirs, "").await;
+            let answer = link.ask_about_task(Housekeeping::TaskGet, &task.theirs, None).await;
             if let Ok(answer) = &answer {
                 let looked = look::note(&self.gate, task, answer).await;
                 if task.state().is_final() || looked == look::Looked::Unknown {
@@ -130,7 +131,9 @@ impl Call {
 
     /// Asks the client what a task wants to know and brings the server the answers.
     async fn answer_task(&mut self, task: &Arc<Task>, inputs: &Inputs, deadline: Instant) -> Result<(), End> {
-        let answers = match self.ask_client(inputs, deadline).await {
+        let asked = self.judge_inputs(inputs).await?;
+        let answers = self.ask_client(inputs, deadline).await.and_then(|raw| answers_of(asked, &raw));
+        let answers = match answers {
             Ok(answers) => answers,
             Err(_) if self.open.cancelled().is_cancelled() => return Err(self.cancelled_before().await),
             Err(why) => {
@@ -138,8 +141,8 @@ impl Call {
                 return Err(End::Broken(why));
             }
         };
-        let more = format!(",\"inputResponses\":{answers}");
-        let told = self.chosen.link.ask_about_task(Housekeeping::TaskUpdate, &task.theirs, &more).await;
+        let told =
+            self.chosen.link.ask_about_task(Housekeeping::TaskUpdate, &task.theirs, Some(&answers)).await;
         match told {
             Ok(_) => Ok(()),
             Err(error) => Err(self.broken(&error.to_string()).await),

@@ -87,7 +87,7 @@ pub(crate) async fn look(gate: &Arc<Gate>, task: &Arc<Task>) -> Looked {
 /// Makes sure that what the server knows there by the task's id is this task, and not one that it made after it was
 /// started anew.
 pub(crate) async fn verify(gate: &Arc<Gate>, task: &Arc<Task>, link: &Link) -> Looked {
-    let asked = link.ask_about_task(Housekeeping::TaskGet, &task.theirs, "");
+    let asked = link.ask_about_task(Housekeeping::TaskGet, &task.theirs, None);
     match tokio::time::timeout(WAIT, asked).await {
         Ok(Ok(answer)) => note(gate, task, &answer).await,
         Ok(Err(error)) => Looked::Unreached(error.to_string()),
@@ -136,7 +136,7 @@ async fn ask(gate: &Arc<Gate>, task: &Arc<Task>, what: Housekeeping) -> Result<E
     let asked = async {
         let chosen =
             links::of_task(gate, &upstream, task).await.map_err(|why| unreached(&why.to_string()))?;
-        match chosen.link.ask_about_task(what, &task.theirs, "").await {
+        match chosen.link.ask_about_task(what, &task.theirs, None).await {
             Ok(answer) => Ok(answer),
             Err(error) => {
                 if error == SendFailed::SessionLost {

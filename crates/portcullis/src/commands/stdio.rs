@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::out::aside;
 use crate::place;
 use crate::running::Running;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, CONTENT_TYPE, HOST};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -19,7 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use portcullis_wire::{
     Envelope, EventDecoder, INTERNAL_ERROR, Id, Kind, Line, LineDecoder, MODERN, encode_value,
-    error_response, text,
+    error_response, push_line, text,
 };
 use serde_json::Value;
 use std::collections::HashMap;
@@ -199,11 +199,10 @@ async fn speak(way: Way, path: String, grant: String) -> Result<(), Failure> {
 
 async fn write_lines(mut queue: mpsc::Receiver<Bytes>) {
     let mut stdout = tokio::io::stdout();
+    let mut line = BytesMut::new();
     while let Some(message) = queue.recv().await {
-        // A line end outside of a string is white space in JSON and inside of one it is escaped.
-        let mut line: Vec<u8> =
-            message.iter().map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { *b }).collect();
-        line.push(b'\n');
+        line.clear();
+        push_line(&mut line, &message);
         if stdout.write_all(&line).await.is_err() || stdout.flush().await.is_err() {
             return;
         }

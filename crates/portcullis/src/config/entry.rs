@@ -7,6 +7,7 @@ use portcullis_upstreams::{
     Builtin, BuiltinSpec, CommandSpec, How, Limits, Per, Roots, Spec, Transport, UrlSpec,
 };
 use std::path::Path;
+use std::sync::Arc;
 
 /// Surroundings of an entry.
 pub(crate) struct Around<'a> {
@@ -62,6 +63,7 @@ pub(crate) fn read(name: &str, value: &Value<'_>, around: &Around<'_>) -> Option
     });
     let roots = fields.optional("roots").map_or(Some(Roots::None), |value| read_roots(&value, around.folder));
     let forward_headers = read_forwarded(&mut fields);
+    let forward_meta = read_forward_meta(&mut fields);
     let timeout = fields.optional("timeout").and_then(|value| read_duration(&value));
     let pins = read_pins(&mut fields, around.first);
     for later in ["sandbox", "tools_prefix"] {
@@ -137,6 +139,7 @@ pub(crate) fn read(name: &str, value: &Value<'_>, around: &Around<'_>) -> Option
         per: per.unwrap_or_default(),
         roots: roots?,
         forward_headers,
+        forward_meta,
         limits,
         pins,
     })
@@ -317,4 +320,23 @@ fn read_forwarded(fields: &mut Fields<'_>) -> Vec<String> {
         }
     }
     names
+}
+
+/// Members of `_meta` that are passed on.
+fn read_forward_meta(fields: &mut Fields<'_>) -> Arc<[String]> {
+    let mut names = Vec::new();
+    for item in fields.optional("forward_meta").and_then(|value| value.list()).unwrap_or_default() {
+        let Some(name) = item.text() else { continue };
+        if name.starts_with("io.modelcontextprotocol/") || name == "progressToken" {
+            item.error(
+                format!("`{name}` belongs to the protocol: what of it passes is not configured"),
+                None,
+            );
+        } else if name.is_empty() || name.contains(char::is_control) {
+            item.error(format!("`{}` is not the name of a member", name.escape_default()), None);
+        } else {
+            names.push(name.to_owned());
+        }
+    }
+    names.into()
 }

@@ -60,6 +60,7 @@ pub(crate) async fn look(
         per: Per::Gate,
         roots: Roots::None,
         forward_headers: Vec::new(),
+        forward_meta: Arc::default(),
         limits: Limits { first_connect: patience, ..Limits::default() },
         pins: PinRules::default(),
     };

@@ -45,7 +45,7 @@ fn a_configuration_with_every_key_fits_and_is_read() {
                    "per": "grant", "roots": "client", "timeout": "5m", "autoApprove": [], "alwaysAllow": [],
                    "pins": "ask", "new_tools": "ask", "sandbox": {}, "tools_prefix": "a" },
             "d": { "builtin": "services", "config": "services.yaml" },
-            "b": { "url": "https://a.example/mcp", "headers": { "X": "y" }, "forward_headers": ["x-trace"],
+            "b": { "url": "https://a.example/mcp", "headers": { "X": "y" }, "forward_headers": ["x-trace"], "forward_meta": ["com.example/tenant"],
                    "roots": ["."] },
             "c": { "httpUrl": "https://a.example/mcp", "type": "sse" },
         },

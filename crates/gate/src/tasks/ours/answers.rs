@@ -121,7 +121,8 @@ async fn carry_question(
     (key, method, params): (&str, &str, &str),
 ) -> bool {
     let (tell, answer) = oneshot::channel();
-    let asked = asker.session.as_ref().and_then(|session| Some((session, session.ask(Asked::Call(tell))?)));
+    let asked =
+        asker.session.as_ref().and_then(|session| Some((session, session.ask(Asked::Call(tell)).ok()?)));
     let Some((session, number)) = asked else {
         task.answered(key, None);
         return true;
