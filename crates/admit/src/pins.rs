@@ -160,6 +160,12 @@ impl Pins {
         }
     }
 
+    /// Whether lists of that kind of asker were seen before.
+    #[must_use]
+    pub fn has_variant(&self, upstream: &str, variant: &str) -> bool {
+        self.0.servers.read().get(upstream).is_none_or(|server| server.variants.contains(variant))
+    }
+
     /// What a server was accepted as, and when it was seen first, in milliseconds since 1970.
     #[must_use]
     pub fn accepted(&self, upstream: &str) -> Option<(Identity, i64)> {

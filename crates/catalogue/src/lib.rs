@@ -6,7 +6,7 @@
 //! ```
 //! use portcullis_catalogue::{List, ListKind};
 //! let page = r#"{"tools":[{"name":"echo","inputSchema":{"type":"object"}}],"ttlMs":5}"#;
-//! let list = List::from_pages("", ListKind::Tools, &[page]).unwrap();
+//! let list = List::from_pages("", ListKind::Tools, &[page], |_| None).unwrap();
 //! assert_eq!(list.get("echo").unwrap().raw(), r#"{"name":"echo","inputSchema":{"type":"object"}}"#);
 //! assert_eq!(list.write(list.items().iter(), None, &[]), page);
 //! ```

@@ -1,6 +1,6 @@
 //! A list as a server gave it, all pages together.
 
-use crate::{ListKind, Surroundings, Tool, blocks};
+use crate::{ListKind, Surroundings, Tool, blocks, fingerprint_of};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, HashMap};
@@ -27,6 +27,7 @@ pub struct Item {
     raw: Box<str>,
     tool: Option<Box<Tool>>,
     blocks: bool,
+    fault: Option<Box<str>>,
 }
 
 impl Item {
@@ -54,6 +55,12 @@ impl Item {
         self.blocks
     }
 
+    /// Why its definition could be read in another way than it was judged; `None` where it could not.
+    #[must_use]
+    pub fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
+    }
+
     /// The facts of a tool; absent for items of the other lists.
     #[must_use]
     pub fn tool(&self) -> Option<&Tool> {
@@ -73,11 +80,18 @@ pub struct List {
 }
 
 impl List {
-    /// Joins the pages' results. `server` is the name of the one that gave them, which its tools' names may begin with.
+    /// Joins the pages' results. `server` is the name of the one that gave them, which its tools' names may begin with; `fault`
+    /// says why a definition could be read in two ways, where it could. Such a one has a fingerprint of its own text, and blocks
+    /// where it is no tool.
     ///
     /// # Errors
     /// Where a page is not an object with an array of items.
-    pub fn from_pages(server: &str, kind: ListKind, pages: &[&str]) -> Result<Self, BadList> {
+    pub fn from_pages(
+        server: &str,
+        kind: ListKind,
+        pages: &[&str],
+        fault: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, BadList> {
         let mut list = Self { kind, items: Vec::new(), places: HashMap::new(), rest: Vec::new() };
         for page in pages {
             list.add(page)?;
@@ -85,11 +99,18 @@ impl List {
         if kind == ListKind::Tools {
             let around = Surroundings::of(server, list.items.iter().map(Item::key));
             for item in &mut list.items {
-                item.tool = Some(Box::new(Tool::read(&item.raw, &around)));
+                let mut tool = Tool::read(&item.raw, &around);
+                item.fault = fault(&item.raw).map(String::into_boxed_str);
+                if item.fault.is_some() {
+                    tool.fingerprint = fingerprint_of(&serde_json::Value::from(&*item.raw));
+                }
+                item.tool = Some(Box::new(tool));
             }
         } else {
             for item in &mut list.items {
-                item.blocks = serde_json::from_str(&item.raw).is_ok_and(|said| blocks(&said));
+                item.fault = fault(&item.raw).map(String::into_boxed_str);
+                item.blocks =
+                    item.fault.is_some() || serde_json::from_str(&item.raw).is_ok_and(|said| blocks(&said));
             }
         }
         Ok(list)
@@ -111,7 +132,7 @@ impl List {
                 continue;
             }
             self.places.insert(key.clone(), self.items.len());
-            self.items.push(Item { key, raw: raw.get().into(), tool: None, blocks: false });
+            self.items.push(Item { key, raw: raw.get().into(), tool: None, blocks: false, fault: None });
         }
         Ok(())
     }
@@ -211,7 +232,7 @@ mod tests {
             r#"{"tools":[{"name":"b","x":1.0},{"name":"a"}],"nextCursor":"2","_meta":{"k":1}}"#,
             r#"{"tools":[{"name":"b"},{"title":"nameless"},{"name":"c"}],"_meta":{"k":2},"ttlMs":9}"#,
         ];
-        let list = List::from_pages("", ListKind::Tools, &pages).unwrap();
+        let list = List::from_pages("", ListKind::Tools, &pages, |_| None).unwrap();
         let keys: Vec<_> = list.items().iter().map(Item::key).collect();
         assert_eq!(keys, ["b", "a", "c"]);
         assert_eq!(list.get("b").unwrap().raw(), r#"{"name":"b","x":1.0}"#);
@@ -221,8 +242,8 @@ mod tests {
 
     #[test]
     fn a_page_of_another_shape_says_what_was_expected() {
-        let error = List::from_pages("", ListKind::Prompts, &[r#"{"tools":[]}"#]).unwrap_err();
+        let error = List::from_pages("", ListKind::Prompts, &[r#"{"tools":[]}"#], |_| None).unwrap_err();
         assert_eq!(error.to_string(), "the answer to prompts/list has no array `prompts`: it is missing");
-        assert!(List::from_pages("", ListKind::Tools, &[r#"{"tools":{}}"#]).is_err());
+        assert!(List::from_pages("", ListKind::Tools, &[r#"{"tools":{}}"#], |_| None).is_err());
     }
 }

@@ -259,7 +259,10 @@ impl Call {
                     }
                     match ticket.again(self.message.clone(), self.chosen.link.era()) {
                         Some(next) => permit = next,
-                        None => return Err(self.broken("the call changed while it was judged").await),
+                        None => {
+                            let why = "what was judged may not be used any more: its server or its definition became another";
+                            return Err(self.not_reached(why).await);
+                        }
                     }
                 }
                 Err(error) => {

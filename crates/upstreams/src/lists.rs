@@ -5,8 +5,8 @@ use crate::open::{ask, own_meta};
 use crate::{How, Spec};
 use parking_lot::Mutex;
 use portcullis_admit::{Housekeeping, Identity, PinRules, Pins, Sight};
-use portcullis_catalogue::{List, ListKind, fingerprint};
-use portcullis_wire::{Era, member, meta, text};
+use portcullis_catalogue::{List, ListKind};
+use portcullis_wire::{Era, check_strictly, known_capabilities, member, meta, text};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -96,29 +96,39 @@ impl Pinned {
     }
 
     async fn see(&self, list: &List, link: &Link) -> Result<(), ListFailed> {
+        let with_answer = list.member("_meta").and_then(|it| member(it, meta::SERVER)).map(identity);
         let sight = Sight {
             upstream: &self.upstream,
             entry: &self.entry,
             rules: self.rules,
-            identity: identity(list, link),
-            variant: &format!("{:?} {}", link.era(), fingerprint(link.offered())),
+            identity: with_answer.or_else(|| introduced(link.hello())).unwrap_or_default(),
+            variant: &variant(link),
             list,
         };
         self.pins.see(sight).await.map_err(|failure| ListFailed::Pins(failure.to_string()))
     }
 }
 
-/// What the server says that it is: beside the list, where it says so with every answer, else at the beginning.
-fn identity(list: &List, link: &Link) -> Identity {
-    let beside = |raw: &'_ str| member(raw, meta::SERVER).map(str::to_owned);
-    let info = list
-        .member("_meta")
-        .and_then(beside)
-        .or_else(|| member(link.hello(), "serverInfo").map(str::to_owned))
-        .or_else(|| member(link.hello(), "_meta").and_then(beside))
-        .unwrap_or_default();
-    let said = |name: &str| member(&info, name).and_then(text).map(std::borrow::Cow::into_owned);
+/// What of a client's capabilities a server's lists may depend on: those that the gate knows how to offer. What a client makes
+/// up by itself is none of them, or it could have every new tool taken for one that only it sees.
+const OFFERED: [&str; 4] = ["elicitation", "extensions", "roots", "sampling"];
+
+/// The kind of asker that a link belongs to.
+fn variant(link: &Link) -> String {
+    let known = known_capabilities(link.offered());
+    let offered = OFFERED.into_iter().filter(|name| member(&known, name).is_some_and(|it| it != "null"));
+    format!("{:?} {}", link.era(), offered.collect::<Vec<_>>().join(" "))
+}
+
+fn identity(info: &str) -> Identity {
+    let said = |name: &str| member(info, name).and_then(text).map(std::borrow::Cow::into_owned);
     Identity { name: said("name"), version: said("version") }
+}
+
+/// What a server says that it is in the result of `initialize` or `server/discover`.
+fn introduced(hello: &str) -> Option<Identity> {
+    let of_meta = || member(hello, "_meta").and_then(|it| member(it, meta::SERVER));
+    member(hello, "serverInfo").or_else(of_meta).map(identity)
 }
 
 /// What a server listed when it was up last.
@@ -155,6 +165,18 @@ impl Lists {
     /// Follows what is drained.
     pub(crate) fn watch(&self) -> watch::Receiver<()> {
         self.drained.subscribe()
+    }
+
+    /// Compares what a server says that it is, at the beginning of a conversation, with what it was accepted as.
+    pub(crate) async fn meet(&self, hello: &str) -> Result<(), ListFailed> {
+        let (Some(pinned), Some(identity)) = (&self.pinned, introduced(hello)) else { return Ok(()) };
+        let met = pinned.pins.meet(&pinned.upstream, &pinned.entry, &identity).await;
+        met.map_err(|failure| ListFailed::Pins(failure.to_string()))
+    }
+
+    /// Whether nobody of this kind has asked for the server's tools yet.
+    pub(crate) fn is_new_kind(&self, link: &Link) -> bool {
+        self.pinned.as_ref().is_some_and(|pinned| !pinned.pins.has_variant(&pinned.upstream, &variant(link)))
     }
 
     /// The list as it is known, without asking.
@@ -244,6 +266,11 @@ impl Lists {
     }
 }
 
+/// Why a definition could be read in two ways: as strictly as calls are read.
+pub fn fault(raw: &str) -> Option<String> {
+    check_strictly(raw).err().map(|fault| fault.what)
+}
+
 async fn drain(upstream: &str, kind: ListKind, link: &Link) -> Result<List, ListFailed> {
     let what = match kind {
         ListKind::Tools => Housekeeping::Tools,
@@ -276,8 +303,8 @@ async fn drain(upstream: &str, kind: ListKind, link: &Link) -> Result<List, List
         }
     }
     let pages: Vec<&str> = pages.iter().map(String::as_str).collect();
-    let list =
-        List::from_pages(upstream, kind, &pages).map_err(|error| ListFailed::Shape(error.to_string()))?;
+    let list = List::from_pages(upstream, kind, &pages, fault)
+        .map_err(|error| ListFailed::Shape(error.to_string()))?;
     if list.items().len() > ITEMS {
         return Err(ListFailed::Shape(format!("{} has more than {ITEMS} items", kind.method())));
     }

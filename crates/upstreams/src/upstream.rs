@@ -18,6 +18,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
+/// How long a server may take to list its tools for the gate itself.
+const LOOKS: Duration = Duration::from_secs(5);
+
 /// Whether a server can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
@@ -289,7 +292,7 @@ impl Upstream {
                     return Ok(link);
                 }
                 let wish = Wish { inbox: self.own_inbox(), ..wish(true) };
-                self.or_new(opener.old(&wish).await, &first).inspect(|link| {
+                self.or_new(opener.old(&wish).await, &first).await.inspect(|link| {
                     if link.era() == Era::Old {
                         self.known.lock().old = Some(link.clone());
                     }
@@ -301,32 +304,36 @@ impl Upstream {
                 if let Some(link) = there.filter(|link| link.closed().is_none()) {
                     return Ok(link);
                 }
-                self.or_new(opener.old(&wish(false)).await, &first).inspect(|link| {
+                self.or_new(opener.old(&wish(false)).await, &first).await.inspect(|link| {
                     if link.era() == Era::Old {
                         self.known.lock().by_grant.insert(need.grant.to_owned(), link.clone());
                     }
                 })
             }
-            Per::Session => self.or_new(opener.old(&wish(false)).await, &first),
+            Per::Session => self.or_new(opener.old(&wish(false)).await, &first).await,
         }
     }
 
-    /// What an attempt to open a link of the old era means.
-    fn or_new(
+    /// What an attempt to open a link of the old era means. Whoever answers there must be whom the gate knows.
+    async fn or_new(
         &self,
         opened: Result<Arc<Link>, SendFailed>,
         first: &Arc<Link>,
     ) -> Result<Arc<Link>, Unavailable> {
+        let unavailable =
+            |reason: String| Unavailable { name: self.spec.name.clone(), starting: false, reason };
         match opened {
-            Ok(link) => Ok(link),
+            Ok(link) => {
+                let met = self.lists.meet(link.hello()).await;
+                met.map(|()| link).map_err(|failed| unavailable(failed.to_string()))
+            }
             Err(SendFailed::Refused { why, .. }) if first.era() == Era::New => {
                 self.known.lock().no_old = Some(why);
                 Ok(first.clone())
             }
             Err(error) => {
                 self.suspect();
-                let name = self.spec.name.clone();
-                Err(Unavailable { name, starting: false, reason: error.to_string() })
+                Err(unavailable(error.to_string()))
             }
         }
     }
@@ -361,7 +368,21 @@ impl Upstream {
     /// # Errors
     /// Where it has to be asked and cannot be.
     pub async fn list(&self, kind: ListKind, link: &Link) -> Result<Arc<List>, ListFailed> {
+        self.look_first(kind, link).await?;
         self.lists.get(kind, link).await
+    }
+
+    /// Before a list is taken for one that only clients see who can do what nobody before them could: what the gate itself is
+    /// listed now. What is new there is new for all, and waits.
+    async fn look_first(&self, kind: ListKind, link: &Link) -> Result<(), ListFailed> {
+        if kind != ListKind::Tools || !self.lists.is_new_kind(link) {
+            return Ok(());
+        }
+        let own = self.first().filter(|own| !std::ptr::eq(&**own, link) && own.declares("tools"));
+        let Some(own) = own else { return Ok(()) };
+        let late = || ListFailed::Pins("it does not list them for the gate itself".into());
+        let looked = tokio::time::timeout(LOOKS, Box::pin(self.lists.refresh(kind, &own))).await;
+        looked.map_err(|_| late())?.map(drop)
     }
 
     /// A list of the server for a client that asks for it: what a server does not say that it changed is seen then.
@@ -369,6 +390,7 @@ impl Upstream {
     /// # Errors
     /// Where it has to be asked and cannot be.
     pub async fn list_now(&self, kind: ListKind, link: &Link) -> Result<Arc<List>, ListFailed> {
+        self.look_first(kind, link).await?;
         self.lists.now(kind, link).await
     }
 
@@ -377,6 +399,7 @@ impl Upstream {
     /// # Errors
     /// Where it cannot be asked.
     pub async fn list_again(&self, kind: ListKind, link: &Link) -> Result<Arc<List>, ListFailed> {
+        self.look_first(kind, link).await?;
         Box::pin(self.lists.refresh(kind, link)).await
     }
 

@@ -1,6 +1,6 @@
 //! A look at a list, before anything of it is used.
 
-use super::{FirstUse, Held, Kept, NewTools, Pins, ServerPin, Sight, Sighting, ToolPin, has, told};
+use super::{FirstUse, Held, Identity, Kept, NewTools, Pins, ServerPin, Sight, Sighting, ToolPin, has, told};
 use portcullis_catalogue::{Definition, Item, Others, blocks, differences};
 use portcullis_ledger::{Failure, now_ms};
 use serde_json::Value;
@@ -68,6 +68,33 @@ impl Pins {
         Ok(())
     }
 
+    /// Compares what a server says that it is at the beginning of a conversation. One that says something else than what it was
+    /// accepted as passes nothing from now on. Of a server that was never listed nothing is known.
+    ///
+    /// # Errors
+    /// Where it cannot be kept or recorded; then nothing of the conversation may be used.
+    pub async fn meet(&self, upstream: &str, entry: &str, identity: &Identity) -> Result<(), Failure> {
+        let is_news = || {
+            let servers = self.0.servers.read();
+            let server = servers.get(upstream).filter(|server| server.entry == entry);
+            server.is_some_and(|server| identity != server.seen.as_ref().unwrap_or(&server.identity))
+        };
+        if !is_news() {
+            return Ok(());
+        }
+        let _one = self.0.looking.lock().await;
+        if !is_news() {
+            return Ok(());
+        }
+        let mut kept = self.kept(Some(upstream))?;
+        let Some(server) = kept.servers.get_mut(upstream) else { return Ok(()) };
+        if let Some(message) = compare(server, identity) {
+            tracing::warn!(upstream, "{message}");
+            self.record(upstream, "", &message, None).await?;
+        }
+        self.keep(upstream, &kept).await
+    }
+
     /// Whether all of it was seen before.
     fn knows(&self, sight: &Sight<'_>) -> bool {
         let servers = self.0.servers.read();
@@ -83,6 +110,21 @@ impl Pins {
             && server.variants.contains(sight.variant)
             && sight.list.items().iter().all(is_known)
     }
+}
+
+/// Notes what a server says that it is. Gives what there is to say of it.
+fn compare(server: &mut ServerPin, identity: &Identity) -> Option<String> {
+    if *identity == server.identity {
+        return server.seen.take().map(|_| format!("it says again that it is {identity}"));
+    }
+    if server.seen.as_ref() == Some(identity) {
+        return None;
+    }
+    server.seen = Some(identity.clone());
+    Some(format!(
+        "it says that it is {identity}, and was accepted as {}: nothing of it passes",
+        server.identity
+    ))
 }
 
 impl Look<'_> {
@@ -124,18 +166,7 @@ impl Look<'_> {
     /// A list of a server that is known. Adds what there is to say, of it and of its tools.
     fn again(&self, mut server: ServerPin, kept: &mut Kept, said: &mut Vec<(String, String)>) {
         let sight = self.sight;
-        if sight.identity == server.identity {
-            if server.seen.take().is_some() {
-                said.push((String::new(), format!("it says again that it is {}", server.identity)));
-            }
-        } else if server.seen.as_ref() != Some(&sight.identity) {
-            let what = format!(
-                "it says that it is {}, and was accepted as {}: nothing of it passes",
-                sight.identity, server.identity
-            );
-            said.push((String::new(), what));
-            server.seen = Some(sight.identity.clone());
-        }
+        said.extend(compare(&mut server, &sight.identity).map(|message| (String::new(), message)));
         let is_new_variant =
             server.variants.len() < VARIANTS && server.variants.insert(sight.variant.to_owned());
         kept.servers.insert(sight.upstream.to_owned(), server);
@@ -174,7 +205,7 @@ impl Look<'_> {
         }
         let sighting = self.sighting(item);
         // What it looks like for clients that speak or can do otherwise: as far as no model reads it, that is the same tool.
-        if let (true, None, Some(before)) = (is_new_variant, pin.held, &pin.definition)
+        if let (true, None, None, Some(before)) = (is_new_variant, item.fault(), pin.held, &pin.definition)
             && differences(before, &sighting.definition).iter().all(|it| no_model_reads(&it.place))
         {
             pin.accepted.push(sighting.fingerprint);
@@ -187,6 +218,9 @@ impl Look<'_> {
             }
             (None, None) => "all of it".to_owned(),
         };
+        let what = item
+            .fault()
+            .map_or(what.clone(), |fault| format!("{what}; it could be read in two ways: {fault}"));
         pin.seen = Some(sighting);
         Some(format!("its definition changed: {what}"))
     }
@@ -197,7 +231,9 @@ impl Look<'_> {
             return;
         }
         let sighting = self.sighting(item);
-        let speaks = blocks(&sighting.definition) || gives_orders(&self.others, &sighting.definition);
+        let speaks = item.fault().is_some()
+            || blocks(&sighting.definition)
+            || gives_orders(&self.others, &sighting.definition);
         if accept && !speaks {
             pin.accept(sighting, by, None, self.now_ms);
         } else {

@@ -72,6 +72,7 @@ async fn connect(this: &Arc<Upstream>) -> Result<Arc<Link>, String> {
         .await
         .map_err(|_| format!("it did not answer within {} s", ATTEMPT.as_secs()))?
         .map_err(|error| error.to_string())?;
+    this.lists.meet(link.hello()).await.map_err(|failed| failed.to_string())?;
     this.known.lock().first = Some(link.clone());
     // Known tools are part of being ready: an unknown tool must not be taken for one that is not there.
     if link.declares("tools")
@@ -93,7 +94,7 @@ async fn watch_over(upstream: &Weak<Upstream>, link: &Arc<Link>) -> String {
             tokio::select! {
                 () = link.gone() => {}
                 () = this.suspect.notified() => {
-                    if let Err(why) = probe(link).await {
+                    if let Err(why) = probe(&this, link).await {
                         return why;
                     }
                 }
@@ -103,7 +104,7 @@ async fn watch_over(upstream: &Weak<Upstream>, link: &Arc<Link>) -> String {
         tokio::select! {
             () = hear(&this, link) => {}
             () = this.suspect.notified() => {
-                if let Err(why) = probe(link).await {
+                if let Err(why) = probe(&this, link).await {
                     return why;
                 }
             }
@@ -111,16 +112,17 @@ async fn watch_over(upstream: &Weak<Upstream>, link: &Arc<Link>) -> String {
     }
 }
 
-/// Whether the server still answers.
-async fn probe(link: &Link) -> Result<(), String> {
+/// Whether the server still answers, and is the one that it was.
+async fn probe(this: &Upstream, link: &Link) -> Result<(), String> {
     let (what, params) = match link.era() {
         Era::Old => (Housekeeping::Ping, "{}".to_owned()),
         Era::New => (Housekeeping::Discover, format!("{{\"_meta\":{}}}", own_meta("{}"))),
     };
     match tokio::time::timeout(PROBE, ask(link, what, &params)).await {
         Err(_) => Err(format!("it did not answer {} within {} s", what.method(), PROBE.as_secs())),
+        Ok(Ok(hello)) => this.lists.meet(&hello).await.map_err(|failed| failed.to_string()),
         // A server that answers with an error of its own is there.
-        Ok(Ok(_) | Err(SendFailed::Refused { status: 200 | 400 | 404 | 405, .. })) => Ok(()),
+        Ok(Err(SendFailed::Refused { status: 200 | 400 | 404 | 405, .. })) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),
     }
 }

@@ -12,6 +12,7 @@ use budget::Budget;
 use portcullis_catalogue::{List, ListKind, Tool};
 use portcullis_ledger::{Filter, query};
 use portcullis_policy::{Answer, Call, Facts, Judgement, Kind, Mode, Policy, Target};
+use portcullis_upstreams::definition_fault;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, from_str};
@@ -61,7 +62,13 @@ impl Known {
         let mut tools = HashMap::new();
         for (upstream, method, body) in portcullis_ledger::definitions(data)? {
             let list = from_str::<HashMap<&str, &RawValue>>(&body).ok().and_then(|body| {
-                List::from_pages(&upstream, ListKind::of_method(&method)?, &[body.get("list")?.get()]).ok()
+                List::from_pages(
+                    &upstream,
+                    ListKind::of_method(&method)?,
+                    &[body.get("list")?.get()],
+                    definition_fault,
+                )
+                .ok()
             });
             for item in list.iter().flat_map(|list| list.items()) {
                 if let Some(tool) = item.tool() {
