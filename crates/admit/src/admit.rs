@@ -1,6 +1,5 @@
 //! Judge, reserve, record, and only then a permit.
 
-use crate::Principal;
 use crate::approvals::{Approvals, State};
 use crate::ask::{Answer, Ask, Denied, No, Subject};
 use crate::decide::{Passing, judge, target};
@@ -11,6 +10,7 @@ use crate::person::HeldCall;
 use crate::pins::Pins;
 use crate::rules::Rules;
 use crate::ticket::{Manner, PassRules, ResultRules, Ticket};
+use crate::{Authority, Principal};
 use arc_swap::ArcSwap;
 use portcullis_catalogue::{Risk, Tool};
 use portcullis_ledger::{Beside, CounterRow, Draft, Failure, Keep, Kind, Ledger, Outcome, now_ms};
@@ -259,8 +259,6 @@ impl Admit {
                 match self.0.ledger.append(row, Beside { counters: rows, approval: used }, keep).await {
                     Ok(row) => {
                         let about = crate::ticket::About {
-                            grant: ask.who.name().to_owned(),
-                            upstream: ask.upstream.to_owned(),
                             method: method.map(str::to_owned),
                             name: name.to_owned(),
                             run: ask.run.to_owned(),
@@ -278,9 +276,12 @@ impl Admit {
                             history.note(ask.upstream, name);
                         }
                         let covers_results = judged.redactions.iter().any(Redactions::covers_results);
-                        let results = covers_results.then(|| ResultRules::of(&rules, &ask));
-                        let manner = Manner { stopping, results };
-                        let ticket = Ticket::new(self.clone(), row, reserved, about, manner);
+                        let results = covers_results
+                            .then(|| Arc::new(ResultRules::new(&rules, &ask.who.grant, &ask.target())));
+                        let (grant, upstream) = (ask.who.grant.clone(), ask.upstream.into());
+                        let authority = Authority::new(self.clone(), grant, upstream, results);
+                        let manner = Manner { stopping };
+                        let ticket = Ticket::new(self.clone(), row, reserved, about, authority, manner);
                         Ok((Permit::new(ask.message), ticket))
                     }
                     Err(failure) => {

@@ -41,6 +41,7 @@ mod person;
 mod pins;
 mod principal;
 mod redact;
+mod release;
 mod rules;
 mod ticket;
 mod turned_away;
@@ -58,5 +59,6 @@ pub use pins::{
 pub use portcullis_policy::{Kind as What, Stopping};
 pub use principal::{Principal, client_name};
 pub use redact::{Values, covered_line};
+pub use release::{Authority, NotReleased, Questions, Release};
 pub use rules::{Durability, Loaded, Rules};
 pub use ticket::{End, Ticket};

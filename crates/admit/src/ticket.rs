@@ -3,11 +3,10 @@
 use crate::limits::{Places, Reservation};
 use crate::permit::{Message, Permit};
 use crate::rules::Rules;
-use crate::{Admit, Ask};
+use crate::{Admit, Authority};
 use portcullis_ledger::{Draft, Grant, Kind, Outcome};
 use portcullis_policy::{Kind as What, Stopping, Target};
 use portcullis_wire::{Allowance, Era, text};
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -29,8 +28,6 @@ pub enum End {
 
 #[derive(Debug)]
 pub(crate) struct About {
-    pub grant: String,
-    pub upstream: String,
     pub method: Option<String>,
     pub name: String,
     pub run: String,
@@ -61,27 +58,25 @@ impl PassRules {
 #[derive(Debug, Default)]
 pub(crate) struct Manner {
     pub stopping: Stopping,
-    pub results: Option<ResultRules>,
 }
 
 /// What keeps parts of a result from its caller.
 #[derive(Debug)]
 pub(crate) struct ResultRules {
-    rules: Arc<Rules>,
-    grant: Arc<Grant>,
-    upstream: String,
-    kind: What,
-    name: String,
-    category: String,
+    pub rules: Arc<Rules>,
+    pub grant: Arc<Grant>,
+    pub upstream: String,
+    pub kind: What,
+    pub name: String,
+    pub category: String,
 }
 
 impl ResultRules {
-    pub(crate) fn of(rules: &Arc<Rules>, ask: &Ask<'_>) -> Self {
-        let target = ask.target();
+    pub(crate) fn new(rules: &Arc<Rules>, grant: &Arc<Grant>, target: &Target<'_>) -> Self {
         Self {
             rules: rules.clone(),
-            grant: ask.who.grant.clone(),
-            upstream: ask.upstream.to_owned(),
+            grant: grant.clone(),
+            upstream: target.upstream.to_owned(),
             kind: target.kind,
             name: target.name.to_owned(),
             category: target.category.to_owned(),
@@ -96,14 +91,22 @@ pub struct Ticket {
     row: u64,
     reserved: Reservation,
     about: About,
+    authority: Authority,
     manner: Manner,
     began: Instant,
     closed: bool,
 }
 
 impl Ticket {
-    pub(crate) fn new(admit: Admit, row: u64, reserved: Reservation, about: About, manner: Manner) -> Self {
-        Self { admit, row, reserved, about, manner, began: Instant::now(), closed: false }
+    pub(crate) fn new(
+        admit: Admit,
+        row: u64,
+        reserved: Reservation,
+        about: About,
+        authority: Authority,
+        manner: Manner,
+    ) -> Self {
+        Self { admit, row, reserved, about, authority, manner, began: Instant::now(), closed: false }
     }
 
     /// Number of the decision's row.
@@ -118,18 +121,10 @@ impl Ticket {
         &self.manner.stopping
     }
 
-    /// A result as its caller gets it.
+    /// By what the caller sees what is answered.
     #[must_use]
-    pub fn covered<'a>(&self, result: &'a str) -> Cow<'a, str> {
-        let Some(of) = &self.manner.results else { return Cow::Borrowed(result) };
-        let Ok(in_force) = of.rules.in_force(&of.grant, &of.upstream) else { return Cow::Borrowed(result) };
-        let target = Target { kind: of.kind, upstream: &of.upstream, name: &of.name, category: &of.category };
-        in_force.redactions(&target).iter().fold(Cow::Borrowed(result), |shown, redactions| match redactions
-            .result(&shown)
-        {
-            Cow::Owned(covered) => Cow::Owned(covered),
-            Cow::Borrowed(_) => shown,
-        })
+    pub fn authority(&self) -> &Authority {
+        &self.authority
     }
 
     /// The places that the call has among those that may run at once: for what goes on when the call has ended.
@@ -154,7 +149,7 @@ impl Ticket {
 
     /// Why nothing of it may go on now, where a drop holds.
     pub(crate) fn dropped(&self) -> Option<String> {
-        self.admit.drops().holds(&self.about.grant, &self.about.upstream)
+        self.admit.drops().holds(self.authority.grant(), self.authority.upstream())
     }
 
     /// A permit to go on with the same call: to repeat it where it was not acted on, or to bring the answers
@@ -163,7 +158,7 @@ impl Ticket {
     #[must_use]
     pub fn again(&self, message: Message, era: Era) -> Option<Permit> {
         let withheld = |fingerprint: &String| {
-            self.admit.pins().withholds(&self.about.upstream, &self.about.name, fingerprint).is_some()
+            self.admit.pins().withholds(self.authority.upstream(), &self.about.name, fingerprint).is_some()
         };
         if self.dropped().is_some() || self.about.fingerprint.as_ref().is_some_and(withheld) {
             return None;
@@ -190,8 +185,8 @@ impl Ticket {
     pub(crate) fn draft(&self, kind: Kind) -> Draft<'_> {
         let about = &self.about;
         Draft {
-            grant: Some(&about.grant),
-            upstream: Some(&about.upstream),
+            grant: Some(self.authority.grant()),
+            upstream: Some(self.authority.upstream()),
             method: about.method.as_deref(),
             tool: (!about.name.is_empty()).then_some(&*about.name),
             request: Some(&about.request),

@@ -1,8 +1,10 @@
 //! What servers ask of clients: judged and recorded like what clients ask of servers.
 
 use crate::gate::Gate;
+use crate::session::{Asked, Session};
 use portcullis_admit::{
-    AnswerText, Ask, Denied, End, FollowUp, Message, Principal, Recipient, Subject, Ticket,
+    AnswerText, Ask, Denied, End, FollowUp, Message, Principal, Questions, Recipient, Release, Subject,
+    Ticket,
 };
 use portcullis_ledger::now_ms;
 use portcullis_upstreams::Link;
@@ -32,6 +34,26 @@ pub(crate) struct Question {
 }
 
 impl Question {
+    /// Enters it among the questions that a session has open. Gives what the client is to be sent; nothing where it cannot be
+    /// asked, which the server is told.
+    pub(crate) async fn put(self, session: &Session, message: &Envelope) -> Option<Release> {
+        let number = session.next_question();
+        let seen_as = |message: &Envelope| Some(message.with_id(&number.to_string()));
+        match self.ticket.authority().release(message, Questions::One(&self.ticket), seen_as) {
+            Ok(release) => match session.ask_as(number, Asked::Server(Box::new(self))) {
+                Ok(()) => release,
+                Err(asked) => {
+                    asked.give_up("too many questions are open in this session").await;
+                    None
+                }
+            },
+            Err(why) => {
+                self.give_up(&why.to_string()).await;
+                None
+            }
+        }
+    }
+
     /// Brings the server the client's answer.
     pub(crate) async fn answer(self, said: AnswerText<'_>) {
         let message = match self.ticket.answer(said) {

@@ -9,7 +9,7 @@ mod tasks;
 mod waiting;
 
 pub(crate) use held::AsTask;
-pub(crate) use refusals::denial;
+pub(crate) use refusals::{denial, withheld_answer, withheld_text};
 pub(crate) use tasks::about_lost;
 pub(crate) use waiting::{as_task, with_tasks};
 
@@ -17,17 +17,16 @@ use crate::asker::Asker;
 use crate::gate::Gate;
 use crate::links::{self, Chosen};
 use crate::mrtr;
-use crate::outlet::{Outlet, left};
+use crate::outlet::{Outgoing, Outlet, Place, carrying, left, saying};
 use crate::rewrite::{Known, is_error, with_result_type};
-use crate::tasks::Task;
 use crate::tasks::message::{Shown, mentions, shown};
+use crate::tasks::{Task, look};
 use http::StatusCode;
-use portcullis_admit::{Ask, Denied, End, Message, Permit, Recipient, Stopping, Subject, Ticket};
+use portcullis_admit::{Ask, Denied, End, Message, Permit, Questions, Recipient, Stopping, Subject, Ticket};
 use portcullis_catalogue::{List, ListKind};
 use portcullis_runs::OpenRun;
 use portcullis_upstreams::{Broken, Heard, Reply, SendFailed, Unavailable, Upstream};
-use portcullis_wire::{Envelope, Era, Event, Kind, Splice};
-use std::borrow::Cow;
+use portcullis_wire::{Envelope, Era, Kind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -182,7 +181,7 @@ impl Call {
             match self.next(&mut reply, deadline).await {
                 Woke::Heard(Ok(Some(heard))) => {
                     if heard.event_id.is_some() && last_event.is_none() {
-                        self.let_resume(reply.id);
+                        self.let_resume(reply.id, ticket);
                     }
                     last_event = heard.event_id.clone().or(last_event);
                     pause = heard.retry.or(pause);
@@ -323,15 +322,14 @@ impl Call {
         deadline: Instant,
     ) -> Option<End> {
         let resumable = self.resumes_itself();
-        let event = |data| Event {
-            name: String::new(),
+        let place = || Place {
             id: heard.event_id.clone().filter(|_| resumable),
             retry: heard.retry.filter(|_| resumable),
-            data,
         };
+        let mut judged: Vec<String> = Vec::new();
         let Some(message) = &heard.message else {
             if resumable && let Some(outlet) = &mut self.outlet {
-                outlet.event(&event(bytes::Bytes::new())).await;
+                outlet.event(Outgoing::primer(place())).await;
             }
             return None;
         };
@@ -348,7 +346,13 @@ impl Call {
                         return Box::pin(self.answer_inputs(&inputs, asked, reply, ticket, deadline)).await;
                     }
                     // The client's retry brings the answers, and is judged with them.
-                    asked.into_iter().for_each(|(_, asked)| asked.close(&End::Answered { error: false }));
+                    for (key, asked) in asked {
+                        asked.close(&End::Answered { error: false });
+                        judged.push(key);
+                    }
+                }
+                if let Some(task) = &self.task {
+                    judged = Box::pin(look::judge_inputs(&self.gate, task, message)).await;
                 }
                 let on_tasks;
                 let message = if self.task.is_some() || mentions(message) {
@@ -369,21 +373,21 @@ impl Call {
                 } else {
                     message
                 };
-                let covered;
-                let message = match covered_result(message, ticket) {
-                    Some(message) => {
-                        covered = message;
-                        &covered
+                let seen_as = |message: &Envelope| Some(self.known.response(message));
+                let released = ticket.authority().release(message, Questions::Keys(&judged), seen_as);
+                let (event, end) = match released {
+                    Ok(release) => (release.map(|release| carrying(release).at(place())), end),
+                    Err(why) => {
+                        (Some(saying(self.withheld(&why)).at(place())), End::Broken(withheld_text(&why)))
                     }
-                    None => message,
                 };
                 let status = match self.asker.era {
                     Era::New => StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK),
                     Era::Old => StatusCode::OK,
                 };
-                if let Some(outlet) = self.outlet.take() {
+                if let (Some(outlet), Some(event)) = (self.outlet.take(), event) {
                     self.open.over();
-                    outlet.finish(status, event(self.known.response(message))).await;
+                    outlet.finish(status, event).await;
                 }
                 Some(end)
             }
@@ -400,9 +404,13 @@ impl Call {
                         Some(&self.chosen.link),
                         message,
                     ),
-                ) && let Some(text) = self.known.notice(&message)
-                {
-                    outlet.event(&event(text)).await;
+                ) {
+                    let released = ticket
+                        .authority()
+                        .release(&message, Questions::None, |message| self.known.notice(message));
+                    if let Ok(Some(release)) = released {
+                        outlet.event(carrying(release).at(place())).await;
+                    }
                 }
                 None
             }
@@ -420,13 +428,4 @@ impl Call {
 
 fn is_progress(heard: &Heard) -> bool {
     heard.message.as_ref().and_then(|message| message.method()) == Some("notifications/progress")
-}
-
-/// An answer without what the policy keeps from its caller; `None` where that is nothing.
-fn covered_result(message: &Envelope, ticket: &Ticket) -> Option<Envelope> {
-    let result = message.result()?;
-    let Cow::Owned(covered) = ticket.covered(result) else { return None };
-    let mut splice = Splice::new(message.bytes());
-    splice.replace(message.span_of(result), covered);
-    Envelope::reply(splice.finish()).ok()
 }

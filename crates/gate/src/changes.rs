@@ -3,14 +3,14 @@
 use crate::gate::Gate;
 use crate::listing::sees;
 use crate::names::expose_uri;
-use crate::outlet::carrying;
+use crate::outlet::{carrying, saying};
 use crate::session::{Route, Session};
 use crate::streams::tell_listeners;
 use crate::tasks::message::{Shown, shown};
-use portcullis_admit::Principal;
+use portcullis_admit::{Principal, Questions};
 use portcullis_catalogue::{List, ListKind};
 use portcullis_upstreams::{Change, Upstream};
-use portcullis_wire::{Envelope, encode_event, notification, text};
+use portcullis_wire::{Envelope, notification, text};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -120,7 +120,7 @@ fn tell(gate: &Gate, grant: &str, upstream: &Upstream, kind: ListKind) {
     let notice = notification(kind.changed(), "{}");
     for session in gate.sessions.all() {
         if session.grant == grant && concerns(&session, upstream.name()) {
-            session.push(encode_event(&carrying(notice.clone())));
+            session.push(&saying(notice.clone()));
         }
     }
     tell_listeners(gate, grant, upstream.name(), kind);
@@ -140,9 +140,12 @@ fn tell_of_task(gate: &Gate, upstream: &Upstream, notice: &Envelope) {
         let Shown::Message(notice) = shown(&gate.tasks, upstream.name(), &task.owner, None, notice) else {
             continue;
         };
+        let Some(authority) = task.authority(gate) else { continue };
+        let released = authority.release(&notice, Questions::None, |notice| Some(notice.bytes().clone()));
+        let Ok(Some(release)) = released else { continue };
         for session in gate.sessions.all() {
             if *session.grant == *task.owner && concerns(&session, upstream.name()) {
-                session.push(encode_event(&carrying(notice.bytes().clone())));
+                session.push(&carrying(release.clone()));
             }
         }
     }
@@ -177,7 +180,8 @@ async fn watch_notices(gate: std::sync::Weak<Gate>, upstream: std::sync::Weak<Up
         };
         let watched = (upstream.name().clone(), uri);
         for session in gate.sessions.all() {
-            if !session.watched.lock().contains(&watched) {
+            let silent = gate.admit.drops().holds(&session.grant, upstream.name()).is_some();
+            if silent || !session.watched.lock().contains(&watched) {
                 continue;
             }
             let shown = match session.route {
@@ -186,7 +190,7 @@ async fn watch_notices(gate: std::sync::Weak<Gate>, upstream: std::sync::Weak<Up
             };
             let params = serde_json::json!({ "uri": shown }).to_string();
             let text = notification("notifications/resources/updated", &params);
-            session.push(encode_event(&carrying(text)));
+            session.push(&saying(text));
         }
     }
 }

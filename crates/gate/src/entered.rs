@@ -8,7 +8,7 @@ use crate::call::{About, Call, as_task, denial, with_tasks};
 use crate::gate::Gate;
 use crate::headers;
 use crate::links::{self, Chosen};
-use crate::outlet::{Outlet, carrying, left};
+use crate::outlet::{Outlet, left, saying};
 use crate::rewrite::{Known, with_meta, without_modern_meta};
 use crate::tasks::Task;
 use http::StatusCode;
@@ -76,7 +76,7 @@ impl Entered {
                 self.gate.admit.refused(who, Some(self.upstream.name()), Some(id), &why).await;
                 let text = error_response(Some(id), HEADER_MISMATCH, &why, &Value::Null);
                 self.open.over();
-                self.outlet.finish(StatusCode::BAD_REQUEST, carrying(text)).await;
+                self.outlet.finish(StatusCode::BAD_REQUEST, saying(text)).await;
                 return None;
             }
         };
@@ -152,7 +152,7 @@ impl Entered {
                 let denied = self.gate.admit.dropped(who, upstream, &self.name, id, message).await;
                 let text = denial(id, self.asker.era, self.calls_a_tool, &denied);
                 self.open.over();
-                self.outlet.finish(StatusCode::OK, carrying(text)).await;
+                self.outlet.finish(StatusCode::OK, saying(text)).await;
             }
             Stopped::Cancelled(why) => {
                 let run = self.open.run().id.as_str();
@@ -161,14 +161,14 @@ impl Entered {
                 if self.open.by_operator() {
                     let text = error_response(Some(id), STOPPED, &why, &Value::Null);
                     self.open.over();
-                    self.outlet.finish(StatusCode::OK, carrying(text)).await;
+                    self.outlet.finish(StatusCode::OK, saying(text)).await;
                 }
             }
             Stopped::Unreached(why) => {
                 self.gate.admit.unavailable(who, upstream, &self.name, id, &why).await;
                 let text = error_response(Some(id), UPSTREAM_FAILED, &why, &Value::Null);
                 self.open.over();
-                self.outlet.finish(StatusCode::OK, carrying(text)).await;
+                self.outlet.finish(StatusCode::OK, saying(text)).await;
             }
         }
     }

@@ -4,11 +4,11 @@ use crate::asked::{Asking, Question};
 use crate::gate::Gate;
 use crate::outlet::carrying;
 use crate::rewrite::stray_notice;
-use crate::session::{Asked, Route, Session};
+use crate::session::{Route, Session};
 use crate::tasks::message::{Shown, shown};
-use portcullis_admit::FollowUp;
+use portcullis_admit::{FollowUp, Questions};
 use portcullis_upstreams::{Inbox, Link, Roots, Upstream};
-use portcullis_wire::{Envelope, encode_event};
+use portcullis_wire::Envelope;
 use serde_json::json;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -46,10 +46,15 @@ impl Inbox for SessionInbox {
             return;
         }
         let Some(gate) = self.gate.upgrade() else { return };
+        let Some(grant) = gate.grants().by_name(&session.grant).cloned() else { return };
+        let authority = gate.admit.session_authority(grant, upstream.name());
         if let Shown::Message(notice) =
             shown(&gate.tasks, upstream.name(), &session.grant, Some(link), &notice)
+            && let Ok(Some(release)) = authority.release(&notice, Questions::None, |notice| {
+                Some(stray_notice(notice, self.prefix.as_deref()))
+            })
         {
-            session.push(encode_event(&carrying(stray_notice(&notice, self.prefix.as_deref()))));
+            session.push(&carrying(release));
         }
     }
 
@@ -79,9 +84,8 @@ impl Inbox for SessionInbox {
 }
 
 async fn ask(session: &Session, question: Question, request: &Envelope) {
-    match session.ask(Asked::Server(Box::new(question))) {
-        Ok(ours) => session.push(encode_event(&carrying(request.with_id(&ours.to_string())))),
-        Err(asked) => asked.give_up("too many questions are open in this session").await,
+    if let Some(release) = question.put(session, request).await {
+        session.push(&carrying(release));
     }
 }
 

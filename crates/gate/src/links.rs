@@ -185,9 +185,11 @@ pub(crate) fn routable(declared: &str) -> String {
     Value::Object(capabilities).to_string()
 }
 
-/// Whether the one upstream of a route is spoken to in the old era.
-pub(crate) async fn speaks_old(gate: &Arc<Gate>, asker: &Asker) -> bool {
+/// Whether the one upstream of a route is spoken to in the old era, in a conversation of the session's own.
+pub(crate) async fn has_own_of_old(gate: &Arc<Gate>, asker: &Asker) -> bool {
     let crate::session::Route::One(name) = &asker.route else { return false };
     let Some(upstream) = gate.upstream(name) else { return false };
-    choose(gate, asker, &upstream).await.is_ok_and(|chosen| chosen.link.era() == Era::Old)
+    choose(gate, asker, &upstream)
+        .await
+        .is_ok_and(|chosen| chosen.link.era() == Era::Old && !chosen.link.is_shared())
 }

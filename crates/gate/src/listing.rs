@@ -5,7 +5,7 @@ use crate::asker::Asker;
 use crate::gate::Gate;
 use crate::links;
 use crate::names::{Names, expose_uri};
-use crate::outlet::carrying;
+use crate::outlet::saying;
 use crate::session::Route;
 use data_encoding::BASE64URL_NOPAD;
 use http::StatusCode;
@@ -13,8 +13,7 @@ use portcullis_admit::{Principal, What};
 use portcullis_catalogue::{Item, List, ListKind};
 use portcullis_upstreams::{Link, ListFailed, State, Upstream};
 use portcullis_wire::{
-    Envelope, Era, INVALID_PARAMS, Id, Splice, UPSTREAM_FAILED, encode_event, insert_member, member,
-    result_response, text,
+    Envelope, Era, INVALID_PARAMS, Id, Splice, UPSTREAM_FAILED, insert_member, member, result_response, text,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -83,7 +82,7 @@ async fn one(
     // In the shape that this server answers in.
     if asker.takes_events && link.is_some_and(|link| link.answers_in_events()) {
         let (stream, queue) = tokio::sync::mpsc::channel(1);
-        let _ = stream.try_send(encode_event(&carrying(response)));
+        let _ = stream.try_send(saying(response).encoded());
         return events(queue);
     }
     json(StatusCode::OK, response)

@@ -8,7 +8,7 @@
 
 use crate::asked::Question;
 use crate::call::Call;
-use crate::outlet::{Outlet, carrying};
+use crate::outlet::{Outlet, saying};
 use data_encoding::BASE32_NOPAD;
 use http::StatusCode;
 use memchr::memmem::Finder;
@@ -155,7 +155,7 @@ impl Call {
         });
         if let Some(outlet) = self.outlet.take() {
             let text = result_response(&self.known.id, &result.to_string());
-            outlet.finish(StatusCode::OK, carrying(text)).await;
+            outlet.finish(StatusCode::OK, saying(text)).await;
         }
         let woken = tokio::select! {
             woken = woken => woken.ok(),

@@ -20,13 +20,13 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 
 /// The session that a request names.
-pub(crate) fn session(gate: &Arc<Gate>, asker: &Asker) -> Result<InUse, Answer> {
+pub(crate) fn session(gate: &Arc<Gate>, asker: &Asker, request: Option<&Id>) -> Result<InUse, Answer> {
     let id = match asker.headers.get("mcp-session-id").map(|id| id.to_str()) {
         Some(Ok(id)) => id,
         Some(Err(_)) => return Err(plain(StatusCode::BAD_REQUEST, "Mcp-Session-Id is not plain text")),
         None => {
             let why = "expected an Mcp-Session-Id header: open a session with `initialize` first";
-            return Err(rpc_error(StatusCode::BAD_REQUEST, None, INVALID_REQUEST, why));
+            return Err(rpc_error(StatusCode::BAD_REQUEST, request, INVALID_REQUEST, why));
         }
     };
     match gate.sessions.get(id, asker.principal.name(), &asker.route, &gate.options().sessions) {
@@ -39,7 +39,7 @@ pub(crate) fn session(gate: &Arc<Gate>, asker: &Asker) -> Result<InUse, Answer> 
         Found::Nothing => {}
     }
     let why = "this session is unknown or has ended: open a new one with `initialize`";
-    Err(rpc_error(StatusCode::NOT_FOUND, None, INVALID_REQUEST, why))
+    Err(rpc_error(StatusCode::NOT_FOUND, request, INVALID_REQUEST, why))
 }
 
 /// Lets a request join its session.
@@ -57,7 +57,7 @@ pub(crate) async fn post(gate: &Arc<Gate>, mut asker: Asker, message: Envelope) 
     if message.method() == Some("initialize") {
         return hello::initialize(gate, asker, &message).await;
     }
-    let session = match session(gate, &asker) {
+    let session = match session(gate, &asker, message.id()) {
         Ok(session) => session,
         Err(answer) => return answer,
     };
@@ -117,7 +117,7 @@ async fn set_level(
     let Some(id) = message.id().cloned() else { return empty(StatusCode::BAD_REQUEST) };
     let level = message.peek().level.map(str::to_owned);
     let one = matches!(asker.route, Route::One(_));
-    if one && crate::links::speaks_old(gate, asker).await {
+    if one && crate::links::has_own_of_old(gate, asker).await {
         *session.log_level.lock() = level.filter(|level| logging::is_level(level));
         return forward(gate, asker, message).await;
     }
@@ -154,12 +154,12 @@ async fn subscription(
         }
         return answer;
     }
-    session.watched.lock().remove(&watched);
-    // A server that all share has one subscription for all: the last one ends it.
-    let shared = session.links.lock().await.get(&watched.0).is_some_and(|link| link.is_shared());
+    let was_there = session.watched.lock().remove(&watched);
+    // A server that all share has one subscription for all: the last one ends it, and nobody else does.
+    let shared = !session.links.lock().await.get(&watched.0).is_some_and(|link| !link.is_shared());
     let others = || gate.sessions.all().iter().any(|other| other.watched.lock().contains(&watched));
     match message.id() {
-        Some(id) if shared && others() => json(StatusCode::OK, result_response(id, "{}")),
+        Some(id) if shared && (!was_there || others()) => json(StatusCode::OK, result_response(id, "{}")),
         _ => forward(gate, asker, message).await,
     }
 }
@@ -266,7 +266,7 @@ pub(crate) async fn get(gate: &Arc<Gate>, mut asker: Asker) -> Answer {
     if !asker.takes_events {
         return plain(StatusCode::NOT_ACCEPTABLE, "expected `Accept: text/event-stream`");
     }
-    match session(gate, &asker) {
+    match session(gate, &asker, None) {
         Ok(session) => {
             join(&mut asker, &session);
             streams::open(gate, &asker, &session).await
@@ -277,7 +277,7 @@ pub(crate) async fn get(gate: &Arc<Gate>, mut asker: Asker) -> Answer {
 
 /// The end of a session.
 pub(crate) async fn delete(gate: &Arc<Gate>, asker: &Asker) -> Answer {
-    match session(gate, asker) {
+    match session(gate, asker, None) {
         Ok(session) => {
             if let Some(session) = gate.sessions.remove(&session.id) {
                 gate.end_sessions(vec![session], "its session was ended by the client").await;
@@ -291,7 +291,7 @@ pub(crate) async fn delete(gate: &Arc<Gate>, asker: &Asker) -> Answer {
 /// A batch, which only 2025-03-26 has: every member is read and judged alone, the answers come together.
 pub(crate) async fn batch(gate: &Arc<Gate>, mut asker: Asker, body: &Bytes) -> Result<Answer, Refused> {
     let refused = |message: &str| Refused { code: INVALID_REQUEST, message: message.into(), id: None };
-    let session = match session(gate, &asker) {
+    let session = match session(gate, &asker, None) {
         Ok(session) if session.version == "2025-03-26" => session,
         Ok(_) => return Err(refused("batches are not accepted in this version: send one message")),
         Err(answer) => return Ok(answer),

@@ -3,6 +3,7 @@
 use crate::answer::{Answer, empty, events, json};
 use bytes::Bytes;
 use http::StatusCode;
+use portcullis_admit::Release;
 use portcullis_wire::{Era, Event, encode_event};
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -128,17 +129,17 @@ impl Outlet {
     }
 
     /// Sends one event; waits while the client does not read. Dropped where the client takes none.
-    pub(crate) async fn event(&mut self, event: &Event) {
+    pub(crate) async fn event(&mut self, event: Outgoing) {
         if let Some(stream) = self.begin() {
-            let _ = stream.send(encode_event(event)).await;
+            let _ = stream.send(event.encoded()).await;
         }
     }
 
     /// Sends the answer and ends.
-    pub(crate) async fn finish(mut self, status: StatusCode, event: Event) {
+    pub(crate) async fn finish(mut self, status: StatusCode, event: Outgoing) {
         match (self.head.take(), &self.stream) {
-            (Some(head), _) => drop(head.send(Head::Whole(status, event.data))),
-            (None, Some(stream)) => drop(stream.send(encode_event(&event)).await),
+            (Some(head), _) => drop(head.send(Head::Whole(status, event.0.data))),
+            (None, Some(stream)) => drop(stream.send(event.encoded()).await),
             (None, None) => {}
         }
     }
@@ -162,7 +163,40 @@ pub(crate) async fn left(outlet: Option<&mut Outlet>, era: Era) {
     }
 }
 
+/// An event for a client. What it carries is a [`Release`], and nothing else reaches a client on any stream.
+#[derive(Debug, Clone)]
+pub(crate) struct Outgoing(Event);
+
+/// The place of an event in a stream that the client can come back to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Place {
+    pub id: Option<String>,
+    pub retry: Option<u64>,
+}
+
+impl Outgoing {
+    /// An event that only says where the stream stands.
+    pub(crate) fn primer(at: Place) -> Self {
+        Self(Event { id: at.id, retry: at.retry, ..Event::default() })
+    }
+
+    /// The same event at a place of its stream.
+    pub(crate) fn at(self, at: Place) -> Self {
+        Self(Event { id: at.id, retry: at.retry, ..self.0 })
+    }
+
+    /// As it goes over the line.
+    pub(crate) fn encoded(&self) -> Bytes {
+        encode_event(&self.0)
+    }
+}
+
 /// An event that carries a message.
-pub(crate) fn carrying(message: Bytes) -> Event {
-    Event { data: message, ..Event::default() }
+pub(crate) fn carrying(message: Release) -> Outgoing {
+    Outgoing(Event { data: message.into_bytes(), ..Event::default() })
+}
+
+/// An event that carries what the gate itself says.
+pub(crate) fn saying(text: Bytes) -> Outgoing {
+    carrying(Release::own(text))
 }

@@ -6,7 +6,7 @@
 
 use crate::rewrite::Known;
 use parking_lot::Mutex;
-use portcullis_admit::End;
+use portcullis_admit::{Authority, End};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -23,6 +23,7 @@ struct Entry {
     upstream: Arc<str>,
     id: u64,
     known: Known,
+    authority: Authority,
     /// Where the call waits for its end, while it is in flight.
     elsewhere: Option<oneshot::Sender<End>>,
 }
@@ -41,6 +42,7 @@ impl Resumable {
         upstream: &Arc<str>,
         id: u64,
         known: &Known,
+        authority: &Authority,
     ) -> Option<oneshot::Receiver<End>> {
         let mut all = self.0.lock();
         if all.len() >= KEPT {
@@ -48,24 +50,28 @@ impl Resumable {
             all.remove(over);
         }
         let (tell, elsewhere) = oneshot::channel();
-        let entry = Entry { upstream: upstream.clone(), id, known: known.clone(), elsewhere: Some(tell) };
-        all.push_back(entry);
+        all.push_back(Entry {
+            upstream: upstream.clone(),
+            id,
+            known: known.clone(),
+            authority: authority.clone(),
+            elsewhere: Some(tell),
+        });
         Some(elsewhere)
     }
 
-    /// What the client knows a call by.
-    pub(crate) fn known(&self, upstream: &Arc<str>, id: u64) -> Option<Known> {
-        self.find(upstream, id, |entry| entry.known.clone())
+    /// What the client knows a call by, and by what it sees what is said of it.
+    pub(crate) fn known(&self, upstream: &Arc<str>, id: u64) -> Option<(Known, Authority)> {
+        self.find(upstream, id, |entry| (entry.known.clone(), entry.authority.clone()))
     }
 
-    /// The answer of a call goes out on another stream than its own. Gives what the client knows it by.
-    pub(crate) fn answered(&self, upstream: &Arc<str>, id: u64, end: End) -> Option<Known> {
+    /// The answer of a call goes out on another stream than its own.
+    pub(crate) fn answered(&self, upstream: &Arc<str>, id: u64, end: End) {
         self.find(upstream, id, |entry| {
             if let Some(elsewhere) = entry.elsewhere.take() {
                 let _ = elsewhere.send(end);
             }
-            entry.known.clone()
-        })
+        });
     }
 
     fn find<T>(&self, upstream: &Arc<str>, id: u64, take: impl FnOnce(&mut Entry) -> T) -> Option<T> {
@@ -77,20 +83,36 @@ impl Resumable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use portcullis_admit::{Admit, Rules};
+    use portcullis_ledger::{Grant, Ledger};
+    use portcullis_runs::Drops;
     use portcullis_wire::Id;
 
     #[test]
     fn a_call_in_flight_is_never_forgotten_and_one_that_is_over_only_for_want_of_room() {
         let (all, upstream) = (Resumable::default(), Arc::from("u"));
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(folder.path()).unwrap();
+        let admit = Admit::new(ledger, Rules::default(), Drops::of(folder.path())).unwrap();
+        let grant = Grant {
+            name: "me".into(),
+            upstreams: [("*".to_owned(), "p".to_owned())].into(),
+            labels: Default::default(),
+            expires: None,
+            created: 0,
+            approver: false,
+            shadow: false,
+        };
+        let by = admit.session_authority(grant.into(), &upstream);
         let known = |id: u64| Known { id: Id::from(id), progress: None, prefix: None };
         let mut waiting: Vec<_> =
-            (0..KEPT as u64).map(|id| all.enter(&upstream, id, &known(id)).unwrap()).collect();
-        assert!(all.enter(&upstream, 999, &known(999)).is_none(), "all are in flight");
+            (0..KEPT as u64).map(|id| all.enter(&upstream, id, &known(id), &by).unwrap()).collect();
+        assert!(all.enter(&upstream, 999, &known(999), &by).is_none(), "all are in flight");
         drop(waiting.remove(7));
         assert!(all.known(&upstream, 7).is_some(), "over, and there is room");
-        assert!(all.enter(&upstream, 999, &known(999)).is_some());
+        assert!(all.enter(&upstream, 999, &known(999), &by).is_some());
         assert!(all.known(&upstream, 7).is_none() && all.known(&upstream, 8).is_some());
-        assert!(all.answered(&upstream, 8, End::Answered { error: false }).is_some());
+        all.answered(&upstream, 8, End::Answered { error: false });
         assert_eq!(waiting[7].try_recv(), Ok(End::Answered { error: false }));
         assert!(all.known(&Arc::from("other"), 8).is_none());
     }

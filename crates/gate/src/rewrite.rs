@@ -23,16 +23,21 @@ pub(crate) struct Known {
 impl Known {
     /// The response under the client's id.
     pub(crate) fn response(&self, message: &Envelope) -> Bytes {
+        let Some(span) = message.id_span() else { return self.error_without_id(message) };
         let mut splice = Splice::new(message.bytes());
-        if let Some(span) = message.id_span() {
-            splice.replace(span, self.id.to_json().into_owned());
-        }
+        splice.replace(span, self.id.to_json().into_owned());
         if let (Some(prefix), Some(result)) = (&self.prefix, message.result()) {
             for uri in uris_of(result) {
                 replace_uri(&mut splice, message, prefix, uri);
             }
         }
         splice.finish()
+    }
+
+    /// An error whose server did not say which request it is about: it came as the answer to this one.
+    fn error_without_id(&self, message: &Envelope) -> Bytes {
+        let error = message.error().unwrap_or(r#"{"code":-32603,"message":"the server answered nothing"}"#);
+        format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"error\":{error}}}", self.id.to_json()).into()
     }
 
     /// A notification of the call; `None` where the client must not see it: progress without a token of its

@@ -2,6 +2,7 @@
 
 use crate::asked::Question;
 use crate::grants::Grants;
+use crate::outlet::Outgoing;
 use crate::resumable::Resumable;
 use bytes::Bytes;
 use data_encoding::BASE32_NOPAD;
@@ -195,7 +196,8 @@ impl Session {
 
     /// Sends an event to the client: on its own stream, else it is kept until one is
     /// opened; the oldest of too many is dropped.
-    pub(crate) fn push(&self, event: Bytes) {
+    pub(crate) fn push(&self, event: &Outgoing) {
+        let event = event.encoded();
         let mut out = self.out.lock();
         if let Some((_, stream)) = &out.stream
             && stream.try_send(event.clone()).is_ok()
@@ -214,13 +216,23 @@ impl Session {
     /// Remembers a question that the client is asked; gives the id to ask under, or the question back where too many are
     /// open already.
     pub(crate) fn ask(&self, asked: Asked) -> Result<u64, Asked> {
+        let id = self.next_question();
+        self.ask_as(id, asked).map(|()| id)
+    }
+
+    /// The same under an id that was taken before.
+    pub(crate) fn ask_as(&self, id: u64, asked: Asked) -> Result<(), Asked> {
         let mut open = self.asked.lock();
         if open.len() >= ASKED_AT_MOST {
             return Err(asked);
         }
-        let id = self.next_ask.fetch_add(1, Ordering::Relaxed);
         open.insert(id, asked);
-        Ok(id)
+        Ok(())
+    }
+
+    /// A fresh id for a question.
+    pub(crate) fn next_question(&self) -> u64 {
+        self.next_ask.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Takes out the one open question whose server wants to hear of progress under that token (JSON), with its number.

@@ -4,27 +4,27 @@
 use crate::answer::{Answer, empty, events, rpc_error};
 use crate::asked::Asking;
 use crate::asker::Asker;
+use crate::call::{withheld_answer, withheld_text};
 use crate::gate::Gate;
 use crate::inbox::fixed_roots;
 use crate::links;
 use crate::names::{expose_uri, split_uri};
-use crate::outlet::carrying;
+use crate::outlet::{Outgoing, Place, carrying, saying};
 use crate::rewrite::stray_notice;
-use crate::session::{Asked, Route, Session};
+use crate::session::{Route, Session};
 use crate::tasks::Task;
 use crate::tasks::message::{Shown, shown};
 use crate::tasks::target::{declares_tasks, undeclared};
 use bytes::Bytes;
 use http::StatusCode;
 use parking_lot::Mutex;
-use portcullis_admit::{Ask, End, FollowUp, Message, Recipient, Subject, What};
+use portcullis_admit::{Ask, End, FollowUp, Message, Questions, Recipient, Release, Subject, What};
 use portcullis_catalogue::ListKind;
 use portcullis_ledger::now_ms;
 use portcullis_runs::NewRun;
 use portcullis_upstreams::{Heard, Link, Upstream};
 use portcullis_wire::{
-    Envelope, Era, Event, INVALID_PARAMS, INVALID_REQUEST, Id, Kind, encode_event, member, meta,
-    notification, result_response,
+    Envelope, Era, INVALID_PARAMS, INVALID_REQUEST, Id, Kind, member, meta, notification, result_response,
 };
 use serde_json::{Map, Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -113,16 +113,21 @@ async fn pump(
     };
     while let Ok(Some(heard)) = heard.next().await {
         let Some(gate) = gate.upgrade() else { return };
-        let Some(data) = translate(&gate, session, upstream, link, &heard).await else { continue };
-        let event = Event { name: String::new(), id: heard.event_id, retry: heard.retry, data };
-        match stream {
-            Some(stream) => {
-                if stream.send(encode_event(&event)).await.is_err() {
+        let place = Place { id: heard.event_id.clone(), retry: heard.retry };
+        let event = match &heard.message {
+            None => Some(Outgoing::primer(place)).filter(|_| stream.is_some()),
+            Some(message) => translate(&gate, session, upstream, link, message).await.map(|release| {
+                if stream.is_some() { carrying(release).at(place) } else { carrying(release) }
+            }),
+        };
+        match (stream, event) {
+            (_, None) => {}
+            (Some(stream), Some(event)) => {
+                if stream.send(event.encoded()).await.is_err() {
                     return;
                 }
             }
-            None if event.data.is_empty() => {}
-            None => session.push(encode_event(&carrying(event.data))),
+            (None, Some(event)) => session.push(&event),
         }
     }
 }
@@ -133,9 +138,8 @@ async fn translate(
     session: &Arc<Session>,
     upstream: &Arc<Upstream>,
     link: &Arc<Link>,
-    heard: &Heard,
-) -> Option<Bytes> {
-    let Some(message) = &heard.message else { return Some(Bytes::new()) };
+    message: &Envelope,
+) -> Option<Release> {
     let Shown::Message(message) = shown(&gate.tasks, upstream.name(), &session.grant, Some(link), message)
     else {
         if message.kind() == Kind::Request {
@@ -146,9 +150,19 @@ async fn translate(
     let message = &message;
     match message.kind() {
         Kind::Response => {
-            let end = End::Answered { error: crate::rewrite::is_error(message) };
-            let known = session.resumable.answered(upstream.name(), message.id()?.as_u64()?, end)?;
-            Some(known.response(message))
+            let id = message.id()?.as_u64()?;
+            let (known, authority) = session.resumable.known(upstream.name(), id)?;
+            let released =
+                authority.release(message, Questions::None, |message| Some(known.response(message)));
+            let (release, end) = match released {
+                Ok(release) => (release, End::Answered { error: crate::rewrite::is_error(message) }),
+                Err(why) => {
+                    let answer = Release::own(withheld_answer(&known.id, &why));
+                    (Some(answer), End::Broken(withheld_text(&why)))
+                }
+            };
+            session.resumable.answered(upstream.name(), id, end);
+            release
         }
         Kind::Notification => {
             if let Some(kind) = crate::changes::kind_of(message) {
@@ -157,10 +171,13 @@ async fn translate(
             }
             if let Some(token) = message.peek().progress_token {
                 let id = Id::from_json(token)?.as_u64()?;
-                return session.resumable.known(upstream.name(), id)?.notice(message);
+                let (known, authority) = session.resumable.known(upstream.name(), id)?;
+                return authority.release(message, Questions::None, |message| known.notice(message)).ok()?;
             }
             let prefix = (session.route == Route::All).then(|| &**upstream.name());
-            Some(stray_notice(message, prefix))
+            let grant = gate.grants().by_name(&session.grant).cloned()?;
+            let authority = gate.admit.session_authority(grant, upstream.name());
+            authority.release(message, Questions::None, |message| Some(stray_notice(message, prefix))).ok()?
         }
         Kind::Request => {
             let method = message.method().unwrap_or_default();
@@ -178,13 +195,7 @@ async fn translate(
                 link.refuse(message);
                 return None;
             };
-            match session.ask(Asked::Server(Box::new(question))) {
-                Ok(ours) => Some(message.with_id(&ours.to_string())),
-                Err(asked) => {
-                    asked.give_up("too many questions are open in this session").await;
-                    None
-                }
-            }
+            question.put(session, message).await
         }
     }
 }
@@ -224,7 +235,7 @@ pub(crate) fn tell_listeners(gate: &Gate, grant: &str, upstream: &Arc<str>, kind
         }
         let params = json!({ "_meta": { meta::SUBSCRIPTION: id_value(&listener.id) } }).to_string();
         let notice = notification(kind.changed(), &params);
-        listener.stream.try_send(encode_event(&carrying(notice))).is_ok()
+        listener.stream.try_send(saying(notice).encoded()).is_ok()
     });
 }
 
@@ -278,7 +289,7 @@ pub(crate) async fn listen(gate: &Arc<Gate>, asker: &Asker, message: &Envelope) 
     let params =
         json!({ "_meta": { meta::SUBSCRIPTION: id_value(&id) }, "notifications": honoured }).to_string();
     let first = notification("notifications/subscriptions/acknowledged", &params);
-    let _ = stream.try_send(encode_event(&carrying(first)));
+    let _ = stream.try_send(saying(first).encoded());
     let number = gate.listeners.numbers.fetch_add(1, Ordering::Relaxed);
     let ended = CancellationToken::new();
     let listener = Listener {
@@ -318,9 +329,15 @@ fn own_tasks(gate: &Gate, asker: &Asker, wanted: Option<&Value>) -> Vec<String> 
     wanted.filter(own).map(str::to_owned).collect()
 }
 
+/// Whether anybody listens for how a task stands.
+pub(crate) fn has_listener(gate: &Gate, task: &Task) -> bool {
+    let open = gate.listeners.open.lock();
+    open.iter().any(|one| *one.grant == *task.owner && one.tasks.iter().any(|id| **id == *task.id))
+}
+
 /// Tells those who listen for it how a task stands now. The gate looks after the task anyway, so it tells also where its
 /// server would not. `said` is what `tasks/get` would answer, JSON.
-pub(crate) fn tell_of_task(gate: &Gate, task: &Task, said: &str) {
+pub(crate) fn tell_of_task(gate: &Gate, task: &Task, said: &str, judged: &[String]) {
     let mut open = gate.listeners.open.lock();
     let concerned = |listener: &Listener| {
         *listener.grant == *task.owner && listener.tasks.iter().any(|id| **id == *task.id)
@@ -328,6 +345,7 @@ pub(crate) fn tell_of_task(gate: &Gate, task: &Task, said: &str) {
     if !open.iter().any(concerned) {
         return;
     }
+    let Some(authority) = task.authority(gate) else { return };
     let Ok(Value::Object(mut params)) = serde_json::from_str(said) else { return };
     params.remove("resultType");
     open.retain(|listener| {
@@ -336,7 +354,11 @@ pub(crate) fn tell_of_task(gate: &Gate, task: &Task, said: &str) {
         }
         params.insert("_meta".into(), json!({ meta::SUBSCRIPTION: id_value(&listener.id) }));
         let notice = notification("notifications/tasks", &Value::Object(params.clone()).to_string());
-        listener.stream.try_send(encode_event(&carrying(notice))).is_ok()
+        let Ok(notice) = Envelope::reply(notice) else { return true };
+        match authority.release(&notice, Questions::Keys(judged), |notice| Some(notice.bytes().clone())) {
+            Ok(Some(release)) => listener.stream.try_send(carrying(release).encoded()).is_ok(),
+            Ok(None) | Err(_) => true,
+        }
     });
 }
 
@@ -346,7 +368,7 @@ pub(crate) fn end_listeners(gate: &Gate, of: &dyn Fn(&str) -> bool) {
         let result =
             json!({ "resultType": "complete", "_meta": { meta::SUBSCRIPTION: id_value(&listener.id) } });
         let last = result_response(&listener.id, &result.to_string());
-        let _ = listener.stream.try_send(encode_event(&carrying(last)));
+        let _ = listener.stream.try_send(saying(last).encoded());
     }
 }
 
@@ -438,8 +460,11 @@ async fn watch_resources(
                     Ok(Some(Heard { message: Some(message), .. }))
                         if message.kind() == Kind::Notification =>
                     {
-                        if let Some(text) = known.notice(&message)
-                            && stream.send(encode_event(&carrying(text))).await.is_err()
+                        let released = ticket
+                            .authority()
+                            .release(&message, Questions::None, |message| known.notice(message));
+                        if let Ok(Some(release)) = released
+                            && stream.send(carrying(release).encoded()).await.is_err()
                         {
                             break End::Cancelled("the client closed the stream".into());
                         }

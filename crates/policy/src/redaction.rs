@@ -47,11 +47,13 @@ impl Redactions<'_> {
 
     /// Arguments as they may be kept.
     pub fn arguments<'a>(&self, arguments: &'a str) -> Cow<'a, str> {
-        covered(self.all.iter().filter(|one| one.of == Of::Arguments), arguments)
+        let covered = covered(self.all.iter().filter(|one| one.of == Of::Arguments), arguments);
+        // What cannot be read is not shown.
+        covered.unwrap_or_else(|| Cow::Owned(format!("\"{GONE}\"")))
     }
 
-    /// A result as its caller gets it.
-    pub fn result<'a>(&self, result: &'a str) -> Cow<'a, str> {
+    /// A result as its caller gets it; `None` where it cannot be read, so that nobody could tell what to cover.
+    pub fn result<'a>(&self, result: &'a str) -> Option<Cow<'a, str>> {
         covered(self.for_caller.iter().filter(|one| one.of == Of::Result), result)
     }
 
@@ -61,17 +63,14 @@ impl Redactions<'_> {
     }
 }
 
-/// A JSON text with other texts in some places; every other byte stays.
-fn covered<'a, 'p>(all: impl Iterator<Item = &'p &'p Redaction>, text: &'a str) -> Cow<'a, str> {
+/// A JSON text with other texts in some places; every other byte stays. `None` where it cannot be read.
+fn covered<'a, 'p>(all: impl Iterator<Item = &'p &'p Redaction>, text: &'a str) -> Option<Cow<'a, str>> {
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
     for redaction in all {
-        if redaction.walk(text, text, &redaction.steps, &mut edits).is_none() {
-            // What cannot be read is not shown.
-            return Cow::Owned(format!("\"{GONE}\""));
-        }
+        redaction.walk(text, text, &redaction.steps, &mut edits)?;
     }
     if edits.is_empty() {
-        return Cow::Borrowed(text);
+        return Some(Cow::Borrowed(text));
     }
     // Of two that cover the same place the larger one comes first, and then the smaller one lies behind `at`.
     edits.sort_by_key(|(place, _)| (place.start, std::cmp::Reverse(place.end)));
@@ -83,7 +82,7 @@ fn covered<'a, 'p>(all: impl Iterator<Item = &'p &'p Redaction>, text: &'a str) 
         at = place.end;
     }
     out.push_str(text.get(at..).unwrap_or_default());
-    Cow::Owned(out)
+    Some(Cow::Owned(out))
 }
 
 impl Redaction {

@@ -3,6 +3,7 @@
 use crate::given_up::GivenUp;
 use crate::http_line::HttpLine;
 use crate::old_sse::OldSse;
+use crate::open::Wish;
 use crate::reply::{Broken, Reply, Source};
 use crate::stdio::Pipe;
 use bytes::Bytes;
@@ -80,8 +81,8 @@ pub struct Link {
     old: AtomicBool,
     /// The client capabilities offered to the server, JSON: part of what its lists depend on.
     offered: Box<str>,
-    /// Whether more than one principal speaks on it.
-    shared: bool,
+    /// The grant whose conversation it is; empty where more than one principal speaks on it.
+    owner: Box<str>,
     ids: AtomicU64,
     pub(crate) line: Line,
     pub(crate) hello: OnceLock<Hello>,
@@ -93,15 +94,15 @@ pub struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(era: Era, offered: &str, shared: bool, line: Line) -> Arc<Self> {
+    pub(crate) fn new(era: Era, wish: &Wish, line: Line) -> Arc<Self> {
         let hello = OnceLock::new();
         // Id 0 stands for "no request" in cancellations and streams.
         let ids = AtomicU64::new(1);
         let old = AtomicBool::new(era == Era::Old);
         Arc::new(Self {
             old,
-            offered: offered.into(),
-            shared,
+            offered: wish.offered.clone(),
+            owner: if wish.shared { "".into() } else { (*wish.owner).into() },
             ids,
             line,
             hello,
@@ -131,7 +132,12 @@ impl Link {
     /// Whether other principals' calls travel here too.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        self.shared
+        self.owner.is_empty()
+    }
+
+    /// The grant whose conversation it is; empty where other principals' calls travel here too.
+    pub(crate) fn owner(&self) -> &str {
+        &self.owner
     }
 
     /// The result of `initialize` or `server/discover`, JSON.

@@ -17,8 +17,8 @@ use tokio::sync::watch;
 const PAGES: usize = 200;
 /// Items at most of one list.
 const ITEMS: usize = 20_000;
-/// Lists kept at most for one upstream: one for each set of capabilities that clients come with.
-const KEPT: usize = 64;
+/// Lists kept at most for one upstream: one for each grant and set of capabilities that clients come with.
+const KEPT: usize = 256;
 /// How long a server may take to give a list again that is known.
 const SOON: Duration = Duration::from_secs(3);
 /// How long a list may say that it stays as it is.
@@ -44,15 +44,20 @@ struct Key {
     kind: ListKind,
     era: Era,
     offered: Box<str>,
+    /// Whose conversation it was given in, where not all share it: a server may list to each what is theirs.
+    owner: Box<str>,
 }
 
 impl Key {
     fn of(kind: ListKind, link: &Link) -> Self {
-        Self { kind, era: link.era(), offered: link.offered().into() }
+        Self { kind, era: link.era(), offered: link.offered().into(), owner: link.owner().into() }
     }
 
     fn is_for(&self, kind: ListKind, link: &Link) -> bool {
-        self.kind == kind && self.era == link.era() && *self.offered == *link.offered()
+        self.kind == kind
+            && self.era == link.era()
+            && *self.offered == *link.offered()
+            && *self.owner == *link.owner()
     }
 }
 
@@ -247,7 +252,8 @@ impl Lists {
         }
         let mut kept = self.kept.lock();
         if kept.len() >= KEPT {
-            kept.clear();
+            // The one that was asked for longest ago stands first.
+            kept.remove(0);
         }
         kept.retain(|kept| !kept.key.is_for(kind, link));
         kept.push(Kept { key: Key::of(kind, link), list: list.clone(), asked });

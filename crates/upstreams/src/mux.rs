@@ -60,7 +60,7 @@ impl Mux {
         match message.kind() {
             Kind::Request => Some(Stray::Request(message)),
             Kind::Response => {
-                match message.id().and_then(Id::as_u64) {
+                match message.id().and_then(Id::as_u64).or_else(|| self.only_one(&message)) {
                     Some(id) => self.give(id, Ok(Heard::message(message))),
                     None => tracing::debug!("an upstream answered without an id of ours"),
                 }
@@ -78,6 +78,14 @@ impl Mux {
                 }
             }
         }
+    }
+
+    /// The request that an error without an id can only be about: the one that waits.
+    fn only_one(&self, message: &Envelope) -> Option<u64> {
+        let table = self.table.lock();
+        let mut waiting = table.waiting.keys();
+        let (id, None) = (*waiting.next()?, waiting.next()) else { return None };
+        (message.id().is_none() && message.error().is_some()).then_some(id)
     }
 
     /// Hands something to the caller that waits under that id. An answer that comes after its caller gave up

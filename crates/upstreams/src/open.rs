@@ -65,7 +65,7 @@ impl Opener<'_> {
             }
             How::Url(url) if url.transport == Some(Transport::OldSse) => self.old_sse(url, wish).await,
             How::Url(url) => {
-                let link = Link::new(Era::Old, &wish.offered, wish.shared, self.http(url, Era::Old));
+                let link = Link::new(Era::Old, wish, self.http(url, Era::Old));
                 match initialize(&link, wish).await {
                     Ok(()) => Ok(link),
                     // A server of 2024-11-05 does not know POST at this address.
@@ -88,7 +88,7 @@ impl Opener<'_> {
                 Ok(link)
             }
             How::Url(url) => {
-                let link = Link::new(Era::New, &wish.offered, wish.shared, self.http(url, Era::New));
+                let link = Link::new(Era::New, wish, self.http(url, Era::New));
                 discover(&link, wish).await?;
                 Ok(link)
             }
@@ -132,7 +132,7 @@ impl Opener<'_> {
             }
             How::Url(_) => return Err(SendFailed::NotReached("it is not a program".into())),
         };
-        let link = Link::new(era, &wish.offered, wish.shared, Line::Pipe(pipe));
+        let link = Link::new(era, wish, Line::Pipe(pipe));
         readers.run(&link, wish.inbox.clone());
         Ok(link)
     }
@@ -144,7 +144,7 @@ impl Opener<'_> {
 
     async fn old_sse(&self, url: &UrlSpec, wish: &Wish) -> Result<Arc<Link>, SendFailed> {
         let (line, stream) = OldSse::open(self.client.clone(), url, self.spec.limits.message).await?;
-        let link = Link::new(Era::Old, &wish.offered, wish.shared, Line::OldSse(line));
+        let link = Link::new(Era::Old, wish, Line::OldSse(line));
         if let Line::OldSse(line) = &link.line {
             line.run(stream, &link, wish.inbox.clone());
         }

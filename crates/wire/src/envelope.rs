@@ -108,7 +108,8 @@ impl Envelope {
     }
 
     fn read(bytes: Bytes, strict: bool) -> Result<Self, Refused> {
-        let refuse = |code, message: String| Refused { code, message, id: None };
+        let refuse_as = |code, message: String, id: Option<Id>| Refused { code, message, id };
+        let refuse = |code, message: String| refuse_as(code, message, None);
         let whole = ByteString::try_from(bytes.clone()).map_err(|_| {
             let valid = std::str::from_utf8(&bytes).err().map_or(0, |error| error.valid_up_to());
             refuse(PARSE_ERROR, format!("not UTF-8 at byte {valid}"))
@@ -132,7 +133,9 @@ impl Envelope {
             .and_then(|members| reader.end().map(|()| members))
             .map_err(|error| {
                 let code = if error.is_data() { INVALID_REQUEST } else { PARSE_ERROR };
-                refuse(code, format!("not one JSON-RPC message: {error}"))
+                // Whoever waits for the answer knows it by its id, also where the message is refused.
+                let id = if error.is_data() { only_id(source) } else { None };
+                refuse_as(code, format!("not one JSON-RPC message: {error}"), id)
             })?;
         let span = |raw: &RawValue| span_in(source, raw.get());
         let id = match members.id {
@@ -333,6 +336,14 @@ fn named(json: &str) -> &'static str {
         Some(_) => "a number",
         None => "nothing",
     }
+}
+
+/// The id of a message that is refused, where it can be told.
+fn only_id(source: &str) -> Option<Id> {
+    let all = members(source.trim_ascii());
+    let mut ids = all.iter().filter(|(name, _)| name == "id");
+    let (id, None) = (ids.next()?, ids.next()) else { return None };
+    Id::from_json(id.1)
 }
 
 #[derive(Default)]

@@ -44,7 +44,7 @@ pub use header::{decode_value, encode_value};
 pub use id::Id;
 pub use lines::{Line, LineDecoder, push_line};
 pub use narrow::{Allowance, LOG_LEVELS, known_capabilities, known_client};
-pub use params::{Meta, Params, member, text};
+pub use params::{Meta, Params, keys, member, text};
 pub use reply::{error_response, notification, request, result_response};
 pub use splice::{Span, Splice, insert_member};
 pub use sse::{Event, EventDecoder, EventTooLarge, encode_event};

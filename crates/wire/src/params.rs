@@ -248,6 +248,12 @@ pub(crate) fn members(json: &str) -> Vec<(Cow<'_, str>, &str)> {
     serde_json::Deserializer::from_str(json).deserialize_map(All).unwrap_or_default()
 }
 
+/// The names of the members of a JSON object, decoded, in their order. Empty where the text is no object.
+#[must_use]
+pub fn keys(json: &str) -> Vec<Cow<'_, str>> {
+    members(json).into_iter().map(|(name, _)| name).collect()
+}
+
 /// The JSON text of one member of a JSON object, the first of that name.
 #[must_use]
 pub fn member<'a>(json: &'a str, name: &str) -> Option<&'a str> {

@@ -4,7 +4,7 @@ use super::refusals::{decision, waits_for};
 use super::waiting::task_support;
 use super::{About, Call};
 use crate::asker::Asker;
-use crate::outlet::{Inlet, carrying, outlet};
+use crate::outlet::{Inlet, outlet, saying};
 use crate::rewrite::without_task;
 use crate::tasks::ours::{Ours, ends, goes_on};
 use crate::tasks::target::declares_tasks;
@@ -66,7 +66,7 @@ impl Call {
         self.open.give_to(gate.next_caller());
         if let Some(outlet) = self.outlet.take() {
             let text = result_response(&self.known.id, &task.made(&meta));
-            outlet.finish(StatusCode::OK, carrying(text)).await;
+            outlet.finish(StatusCode::OK, saying(text)).await;
         }
         self.asker = Arc::new(Asker { session: None, takes_events: false, ..(*self.asker).clone() });
         let (outlet, answer) = outlet(false);

@@ -3,7 +3,7 @@
 use super::Call;
 use crate::asked::Asking;
 use crate::mrtr;
-use crate::outlet::carrying;
+use crate::outlet::{carrying, saying};
 use crate::session::Asked;
 use crate::tasks::message::{Shown, shown};
 use futures_util::future::join_all;
@@ -58,9 +58,8 @@ impl Call {
                     question.give_up("the client cannot be asked now").await;
                     return None;
                 };
-                match session.ask(Asked::Server(Box::new(question))) {
-                    Ok(ours) => outlet.event(&carrying(message.with_id(&ours.to_string()))).await,
-                    Err(asked) => asked.give_up("too many questions are open in this session").await,
+                if let Some(release) = question.put(session, message).await {
+                    outlet.event(carrying(release)).await;
                 }
                 None
             }
@@ -149,7 +148,7 @@ impl Call {
                 .map_err(|_| "too many questions are open in this session".to_owned())?;
             let text = portcullis_wire::request(&Id::from(id), method, params);
             match &mut self.outlet {
-                Some(outlet) if outlet.takes_events() => outlet.event(&carrying(text)).await,
+                Some(outlet) if outlet.takes_events() => outlet.event(saying(text)).await,
                 _ => return Err(format!("the upstream asks for {method} and the client takes no stream")),
             }
             let answer = tokio::select! {

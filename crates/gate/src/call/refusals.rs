@@ -1,10 +1,10 @@
 //! The ends that the gate itself puts to a call, and the answers that it gives.
 
 use super::{About, Call};
-use crate::outlet::carrying;
+use crate::outlet::saying;
 use bytes::Bytes;
 use http::StatusCode;
-use portcullis_admit::{Answer as Answered, Denied, End};
+use portcullis_admit::{Answer as Answered, Denied, End, NotReleased};
 use portcullis_wire::{
     DENIED, DROPPED, Era, HELD, INVALID_PARAMS, Id, LIMITED, NOT_RECORDED, STOPPED, TIMED_OUT,
     UPSTREAM_FAILED, error_response, result_response,
@@ -61,7 +61,27 @@ pub(crate) fn denial(id: &Id, era: Era, is_tool: bool, denied: &Denied) -> Bytes
     result_response(id, &result.to_string())
 }
 
+/// What the record says of an answer that its caller does not see.
+pub(crate) fn withheld_text(why: &NotReleased) -> String {
+    format!("withheld from the caller: {why}")
+}
+
+/// What a client is answered in place of an answer that it does not see.
+pub(crate) fn withheld_answer(id: &Id, why: &NotReleased) -> Bytes {
+    let (code, why) = match why {
+        NotReleased::Dropped(why) => (DROPPED, why.clone()),
+        NotReleased::Unreadable | NotReleased::Unjudged => {
+            (DENIED, format!("The answer is withheld: {why}."))
+        }
+    };
+    error_response(Some(id), code, &why, &Value::Null)
+}
+
 impl Call {
+    pub(super) fn withheld(&self, why: &NotReleased) -> Bytes {
+        withheld_answer(&self.known.id, why)
+    }
+
     pub(super) async fn deny(&mut self, denied: &Denied) {
         let is_tool = !matches!(self.about, About::Other(_));
         let id = self.known.id.clone();
@@ -79,7 +99,7 @@ impl Call {
         };
         if let Some(outlet) = self.outlet.take() {
             self.open.over();
-            outlet.finish(StatusCode::OK, carrying(text)).await;
+            outlet.finish(StatusCode::OK, saying(text)).await;
         }
     }
 
@@ -87,7 +107,7 @@ impl Call {
         if let Some(outlet) = self.outlet.take() {
             let text = error_response(Some(&self.known.id), code, why, &Value::Null);
             self.open.over();
-            outlet.finish(status, carrying(text)).await;
+            outlet.finish(status, saying(text)).await;
         }
     }
 

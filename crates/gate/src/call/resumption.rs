@@ -3,7 +3,7 @@
 use super::Call;
 use super::refusals::TOO_LONG;
 use crate::outlet::left;
-use portcullis_admit::End;
+use portcullis_admit::{End, Ticket};
 use portcullis_upstreams::Reply;
 use portcullis_wire::Era;
 use std::time::Duration;
@@ -50,12 +50,13 @@ impl Call {
     }
 
     /// Enters the call among those that the client can come back to, where it can.
-    pub(super) fn let_resume(&mut self, id: u64) {
+    pub(super) fn let_resume(&mut self, id: u64, ticket: &Ticket) {
         if self.resumes_itself()
             && self.elsewhere.is_none()
             && let Some(session) = &self.asker.session
         {
-            self.elsewhere = session.resumable.enter(self.upstream.name(), id, &self.known);
+            self.elsewhere =
+                session.resumable.enter(self.upstream.name(), id, &self.known, ticket.authority());
         }
     }
 

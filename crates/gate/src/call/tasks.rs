@@ -1,7 +1,7 @@
 //! Calls that become tasks, and requests about tasks.
 
 use super::Call;
-use crate::outlet::carrying;
+use crate::outlet::saying;
 use crate::rewrite::with_uris;
 use crate::tasks::message::{MadeTask, Shown, answer_about, made, shown};
 use crate::tasks::target::NOT_FOUND;
@@ -70,7 +70,7 @@ impl Call {
                 let answer = about_lost(&task, &method, &self.message.envelope);
                 if let Some(outlet) = self.outlet.take() {
                     self.open.over();
-                    outlet.finish(StatusCode::OK, carrying(self.known.response(&answer))).await;
+                    outlet.finish(StatusCode::OK, saying(self.known.response(&answer))).await;
                 }
                 Some(End::Answered { error: true })
             }

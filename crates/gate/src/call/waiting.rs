@@ -6,7 +6,7 @@ use super::Call;
 use super::questions::answers_of;
 use crate::asker::Asker;
 use crate::mrtr::Inputs;
-use crate::outlet::{carrying, left};
+use crate::outlet::{left, saying};
 use crate::rewrite::with_params;
 use crate::tasks::message::answer_about;
 use crate::tasks::target::declares_tasks;
@@ -160,7 +160,7 @@ impl Call {
         let (Some(token), Some(outlet)) = (&self.known.progress, &mut self.outlet) else { return };
         let message = words.map(|words| format!(",\"message\":{words}")).unwrap_or_default();
         let params = format!("{{\"progressToken\":{token},\"progress\":{progress}{message}}}");
-        outlet.event(&carrying(notification("notifications/progress", &params))).await;
+        outlet.event(saying(notification("notifications/progress", &params))).await;
     }
 
     /// The call is over. Where nobody waits for its task any more and it was not answered, the task is not wanted either.

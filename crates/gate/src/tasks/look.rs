@@ -2,9 +2,11 @@
 
 use super::message::answer_about;
 use super::task::{Heard, Task};
+use crate::asked::Asking;
 use crate::gate::Gate;
 use crate::links;
-use portcullis_admit::Housekeeping;
+use crate::mrtr::Inputs;
+use portcullis_admit::{End, Housekeeping, Principal};
 use portcullis_ledger::{Written, now_ms};
 use portcullis_upstreams::{How, Link, Per, SendFailed, Upstream};
 use portcullis_wire::{Envelope, Era, INVALID_PARAMS, METHOD_NOT_FOUND, member};
@@ -167,7 +169,11 @@ pub(crate) async fn note(gate: &Arc<Gate>, task: &Arc<Task>, answer: &Envelope) 
                 let done = task.state().is_final().then(|| task.record(&task.told()));
                 keep(gate, task, done).await;
                 let shown = answer_about(task, answer);
-                crate::streams::tell_of_task(gate, task, shown.result().unwrap_or("{}"));
+                let judged = match crate::streams::has_listener(gate, task) {
+                    true => judge_inputs(gate, task, answer).await,
+                    false => Vec::new(),
+                };
+                crate::streams::tell_of_task(gate, task, shown.result().unwrap_or("{}"), &judged);
             }
             Heard::Another => {
                 lost(gate, task, "its server has started anew and gives out its id again").await;
@@ -190,12 +196,36 @@ pub(crate) async fn note(gate: &Arc<Gate>, task: &Arc<Task>, answer: &Envelope) 
     Looked::Unreached(answer.error().unwrap_or("an empty answer").to_owned())
 }
 
+/// Judges what a task wants to know of its client, as its server tells it; each question once. Gives the keys of those that may
+/// be put.
+pub(crate) async fn judge_inputs(gate: &Gate, task: &Task, answer: &Envelope) -> Vec<String> {
+    let inputs = Inputs::of(answer);
+    let Some(grant) = gate.grants().by_name(&task.owner).cloned() else { return Vec::new() };
+    let who = Principal { grant, client: Arc::default(), history: None };
+    let asking = Asking { gate, who: &who, upstream: &task.upstream, run: &task.run };
+    let mut judged = Vec::new();
+    for (key, method, params) in inputs.requests {
+        let may = match task.was_judged(&key) {
+            Some(may) => may,
+            None => {
+                let asked = asking.judge_input(&method, &params).await;
+                let may = asked.is_ok();
+                asked.into_iter().for_each(|asked| asked.close(&End::Answered { error: false }));
+                task.note_judged(&key, may);
+                may
+            }
+        };
+        judged.extend(may.then_some(key));
+    }
+    judged
+}
+
 /// The task is lost. One that had ended before is only forgotten.
 pub(crate) async fn lost(gate: &Arc<Gate>, task: &Arc<Task>, why: &str) {
     if task.lose(why, now_ms()) {
         gate.tasks.count_lost();
         keep(gate, task, Some(task.record(&task.told()))).await;
-        crate::streams::tell_of_task(gate, task, &task.lost());
+        crate::streams::tell_of_task(gate, task, &task.lost(), &[]);
     } else if task.state() != super::State::Lost {
         gate.tasks.let_go(gate.ledger(), task).await;
     }

@@ -125,6 +125,12 @@ impl Task {
         Some((question.key.clone(), question.method.clone(), question.params.clone()))
     }
 
+    /// The keys of its questions: each was judged before it was put here.
+    fn question_keys(&self) -> Vec<String> {
+        let questions = self.ours().map(Ours::questions).unwrap_or_default();
+        questions.into_iter().map(|(key, _, _)| key).collect()
+    }
+
     /// The stream that carried a question has ended.
     fn not_sent(&self, key: &str) {
         let Some(ours) = self.ours() else { return };
@@ -153,7 +159,7 @@ pub(crate) async fn goes_on(gate: &Arc<Gate>, task: &Arc<Task>, why: Option<Stri
     if task.turn(state, why, now_ms()) {
         keep(gate, task, None).await;
     }
-    tell_of_task(gate, task, &task.in_full());
+    tell_of_task(gate, task, &task.in_full(), &task.question_keys());
 }
 
 /// The call is over: its answer is the task's. Without one it was ended before, `why` says by whom.
@@ -188,7 +194,7 @@ fn first_words(answer: &Envelope) -> Option<String> {
 async fn end_as(gate: &Arc<Gate>, task: &Arc<Task>, state: State, why: Option<String>) {
     if task.turn(state, why, now_ms()) {
         keep(gate, task, Some(task.record(&task.told()))).await;
-        tell_of_task(gate, task, &task.in_full());
+        tell_of_task(gate, task, &task.in_full(), &task.question_keys());
     }
 }
 

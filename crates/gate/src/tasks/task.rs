@@ -8,10 +8,13 @@ pub use state::State;
 
 use super::message::replace_word;
 use super::ours::Ours;
+use crate::gate::Gate;
 use parking_lot::Mutex;
-use portcullis_admit::Places;
+use portcullis_admit::{Authority, Places};
+use portcullis_catalogue::ListKind;
 use portcullis_upstreams::Link;
 use portcullis_wire::{Era, member, text};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -25,6 +28,8 @@ const POLLS: (u64, u64) = (250, 30_000);
 const KEPT_MS: i64 = 24 * 60 * 60 * 1000;
 /// How long after its time a task is still asked for at a server that cannot be asked.
 const FORSAKEN_MS: i64 = 60 * 60 * 1000;
+/// How many questions of one task are remembered.
+const QUESTIONS: usize = 1024;
 /// How much of what a server says of a task is kept, in bytes.
 const SAID: usize = 16 << 10;
 
@@ -96,6 +101,8 @@ pub struct Task {
     kept_end: AtomicBool,
     /// Whether its client knows another task in its place.
     behind: AtomicBool,
+    /// Its questions that were judged, by their keys, and whether they may be put.
+    judged: Mutex<HashMap<String, bool>>,
 }
 
 /// What came of hearing of a task.
@@ -165,6 +172,7 @@ impl Task {
             changed,
             kept_end: AtomicBool::new(false),
             behind: AtomicBool::new(false),
+            judged: Mutex::default(),
         };
         let _ = task.hear(&said, created);
         task
@@ -174,6 +182,28 @@ impl Task {
     #[must_use]
     pub fn is_ours(&self) -> bool {
         self.theirs.is_empty()
+    }
+
+    /// Whether a question of it may be put; `None` where it was not judged.
+    pub(crate) fn was_judged(&self, key: &str) -> Option<bool> {
+        self.judged.lock().get(key).copied()
+    }
+
+    pub(crate) fn note_judged(&self, key: &str, may: bool) {
+        let mut judged = self.judged.lock();
+        if judged.len() < QUESTIONS {
+            judged.insert(key.to_owned(), may);
+        }
+    }
+
+    /// By what its owner sees what its server says of it; nothing where the grant is gone.
+    pub(crate) fn authority(&self, gate: &Gate) -> Option<Authority> {
+        let grant = gate.grants().by_name(&self.owner).cloned()?;
+        let lists =
+            gate.upstream(&self.upstream).map(|it| it.known_lists(ListKind::Tools)).unwrap_or_default();
+        let tool = lists.iter().find_map(|list| list.get(&self.tool)?.tool());
+        let category = tool.map_or("", |tool| tool.category.as_str());
+        Some(gate.admit.task_authority(grant, &self.upstream, &self.tool, category))
     }
 
     /// Its client was given one of the gate's own in its place, as long as the gate waits for its result.

@@ -149,6 +149,10 @@ struct Talk {
     out: mpsc::Sender<Bytes>,
     /// Session and version of the old era, once opened.
     session: Mutex<Option<(HeaderValue, HeaderValue)>>,
+    /// The request that opened it: a gate that was started anew has forgotten the session, and it is opened again.
+    opening: Mutex<Option<Bytes>>,
+    /// One attempt to open it again at a time.
+    reopening: tokio::sync::Mutex<()>,
     /// Requests in flight.
     open: Mutex<HashMap<Id, AbortHandle>>,
     /// Why the gate did not take a message, the first time.
@@ -164,6 +168,8 @@ async fn speak(way: Way, path: String, grant: String) -> Result<(), Failure> {
         grant,
         out,
         session: Mutex::default(),
+        opening: Mutex::default(),
+        reopening: tokio::sync::Mutex::default(),
         open: Mutex::default(),
         trouble: OnceLock::new(),
     });
@@ -235,6 +241,10 @@ impl Talk {
                 let Some(id) = message.id().cloned() else { return };
                 let (talk, key) = (self.clone(), id.clone());
                 let opens = message.method() == Some("initialize");
+                if opens {
+                    *self.opening.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+                        Some(line.clone());
+                }
                 let task = tokio::spawn(async move {
                     talk.post(Some(&key), line, headers).await;
                     talk.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&key);
@@ -305,18 +315,66 @@ impl Talk {
         headers
     }
 
-    /// Posts one message and says what comes back.
-    async fn post(&self, id: Option<&Id>, body: Bytes, headers: Vec<(HeaderName, HeaderValue)>) {
+    /// Sends one message to the gate.
+    async fn send(
+        &self,
+        body: Bytes,
+        headers: Vec<(HeaderName, HeaderValue)>,
+    ) -> Result<Response<hyper::body::Incoming>, String> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
-        if let Err(why) = self.address(&mut request, headers) {
-            return self.fail(id, &why).await;
-        }
+        self.address(&mut request, headers)?;
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let response = match self.way.send(request).await {
+        self.way.send(request).await.map_err(|why| format!("the gate cannot be reached: {why}"))
+    }
+
+    /// Opens the session again that the gate does not know any more. Whether there is one now.
+    async fn reopen(self: &Arc<Self>, lost: &HeaderValue) -> bool {
+        let _one = self.reopening.lock().await;
+        if self.session().is_some_and(|(session, _)| session != *lost) {
+            return true;
+        }
+        let opening = self.opening.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let Some(opening) = opening else { return false };
+        *self.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+        let Ok(response) = self.send(opening, self.headers(None)).await else { return false };
+        let session = response.headers().get("mcp-session-id").cloned();
+        let body = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let (Some(session), Ok(answer)) = (session, Envelope::reply(body)) else { return false };
+        self.keep_session(session, &answer);
+        let initialized = portcullis_wire::notification("notifications/initialized", "{}");
+        let told = self.send(initialized, self.headers(None)).await.is_ok();
+        tokio::spawn(self.clone().listen());
+        told && self.has_session()
+    }
+
+    fn session(&self) -> Option<(HeaderValue, HeaderValue)> {
+        self.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    fn keep_session(&self, session: HeaderValue, answer: &Envelope) {
+        let version = answer.result().and_then(|result| portcullis_wire::member(result, "protocolVersion"));
+        let version = version.and_then(text).and_then(|version| HeaderValue::from_str(&version).ok());
+        if let Some(version) = version {
+            *self.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+                Some((session, version));
+        }
+    }
+
+    /// Posts one message and says what comes back. Where the gate has forgotten the session, it is opened again first.
+    async fn post(self: &Arc<Self>, id: Option<&Id>, body: Bytes, headers: Vec<(HeaderName, HeaderValue)>) {
+        let used =
+            headers.iter().find(|(name, _)| name == "mcp-session-id").map(|(_, session)| session.clone());
+        let mut sent = self.send(body.clone(), headers).await;
+        if let (Some(lost), Ok(response)) = (&used, &sent)
+            && response.status() == StatusCode::NOT_FOUND
+            && Box::pin(self.reopen(lost)).await
+        {
+            sent = self.send(body, self.headers(None)).await;
+        }
+        let response = match sent {
             Ok(response) => response,
             Err(why) => {
-                let why = format!("the gate cannot be reached: {why}");
                 self.fail(id, &why).await;
                 let _ = self.trouble.set(Failure::unreachable(why));
                 return;
@@ -330,14 +388,18 @@ impl Talk {
         let body = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         if let Ok(answer) = Envelope::reply(body.clone()) {
             if let Some(session) = session {
-                let version =
-                    answer.result().and_then(|result| portcullis_wire::member(result, "protocolVersion"));
-                let version = version.and_then(text).and_then(|version| HeaderValue::from_str(&version).ok());
-                if let Some(version) = version {
-                    *self.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-                        Some((session, version));
-                }
+                self.keep_session(session, &answer);
             }
+            // An answer that no request can be told by is nobody's.
+            let body = match (id, answer.id()) {
+                (Some(id), None) if answer.error().is_some() => format!(
+                    "{{\"jsonrpc\":\"2.0\",\"id\":{},\"error\":{}}}",
+                    id.to_json(),
+                    answer.error().unwrap_or("{}")
+                )
+                .into(),
+                _ => body,
+            };
             return self.say(body).await;
         }
         if !status.is_success() {

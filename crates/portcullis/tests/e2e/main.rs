@@ -35,6 +35,7 @@ mod left;
 mod lists;
 mod manner;
 mod notices;
+mod one_way_back;
 mod one_way_out;
 mod operator;
 mod other_kinds;

@@ -5,7 +5,7 @@ use crate::answer::{Answer, json, rpc_error};
 use crate::asker::Asker;
 use crate::call::QUIET;
 use crate::gate::Gate;
-use crate::outlet::{Outlet, carrying, outlet};
+use crate::outlet::{Outlet, outlet, saying};
 use crate::rewrite::with_result_meta;
 use crate::session::Asked;
 use crate::tasks::look::keep;
@@ -95,7 +95,7 @@ async fn give_result(gate: Arc<Gate>, asker: Arc<Asker>, task: Arc<Task>, id: Id
         if task.state().is_final() {
             is_kept(&gate, &task).await;
             let answer = final_answer(&task, &id);
-            return out.finish(StatusCode::OK, carrying(answer)).await;
+            return out.finish(StatusCode::OK, saying(answer)).await;
         }
         let question = if out.takes_events() { task.next_question() } else { None };
         if let Some((key, method, params)) = question {
@@ -129,7 +129,7 @@ async fn carry_question(
     };
     let id = Id::from(number);
     let mut changed = task.watch();
-    out.event(&carrying(request(&id, method, params))).await;
+    out.event(saying(request(&id, method, params))).await;
     let mut answer = std::pin::pin!(answer);
     loop {
         tokio::select! {
@@ -149,7 +149,7 @@ async fn carry_question(
             drop(session.answered(&id));
             let params =
                 json!({ "requestId": number, "reason": "nobody needs to know any more" }).to_string();
-            out.event(&carrying(notification("notifications/cancelled", &params))).await;
+            out.event(saying(notification("notifications/cancelled", &params))).await;
             return true;
         }
     }

@@ -53,6 +53,7 @@ impl Task {
             changed: watch::Sender::new(()),
             kept_end: AtomicBool::new(kept.is_final()),
             behind: AtomicBool::new(false),
+            judged: Mutex::default(),
         }
     }
 

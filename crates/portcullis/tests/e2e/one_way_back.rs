@@ -1,0 +1,344 @@
+//! What reaches a client is what it may see: on every way back, covered where the policy says so, judged where a server asks,
+//! silent once it is dropped, and under the client's own ids.
+
+use crate::house::{ALLOW_ALL, House, Plan, messages};
+use crate::scripted::{Reply, Scripted, event};
+use crate::stream::{Stream, modern, open_session, post_modern, until};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+const MORE: &str = "ledger: { durability: process }";
+const SECRET: &str = "hunter2-SECRET";
+const COVERED: &str = "version: \"2\"\ndefault: deny\ntools: { work: { redact: [\"result.content[*].text\"], redact_result: true } }\n";
+const TASKS: &str = "io.modelcontextprotocol/tasks";
+
+fn house(server: &Scripted, policy: &str) -> House {
+    let upstreams = format!("  fix: {{ url: \"{}\" }}", server.url);
+    House::build(&Plan { upstreams: &upstreams, policy, more: MORE })
+}
+
+/// Waits until both the gate's own conversation and the client's hear the server's stream.
+async fn listened(server: &Scripted) {
+    until("the streams", || async { (server.get.receiver_count() >= 2).then_some(()) }).await;
+}
+
+fn secret() -> Value {
+    json!({"content": [{"type": "text", "text": SECRET}]})
+}
+
+#[tokio::test]
+async fn a_resumed_answer_is_covered_as_any_other() {
+    let server = Scripted::start(&["work"], |message, _| {
+        (message["method"] == "tools/call").then(|| Reply::Events(vec![event("e1", &Value::Null)]))
+    })
+    .await;
+    let house = house(&server, COVERED);
+    let id = open_session(&house, "/mcp/fix", "2025-11-25", json!({})).await;
+    let call = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "work", "arguments": {}}});
+    let _first = Stream::post(&house, "/mcp/fix", &id, &call).await;
+    let called = until("the call", || async { server.of("tools/call").first().cloned() }).await;
+    let mut again = Stream::get(&house, "/mcp/fix", &id, &[("last-event-id", "e1")]).await;
+    let answer = json!({"jsonrpc": "2.0", "id": called["id"], "result": secret()});
+    listened(&server).await;
+    server.get.send(event("e2", &answer)).unwrap();
+    let answer = again.message().await.unwrap();
+    assert_eq!(answer["id"], 7);
+    assert_eq!(answer["result"]["content"][0]["text"], "[redacted]", "{answer}");
+}
+
+/// A server of the new era whose one tool becomes a task.
+async fn task_server(done: Arc<AtomicBool>, asks: bool) -> Scripted {
+    Scripted::start(&["work"], move |message, _| {
+        let ended = done.load(Ordering::Relaxed);
+        let mut task = json!({"taskId": "theirs-1", "status": "working", "createdAt": "2026-01-01T00:00:00Z",
+            "lastUpdatedAt": "2026-01-01T00:00:00Z", "ttlMs": 600_000, "pollIntervalMs": 100});
+        if ended && asks {
+            task["status"] = "input_required".into();
+            task["inputRequests"] = json!({"k1": {"method": "sampling/createMessage", "params": {"messages": ["INJECT"], "maxTokens": 9}}});
+        } else if ended {
+            task["status"] = "completed".into();
+            task["result"] = secret();
+        }
+        let result = match message["method"].as_str()? {
+            "server/discover" => json!({"resultType": "complete", "supportedVersions": ["2026-07-28"], "ttlMs": 0, "cacheScope": "private",
+                "capabilities": {"tools": {}, "extensions": {TASKS: {}}}}),
+            "tools/call" => {
+                task["resultType"] = "task".into();
+                task
+            }
+            "tasks/get" => {
+                task["resultType"] = "complete".into();
+                task
+            }
+            _ => return None,
+        };
+        Some(Reply::Result(result))
+    })
+    .await
+}
+
+fn knows_tasks() -> Value {
+    json!({"extensions": {TASKS: {}}, "sampling": {}})
+}
+
+async fn made(house: &House) -> String {
+    let call = modern(1, "tools/call", json!({"name": "work", "arguments": {}}), knows_tasks());
+    let answer = post_modern(house, "/mcp/fix", call).await.whole().await;
+    answer["result"]["taskId"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+}
+
+#[tokio::test]
+async fn what_a_task_came_to_is_covered_wherever_it_is_told() {
+    let done = Arc::new(AtomicBool::new(false));
+    let server = task_server(done.clone(), false).await;
+    let house = house(&server, COVERED);
+    let task = made(&house).await;
+    let listen =
+        modern(2, "subscriptions/listen", json!({"notifications": {"taskIds": [task]}}), knows_tasks());
+    let mut heard = post_modern(&house, "/mcp/fix", listen).await;
+    assert_eq!(heard.message().await.unwrap()["method"], "notifications/subscriptions/acknowledged");
+    done.store(true, Ordering::Relaxed);
+    let told = loop {
+        let told = heard.message().await.unwrap();
+        if told["params"]["status"] == "completed" {
+            break told;
+        }
+    };
+    assert_eq!(told["params"]["result"]["content"][0]["text"], "[redacted]", "{told}");
+    let get = modern(3, "tasks/get", json!({"taskId": task}), knows_tasks());
+    let got = post_modern(&house, "/mcp/fix", get).await.whole().await;
+    assert_eq!(got["result"]["result"]["content"][0]["text"], "[redacted]", "{got}");
+}
+
+#[tokio::test]
+async fn what_a_task_asks_is_judged_wherever_it_is_told() {
+    for (policy, may) in [
+        ("version: \"2\"\ndefault: deny\ntools: { work: {} }\n", false),
+        ("version: \"2\"\ndefault: deny\ntools: { work: {} }\nserver_requests: { sampling: {} }\n", true),
+    ] {
+        let done = Arc::new(AtomicBool::new(false));
+        let server = task_server(done.clone(), true).await;
+        let house = house(&server, policy);
+        let task = made(&house).await;
+        done.store(true, Ordering::Relaxed);
+        for _ in 0..2 {
+            let get = modern(3, "tasks/get", json!({"taskId": task}), knows_tasks());
+            let got = post_modern(&house, "/mcp/fix", get).await.whole().await;
+            assert_eq!(got.to_string().contains("INJECT"), may, "{got}");
+            assert_eq!(got["error"]["code"] == -31403, !may, "{got}");
+        }
+        let rows = house.rows(&[]);
+        let asked: Vec<&Value> = rows
+            .iter()
+            .filter(|row| row["kind"] == "decision" && row["method"] == "sampling/createMessage")
+            .collect();
+        assert_eq!(asked.len(), 1, "each question is judged once: {asked:?}");
+        assert_eq!(asked[0]["outcome"] == "allowed", may);
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_asks_on_its_own_stream_is_judged_and_recorded() {
+    let ask = |id: u64, method: &str| json!({"jsonrpc": "2.0", "id": id, "method": method, "params": {"messages": [], "maxTokens": 5, "message": "INJECT", "requestedSchema": {}}});
+    for path in ["/mcp/fix", "/mcp"] {
+        for (rules, may) in [("", false), ("server_requests: { \"*\": {} }\n", true)] {
+            let server = Scripted::start(&["work"], |_, _| None).await;
+            let house =
+                house(&server, &format!("version: \"2\"\ndefault: deny\ntools: {{ work: {{}} }}\n{rules}"));
+            let capabilities = json!({"sampling": {}, "elicitation": {}});
+            let id = open_session(&house, path, "2025-11-25", capabilities).await;
+            let tool = if path == "/mcp" { "fix__work" } else { "work" };
+            let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": {}}});
+            let mut own = Stream::get(&house, path, &id, &[]).await;
+            Stream::post(&house, path, &id, &call).await.whole().await;
+            let questions = [ask(900, "sampling/createMessage"), ask(901, "elicitation/create")];
+            for question in &questions {
+                listened(&server).await;
+                server.get.send(event("", question)).unwrap();
+            }
+            let rows = until("rows", || async {
+                let rows = house.rows(&[]);
+                let asked: Vec<Value> = rows
+                    .into_iter()
+                    .filter(|row| row["kind"] == "decision" && row.to_string().contains("INJECT"))
+                    .collect();
+                (asked.len() == 2).then_some(asked)
+            })
+            .await;
+            assert!(rows.iter().all(|row| (row["outcome"] == "allowed") == may), "{path} {rows:?}");
+            if may {
+                let put = own.message().await.unwrap();
+                let answer = json!({"jsonrpc": "2.0", "id": put["id"], "result": {"role": "assistant", "content": {"type": "text", "text": "ANSWER"}, "model": "m"}});
+                Stream::post(&house, path, &id, &answer).await;
+                until("the answer", || async { server.all().contains("ANSWER").then_some(()) }).await;
+            } else {
+                until("the refusals", || async {
+                    let seen = server.seen.lock().unwrap();
+                    let refused = seen.iter().filter(|it| {
+                        it.get("error").is_some() && [900, 901].contains(&it["id"].as_u64().unwrap_or(0))
+                    });
+                    (refused.count() >= 2).then_some(())
+                })
+                .await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn streams_of_what_is_dropped_fall_silent() {
+    let server = Scripted::start(&["work"], |_, _| None).await;
+    let house = house(&server, ALLOW_ALL);
+    let id = open_session(&house, "/mcp/fix", "2025-11-25", json!({"sampling": {}})).await;
+    let mut own = Stream::get(&house, "/mcp/fix", &id, &[]).await;
+    let notice = |data: &str| json!({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": data}});
+    listened(&server).await;
+    server.get.send(event("", &notice("BEFORE"))).unwrap();
+    assert_eq!(own.message().await.unwrap()["params"]["data"], "BEFORE");
+    house.run(&["drop", "--reason", "wild"]);
+    let question = json!({"jsonrpc": "2.0", "id": 77, "method": "sampling/createMessage", "params": {"messages": [], "maxTokens": 5}});
+    let _ = server.get.send(event("", &notice("AFTER")));
+    let _ = server.get.send(event("", &question));
+    // In both conversations.
+    until("the refusals", || async {
+        let seen = server.seen.lock().unwrap();
+        let refused = seen.iter().filter(|it| it["id"] == 77 && it.get("error").is_some()).count();
+        (refused >= 2).then_some(())
+    })
+    .await;
+    house.run(&["raise"]);
+    let _ = server.get.send(event("", &notice("RAISED")));
+    if let Some(next) = own.message().await {
+        assert_eq!(next["params"]["data"], "RAISED", "{next}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_not_shown_where_parts_of_it_are_covered() {
+    let server = Scripted::start(&["work"], |message, _| {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{"content":[{{"type":"text","text":"{SECRET}\ud800"}}]}}}}"#, message["id"]);
+        (message["method"] == "tools/call").then_some(Reply::Text(text))
+    })
+    .await;
+    let pattern = COVERED.replace("result.content[*].text", "result.content[*].text:/hunter2/");
+    let house = house(&server, &pattern);
+    let session = house.session("/mcp/fix").await;
+    let answer = session.call(1, "work", json!({})).await;
+    assert!(!answer.to_string().contains("hunter2"), "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("withheld"), "{answer}");
+    let rows = house.rows(&["--outcome", "error"]);
+    assert!(
+        rows.iter()
+            .any(|row| row["message"].as_str().unwrap_or_default().contains("withheld from the caller")),
+        "{rows:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_is_slow_shows_nobody_what_another_grant_was_shown() {
+    let slow = Arc::new(AtomicBool::new(false));
+    let hangs = slow.clone();
+    let server = Scripted::start(&["work"], move |message, headers| {
+        if message["method"] != "resources/list" {
+            return None;
+        }
+        if hangs.load(Ordering::Relaxed) {
+            return Some(Reply::Open(Vec::new()));
+        }
+        let session = headers.get("mcp-session-id").map_or("none", |it| it.to_str().unwrap()).to_owned();
+        Some(Reply::Result(json!({"resources": [{"uri": format!("private:{session}"), "name": "private"}]})))
+    })
+    .await;
+    let house = house(&server, ALLOW_ALL);
+    let (_, out, _) = house.run(&["grant", "add", "other", "--upstream", "fix=p", "--json"]);
+    let token = serde_json::from_str::<Value>(&out).unwrap()["token"].as_str().unwrap().to_owned();
+    let (one, other) = (house.session("/mcp/fix").await, house.session_of(&token, "/mcp/fix").await);
+    let first = one.ask(1, "resources/list", json!({})).await.0;
+    assert!(first.to_string().contains("private:"), "{first}");
+    slow.store(true, Ordering::Relaxed);
+    let shown =
+        tokio::time::timeout(std::time::Duration::from_secs(10), other.ask(2, "resources/list", json!({})))
+            .await;
+    if let Ok((shown, _)) = shown {
+        assert!(!shown.to_string().contains("private:"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_id_of_its_request() {
+    for (form, status) in [("\"id\":null,", 200), ("", 200), ("\"id\":\"server-error\",", 200)] {
+        let server = Scripted::start(&["work"], move |message, _| {
+            let text =
+                format!(r#"{{"jsonrpc":"2.0",{form}"error":{{"code":-32603,"message":"inner fault"}}}}"#);
+            (message["method"] == "tools/call").then_some(Reply::Text(text))
+        })
+        .await;
+        let house = house(&server, ALLOW_ALL);
+        for (path, tool) in [("/mcp/fix", "work"), ("/mcp", "fix__work")] {
+            let session = house.session(path).await;
+            let answer = session.call(41, tool, json!({})).await;
+            assert_eq!((&answer["id"], status), (&json!(41), 200), "{form} {path} {answer}");
+            assert_eq!(answer["error"]["message"], "inner fault");
+            let call = modern(77, "tools/call", json!({"name": tool, "arguments": {}}), json!({}));
+            assert_eq!(post_modern(&house, path, call).await.whole().await["id"], 77);
+        }
+        // The gate's own refusals do, too.
+        let session = house.session("/mcp/fix").await;
+        for body in [
+            r#"{"jsonrpc":"2.0","id":9,"method":"tools/call","method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","id":9,"method":"tools/call","x":1,"x":2}"#,
+            r#"{"jsonrpc":"1.0","id":9,"method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","id":9,"method":7}"#,
+        ] {
+            let (_, answer) = session.post(body).await;
+            assert_eq!(messages(&answer)[0]["id"], 9, "{body}");
+        }
+        let bearer = format!("Bearer {}", crate::house::TOKEN);
+        for session in ["", "unknown"] {
+            let headers = [
+                ("authorization", &*bearer),
+                ("content-type", "application/json"),
+                ("accept", "application/json"),
+                ("mcp-session-id", session),
+            ];
+            let headers = if session.is_empty() { &headers[..3] } else { &headers[..] };
+            let body = json!({"jsonrpc": "2.0", "id": 9, "method": "tools/list"}).to_string();
+            let (_, _, answer) = house.http(hyper::Method::POST, "/mcp/fix", headers, body).await;
+            assert_eq!(messages(&answer)[0]["id"], 9);
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_ends_a_subscription_that_another_has_at_a_shared_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal");
+    let script =
+        format!("tee -a {} | exec {} stdio --extra", journal.display(), crate::house::fixture().display());
+    let upstreams = format!("  fix: {{ command: sh, args: [-c, {script:?}] }}");
+    let house = House::build(&Plan { upstreams: &upstreams, policy: ALLOW_ALL, more: MORE });
+    let (_, out, _) = house.run(&["grant", "add", "other", "--upstream", "fix=p", "--json"]);
+    let token = serde_json::from_str::<Value>(&out).unwrap()["token"].as_str().unwrap().to_owned();
+    let (one, other) = (house.session("/mcp").await, house.session_of(&token, "/mcp").await);
+    let uri = json!({"uri": "fix+test://static-text"});
+    let sent = |method: &str| {
+        let all = std::fs::read_to_string(&journal).unwrap();
+        all.lines().filter(|line| line.contains(&format!("\"{method}\""))).count()
+    };
+    one.ask(1, "resources/subscribe", uri.clone()).await;
+    assert!(sent("resources/subscribe") >= 1);
+    let answer = other.ask(2, "resources/unsubscribe", uri.clone()).await.0;
+    assert_eq!(answer["result"], json!({}));
+    assert_eq!(sent("resources/unsubscribe"), 0, "it never subscribed");
+    // Nor does anybody set the log level of a server that all share.
+    assert_eq!(other.ask(3, "logging/setLevel", json!({"level": "debug"})).await.0["result"], json!({}));
+    let (own, _) = house
+        .session_of(&token, "/mcp/fix")
+        .await
+        .ask(4, "logging/setLevel", json!({"level": "debug"}))
+        .await;
+    assert_eq!((&own["result"], sent("logging/setLevel")), (&json!({}), 0));
+    one.ask(5, "resources/unsubscribe", uri).await;
+    assert_eq!(sent("resources/unsubscribe"), 1);
+}
