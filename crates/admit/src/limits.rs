@@ -6,6 +6,8 @@ use portcullis_policy::{Concurrent, Counts, Decimal, Limit, Mode, Refund, Window
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// All counters. One lock: reserving several limits must be one step.
 #[derive(Debug, Default)]
@@ -18,6 +20,8 @@ struct Table {
     counted: HashMap<CounterKey, State>,
     /// How many run at present.
     running: HashMap<PlaceKey, u32>,
+    /// How many were given up a moment ago, and may go on at their servers all the same.
+    lingering: HashMap<PlaceKey, u32>,
     /// How many counters there were when those of windows that are over were last let go of.
     swept: usize,
 }
@@ -91,6 +95,20 @@ pub(crate) struct Reservation {
 pub struct Places {
     table: Arc<Mutex<Table>>,
     taken: Vec<PlaceKey>,
+    /// Whether what has them was given up.
+    given_up: AtomicBool,
+}
+
+/// How long a call that was given up counts as one that may go on at its server: a server need not say that it stopped.
+const LINGERS: Duration = Duration::from_mins(1);
+/// How many calls of a limit may run or linger, in times of those that may run.
+const WITH_LINGERING: u32 = 2;
+
+fn release(places: &mut HashMap<PlaceKey, u32>, key: &PlaceKey) {
+    match places.get_mut(key) {
+        Some(count) if *count > 1 => *count -= 1,
+        _ => drop(places.remove(key)),
+    }
 }
 
 impl Places {
@@ -99,17 +117,34 @@ impl Places {
     pub fn written(&self) -> String {
         serde_json::json!(self.taken).to_string()
     }
+
+    /// What has them was given up: they are free for others, but not for more and more of them while their servers may still
+    /// carry out what was given up.
+    pub(crate) fn linger(self: Arc<Self>) {
+        if !self.given_up.swap(true, Ordering::Relaxed) {
+            let mut table = self.table.lock();
+            for key in &self.taken {
+                release(&mut table.running, key);
+                *table.lingering.entry(key.clone()).or_default() += 1;
+            }
+        }
+        // Without a runtime the gate is at its end.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                tokio::time::sleep(LINGERS).await;
+                drop(self);
+            });
+        }
+    }
 }
 
 impl Drop for Places {
     fn drop(&mut self) {
         let mut table = self.table.lock();
-        for key in &self.taken {
-            match table.running.get_mut(key) {
-                Some(running) if *running > 1 => *running -= 1,
-                _ => drop(table.running.remove(key)),
-            }
-        }
+        let table = &mut *table;
+        let given_up = self.given_up.load(Ordering::Relaxed);
+        let places = if given_up { &mut table.lingering } else { &mut table.running };
+        self.taken.iter().for_each(|key| release(places, key));
     }
 }
 
@@ -159,7 +194,8 @@ impl Counters {
             counted.insert(row.key, State { window_start: row.window_start, used, version: row.version });
         }
         let swept = counted.len();
-        Ok(Self { table: Arc::new(Mutex::new(Table { counted, swept, running: HashMap::new() })) })
+        let table = Table { counted, swept, ..Table::default() };
+        Ok(Self { table: Arc::new(Mutex::new(table)) })
     }
 
     /// Reserves all that a call wants or nothing. Gives what was reserved and the counters as they stand after it. A counter that
@@ -249,7 +285,7 @@ impl Counters {
         for key in &taken {
             *table.running.entry(key.clone()).or_default() += 1;
         }
-        Some(Arc::new(Places { table: self.table.clone(), taken }))
+        Some(Arc::new(Places { table: self.table.clone(), taken, given_up: AtomicBool::new(false) }))
     }
 
     fn take_in(&self, table: &mut Table, wanted: &[Place<'_>]) -> Result<Option<Arc<Places>>, Exceeded> {
@@ -260,7 +296,17 @@ impl Counters {
         for place in wanted {
             let limit = place.limit;
             let key = (place.policy.to_owned(), limit.pointer().to_owned(), place.scope.clone().into_owned());
-            if table.running.get(&key).is_some_and(|running| *running >= limit.max) {
+            let running = table.running.get(&key).copied().unwrap_or(0);
+            let lingering = table.lingering.get(&key).copied().unwrap_or(0);
+            let all = limit.max.saturating_mul(WITH_LINGERING);
+            if running < limit.max && running + lingering >= all {
+                let message = format!(
+                    "{} such calls may run at a time, and {lingering} were given up a moment ago and may go on at the server. Try again in a minute.",
+                    limit.max
+                );
+                return Err(Exceeded { rule: limit.pointer().to_owned(), message, resets_at: None });
+            }
+            if running >= limit.max {
                 let message = match limit.max {
                     1 => "One such call may run at a time, and one does. Try again when it has ended."
                         .to_owned(),
@@ -275,7 +321,7 @@ impl Counters {
         for key in &taken {
             *table.running.entry(key.clone()).or_default() += 1;
         }
-        Ok(Some(Arc::new(Places { table: self.table.clone(), taken })))
+        Ok(Some(Arc::new(Places { table: self.table.clone(), taken, given_up: AtomicBool::new(false) })))
     }
 
     /// Gives reservations back: all of them, or those that their limit refunds on an error. What belongs to

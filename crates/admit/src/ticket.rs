@@ -209,6 +209,10 @@ impl Ticket {
             End::Broken(why) => (Outcome::Error, Some(why), Vec::new()),
             End::Cancelled(why) => (Outcome::Cancelled, Some(why), Vec::new()),
         };
+        // Whether its server has stopped is not known.
+        if let (End::Cancelled(_) | End::Broken(_), Some(places)) = (end, self.reserved.places.take()) {
+            places.linger();
+        }
         let digest = answer.map(|answer| self.admit.ledger().arguments_digest(answer));
         let kept = answer.and_then(|answer| Some(self.admit.rules().values.keep(answer)?.into_owned()));
         let draft = Draft {

@@ -48,8 +48,7 @@ pub(crate) async fn send(gate: &Gate, link: &Link, aside: &Aside<'_>) -> Result<
 async fn answer(link: &Link, permit: Permit) -> End {
     let mut reply = match link.send(permit).await {
         Ok(reply) => reply,
-        Err(error) if error.not_acted_on() => return End::NotReached(error.to_string()),
-        Err(error) => return End::Broken(error.to_string()),
+        Err(error) => return End::from(&error),
     };
     loop {
         match reply.next().await {

@@ -266,9 +266,10 @@ impl Call {
                 }
                 Err(error) => {
                     self.upstream.suspect();
-                    let why = error.to_string();
-                    let acted = !error.not_acted_on();
-                    return Err(if acted { self.broken(&why).await } else { self.not_reached(&why).await });
+                    return Err(match End::from(&error) {
+                        End::NotReached(why) => self.not_reached(&why).await,
+                        _ => self.broken(&error.to_string()).await,
+                    });
                 }
             }
         }

@@ -156,7 +156,7 @@ async fn subscription(
     }
     let was_there = session.watched.lock().remove(&watched);
     // A server that all share has one subscription for all: the last one ends it, and nobody else does.
-    let shared = !session.links.lock().await.get(&watched.0).is_some_and(|link| !link.is_shared());
+    let shared = session.links.lock().await.get(&watched.0).is_none_or(|link| link.is_shared());
     let others = || gate.sessions.all().iter().any(|other| other.watched.lock().contains(&watched));
     match message.id() {
         Some(id) if shared && (!was_there || others()) => json(StatusCode::OK, result_response(id, "{}")),
@@ -213,7 +213,7 @@ async fn notification(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>, m
             if let Ok((permit, ticket)) = gate.admit.judge(ask, portcullis_ledger::now_ms()).await {
                 let end = match link.notify(permit).await {
                     Ok(()) => portcullis_admit::End::Answered { error: false },
-                    Err(error) => portcullis_admit::End::NotReached(error.to_string()),
+                    Err(error) => portcullis_admit::End::from(&error),
                 };
                 ticket.close(&end);
             }

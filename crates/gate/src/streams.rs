@@ -427,7 +427,7 @@ async fn watch_resources(
         let mut reply = match chosen.link.send(permit).await {
             Ok(reply) => reply,
             Err(error) => {
-                ticket.close(&End::NotReached(error.to_string()));
+                ticket.close(&End::from(&error));
                 continue;
             }
         };

@@ -23,6 +23,7 @@ mod handle;
 mod members;
 mod memory;
 mod message;
+mod peer;
 mod process;
 pub mod spool;
 mod stop;
@@ -35,5 +36,6 @@ pub use message::{
     Containment, Ended, Exit, Limits, OnLoss, Order, Output, Proof, Report, Start, Started, Stop, Stopped,
     Survivor, Verdict,
 };
+pub use peer::peer_handle;
 pub use process::{Process, parent_of, processes};
 pub use stop::{Ask, stop};

@@ -62,10 +62,7 @@ pub(crate) async fn serve(running: Arc<Running>, listener: UnixListener, stop: C
 }
 
 async fn connection(running: Arc<Running>, stream: UnixStream) {
-    let objection = match stream.peer_cred() {
-        Ok(peer) => peer::objection(peer.pid(), peer.uid()),
-        Err(error) => Some(format!("the peer cannot be told: {error}")),
-    };
+    let objection = peer::objection(&stream);
     if let Some(why) = &objection {
         tracing::warn!(%why, "a control connection was refused");
     }

@@ -91,7 +91,8 @@ impl Watched {
     }
 }
 
-async fn changed(running: &Arc<Running>) {
+/// Takes of changed files what may be taken unasked, and announces the rest.
+pub(crate) async fn changed(running: &Arc<Running>) {
     if running.config.lock().await.watch {
         if let Err(failure) = running.reload().await {
             tracing::error!("a changed file was not taken: {failure}");

@@ -40,7 +40,7 @@ pub use keepers::Keepers;
 pub use logs::{Begin, LogLine, Page, Wanted, page};
 pub use portcullis_keeper::{
     Containment, Ended, Exit, Limits, OnLoss, Process, Started, Stopped, Verdict, let_go_of_the_start,
-    parent_of, processes, spool,
+    parent_of, peer_handle, processes, spool,
 };
 pub use program::{Program, end_keepers_of, keepers_of};
 pub use table::{Caller, InUse, NewRun, OpenRun, Run, Runs};

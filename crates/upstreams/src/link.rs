@@ -8,7 +8,7 @@ use crate::reply::{Broken, Reply, Source};
 use crate::stdio::Pipe;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use portcullis_admit::{FollowUp, Message, Permit};
+use portcullis_admit::{End, FollowUp, Message, Permit};
 use portcullis_runs::Held;
 use portcullis_wire::{Envelope, Era, encode_value, member, text};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -46,6 +46,13 @@ fn refused(status: u16, why: &str) -> String {
     match status {
         200 => format!("the upstream refused: {why}"),
         _ => format!("the upstream answered with HTTP {status}: {why}"),
+    }
+}
+
+/// How a message ended that was not answered. What is given back of limits depends on this alone.
+impl From<&SendFailed> for End {
+    fn from(failed: &SendFailed) -> Self {
+        if failed.not_acted_on() { Self::NotReached(failed.to_string()) } else { Self::Broken(failed.to_string()) }
     }
 }
 

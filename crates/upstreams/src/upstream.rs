@@ -14,10 +14,12 @@ use portcullis_wire::{Envelope, Era};
 use serde_json::json;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
+/// How often a list is asked for anew because of names that it does not have.
+const AGAIN: Duration = Duration::from_secs(2);
 /// How long a server may take to list its tools for the gate itself.
 const LOOKS: Duration = Duration::from_secs(5);
 
@@ -80,6 +82,8 @@ pub struct Upstream {
     changed: broadcast::Sender<Change>,
     notices: broadcast::Sender<Envelope>,
     suspect: Notify,
+    /// When a list was last asked for anew because of a name that it did not have.
+    asked_again: Mutex<Option<Instant>>,
     ended: CancellationToken,
 }
 
@@ -133,6 +137,7 @@ impl Upstream {
             changed: broadcast::Sender::new(64),
             notices: broadcast::Sender::new(256),
             suspect: Notify::new(),
+            asked_again: Mutex::default(),
             ended: CancellationToken::new(),
         });
         let running = Arc::downgrade(&upstream);
@@ -394,13 +399,26 @@ impl Upstream {
         self.lists.now(kind, link).await
     }
 
-    /// The list as the server gives it now: for a name that the known list does not have.
+    /// The list as the server gives it now: for a name that the known list does not have. Names that nobody has are for anybody to
+    /// ask for, so it is asked for anew only now and then.
     ///
     /// # Errors
     /// Where it cannot be asked.
     pub async fn list_again(&self, kind: ListKind, link: &Link) -> Result<Arc<List>, ListFailed> {
         self.look_first(kind, link).await?;
+        if !self.may_ask_again() {
+            return self.lists.get(kind, link).await;
+        }
         Box::pin(self.lists.refresh(kind, link)).await
+    }
+
+    fn may_ask_again(&self) -> bool {
+        let (mut asked, now) = (self.asked_again.lock(), Instant::now());
+        let may = asked.is_none_or(|last| now.duration_since(last) >= AGAIN);
+        if may {
+            *asked = Some(now);
+        }
+        may
     }
 
     /// The list of a server that is still starting, as it was when it was up last: nobody needs to wait for it.

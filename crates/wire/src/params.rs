@@ -38,10 +38,10 @@ macro_rules! peeks {
             }
 
             pub(crate) const fn set(all: &[Self]) -> u32 {
-                let (mut set, mut at) = (0, 0);
-                while at < all.len() {
-                    set |= 1 << all[at] as u32;
-                    at += 1;
+                let (mut set, mut left) = (0, all);
+                while let [first, rest @ ..] = left {
+                    set |= 1 << *first as u32;
+                    left = rest;
                 }
                 set
             }

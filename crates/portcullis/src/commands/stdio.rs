@@ -5,6 +5,7 @@
 
 use super::first_grant::{self, ME};
 use super::start::{self, Prepared};
+use super::up::keep_others_out;
 use crate::cli::{PlaceArgs, UpArgs};
 use crate::control::{self, Client, GRANT};
 use crate::failure::Failure;
@@ -51,6 +52,7 @@ pub(crate) fn run(place: &PlaceArgs, grant: &str, upstream: Option<&str>) -> Res
         check_grant(grant, &names)?;
         runtime.block_on(speak(Way::Socket(socket), path, grant.to_owned()))
     } else {
+        keep_others_out();
         let Prepared { config, own, lock, fresh } = start::prepare(place, &UpArgs::default())?;
         let done = runtime.block_on(async {
             let running = Running::start(config, own).await?;

@@ -22,6 +22,7 @@ const START: std::time::Duration = std::time::Duration::from_millis(300);
 
 /// Starts the gate and runs it until it is told to stop.
 pub(crate) fn run(place: &PlaceArgs, args: &UpArgs) -> Result<ExitCode, Failure> {
+    keep_others_out();
     let runtime = start::runtime(&mut tokio::runtime::Builder::new_multi_thread())?;
     let prepared = start::prepare(place, args)?;
     let result = runtime.block_on(serve(prepared, args));
@@ -57,6 +58,13 @@ async fn serve(prepared: Prepared, args: &UpArgs) -> Result<ExitCode, Failure> {
     let _ = std::fs::remove_file(&socket_path);
     drop(lock);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Keeps other processes of the same user from reading the memory and the environment of this one, where secrets are.
+pub(super) fn keep_others_out() {
+    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "other processes of this user can read the memory of the gate");
+    }
 }
 
 async fn listen(config: &Config, args: &UpArgs) -> Result<TcpListener, Failure> {
@@ -100,11 +108,8 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => {
-                    if let Err(failure) = running.reload().await {
-                        aside!("{failure}");
-                    }
-                }
+                // Whoever has the uid can send it, and so can a process that an agent started.
+                _ = self.hang_up.recv() => crate::watch::changed(running).await,
             }
         }
     }

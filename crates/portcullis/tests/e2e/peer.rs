@@ -93,3 +93,29 @@ async fn a_server_that_dropped_its_mark_cannot_operate_the_gate() {
 async fn a_server_of_one_session_that_dropped_its_mark_cannot_operate_the_gate() {
     held_against("env", "-i, \"PATH=/usr/bin:/bin\", sh,", "session", 2).await;
 }
+
+#[tokio::test]
+async fn a_signal_takes_only_what_tightens() {
+    let strict = "version: \"1\"\ndefault: deny\ntools: { echo: {}, add: {} }\n";
+    let (house, _server) = crate::house::House::fixture(strict, &[]);
+    let session = house.session("/mcp/fix").await;
+    let policy = house.folder.path().join("policy.yaml");
+    let hang_up = || rustix::process::kill_process(house.pid(), rustix::process::Signal::HUP).unwrap();
+    let denied = async |tool: &str| {
+        let answer = session.call(1, tool, json!({"message": "x"})).await;
+        answer["result"]["isError"] == true && answer.to_string().contains("POLICY DENIED")
+    };
+    let waits = async |what: &str| {
+        crate::stream::until(what, || async {
+            house.status()["waiting"].as_str().is_some_and(|it| it.contains(what)).then_some(())
+        })
+        .await;
+    };
+    std::fs::write(&policy, ALLOW_ALL).unwrap();
+    hang_up();
+    waits("reload").await;
+    assert!(denied("create_charge").await && !denied("echo").await);
+    std::fs::write(&policy, "version: \"1\"\ndefault: deny\ntools: { add: {} }\n").unwrap();
+    hang_up();
+    crate::stream::until("the tighter policy", || async { denied("echo").await.then_some(()) }).await;
+}

@@ -18,16 +18,12 @@ use tokio::sync::broadcast;
 pub enum Reply {
     /// The result of the request.
     Result(Value),
-    /// An error of the protocol.
-    Error(i64, &'static str),
     /// This text, as JSON.
     Text(String),
     /// These events; the stream ends then.
     Events(Vec<String>),
     /// These events; the stream stays open.
     Open(Vec<String>),
-    /// Nothing but a status.
-    Status(u16),
 }
 
 type Script = dyn Fn(&Value, &HeaderMap) -> Option<Reply> + Send + Sync;
@@ -130,13 +126,9 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
             }
             response
         }
-        Some(Reply::Error(code, why)) => json_text(
-            &json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": why}}).to_string(),
-        ),
         Some(Reply::Text(text)) => json_text(&text),
         Some(Reply::Events(events)) => streamed(stream::iter(events).boxed()),
         Some(Reply::Open(events)) => streamed(stream::iter(events).chain(stream::pending()).boxed()),
-        Some(Reply::Status(status)) => whole(status, "text/plain", ""),
         None if asked => json_text(
             &json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32601, "message": "no such method"}})
                 .to_string(),
