@@ -215,7 +215,7 @@ impl<'p> Replayed<'p> {
 fn decided(outcome: &str, rule: &str) -> Option<Answer> {
     match (outcome, rule) {
         ("denied", "(hidden)") => Some(Answer::Hidden),
-        ("denied", "(default deny)") => Some(Answer::Denied),
+        ("denied", "(default deny)" | "(unclear address)") => Some(Answer::Denied),
         ("denied", rule) if rule.starts_with('/') => Some(Answer::Denied),
         ("held", _) => Some(Answer::Held),
         // One that a person approved was held before.
