@@ -188,9 +188,18 @@ impl Policy {
     }
 
     /// Whether a rule asks what the session called before.
-    pub fn asks_for_calls(&self) -> bool {
+    pub fn asks_for_session_calls(&self) -> bool {
+        self.asks(|fact| matches!(fact, Fact::SessionCalls(_)))
+    }
+
+    /// Whether a rule asks what the grant called in the last day.
+    pub fn asks_for_grant_calls(&self) -> bool {
+        self.asks(|fact| matches!(fact, Fact::GrantCalls(_)))
+    }
+
+    fn asks(&self, is_one: impl Fn(&Fact) -> bool) -> bool {
         let rules = self.choices().map(|choice| &choice.said).chain([&self.all_tools]);
-        let asks = |test: &Test| matches!(test.path.root, Root::Fact(Fact::Calls(_)));
+        let asks = |test: &Test| matches!(&test.path.root, Root::Fact(fact) if is_one(fact));
         rules
             .flat_map(Rule::clauses)
             .flat_map(|(_, clause)| &clause.conditions)
