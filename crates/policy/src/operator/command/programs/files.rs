@@ -69,7 +69,7 @@ pub(super) const TABLE: &[Entry] = &[
         names: "stat du df",
         checked: "coreutils 9.1",
         options: Options {
-            short: "0DHLPSTabcfhiklmstvxB:X:d:",
+            short: "0DHLPSTabfhiklmsvxB:X:c::d::t::",
             long: "all apparent-size block-size: bytes count-links dereference dereference-args exclude: exclude-type: file-system \
                 human-readable inodes local max-depth: no-dereference null one-file-system output:: portability print-type \
                 printf: format: separate-dirs si summarize terse threshold: time:: time-style: total type:",

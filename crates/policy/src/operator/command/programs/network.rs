@@ -121,7 +121,7 @@ pub(super) const TABLE: &[Entry] = &[
     // -e names the program that connects. Words for another host are read by a shell there.
     Entry {
         names: "rsync",
-        checked: "rsync 3.2.7",
+        checked: "rsync 3.5.0",
         options: Options {
             short: "0468AHPSWXacghiklmnopqrtuvxz",
             long: "archive verbose recursive dry-run compress delete exclude: include: progress stats partial human-readable \

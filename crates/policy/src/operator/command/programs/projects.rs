@@ -95,7 +95,7 @@ pub(super) const TABLE: &[Entry] = &[
                 options: Options {
                     short: "Awn:o:l:L:",
                     long: "namespace: all-namespaces output: selector: label-columns: show-labels watch sort-by: no-headers \
-                        field-selector: context: containers recursive short client",
+                        field-selector: context: containers recursive client",
                     ..NO_OPTIONS
                 },
                 ..FACE

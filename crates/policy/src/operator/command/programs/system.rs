@@ -25,13 +25,21 @@ pub(super) const TABLE: &[Entry] = &[
         names: "free uptime w who last id groups whoami users uname arch nproc tty vmstat pgrep lscpu lsblk lsmod lspci lsusb logname",
         checked: "procps 4.0.2, coreutils 9.1, util-linux 2.38.1",
         options: Options {
-            short: "GHTVZabcdefghiklmnopqrstuvwxzS",
+            short: "GHSTVZabcdefghiklmpqrtuvwxzn::o::s::",
             long: "all bytes full giga gibi human kilo kibi mega mebi lohi total wide pretty since short no-header name real user \
                 group groups zero kernel-name kernel-release kernel-version machine nodename operating-system processor json \
                 list list-full list-name newest oldest exact count ignore-case",
             ..NO_OPTIONS
         },
         open: true,
+        ..PLAIN
+    },
+    // -D writes.
+    Entry {
+        names: "lsof",
+        checked: "lsof 4.95.0",
+        options: Options { short: "PRUalntc:d:i::p:u:", ..NO_OPTIONS },
+        begins: "+",
         ..PLAIN
     },
     // A word without a + sets the time, and so does -s.

@@ -5,14 +5,24 @@ use crate::operator::command::options::{NO_OPTIONS, Options};
 
 pub(super) const TABLE: &[Entry] = &[
     Entry {
-        names: "cat head tail wc nl tac rev",
+        names: "head tail",
+        checked: "coreutils 9.1",
+        options: Options {
+            short: "0123456789Fqvzc:n:s:f::",
+            long: "bytes: lines: quiet silent verbose zero-terminated follow:: max-unchanged-stats: pid: retry sleep-interval:",
+            ..NO_OPTIONS
+        },
+        open: true,
+        ..PLAIN
+    },
+    Entry {
+        names: "cat wc nl tac rev",
         checked: "coreutils 9.1, util-linux 2.38.1",
         options: Options {
-            short: "0123456789AEFLTbelmpqruvzc:d:f::h:i:n::s::t::w::",
-            long: "number number-nonblank show-all show-ends show-nonprinting show-tabs squeeze-blank bytes: lines: quiet silent \
-                verbose zero-terminated follow:: max-unchanged-stats: pid: retry sleep-interval: chars max-line-length words \
-                body-numbering: header-numbering: footer-numbering: line-increment: number-format: number-separator: \
-                number-width: starting-line-number: before regex separator:",
+            short: "AELTelmpruvb::c::d::f::h::i::n::s::t::w::",
+            long: "number number-nonblank show-all show-ends show-nonprinting show-tabs squeeze-blank bytes lines chars \
+                max-line-length words body-numbering: header-numbering: footer-numbering: line-increment: number-format: \
+                number-separator: number-width: starting-line-number: before regex separator:",
             ..NO_OPTIONS
         },
         open: true,
@@ -100,7 +110,7 @@ pub(super) const TABLE: &[Entry] = &[
         names: "cmp comm cut join paste tr fold fmt expand unexpand od seq",
         checked: "coreutils 9.1, diffutils 3.8",
         options: Options {
-            short: "123CMabcdilsuxzA:N:d:f:j:n:o:p:t:v:w:",
+            short: "123CMailuxzA::N::S::b::c::d::e::f::j::n::o::p::s::t::v::w::",
             long: "bytes: check-order characters: complement delete delimiter: delimiters: equal-width fields: format: header \
                 ignore-case ignore-initial: nocheck-order only-delimited output-delimiter: print-bytes quiet read-bytes: \
                 separator: serial silent skip-bytes: spaces squeeze-repeats tabs: total truncate-set1 verbose width: \
@@ -114,7 +124,7 @@ pub(super) const TABLE: &[Entry] = &[
         names: "base64 base32 md5sum sha1sum sha224sum sha256sum sha384sum sha512sum b2sum cksum sum",
         checked: "coreutils 9.1",
         options: Options {
-            short: "bcditwrszl:a:",
+            short: "bcditrszl:a:w::",
             long: "binary check decode ignore-garbage ignore-missing quiet status strict tag text warn wrap: zero length: algorithm:",
             ..NO_OPTIONS
         },
