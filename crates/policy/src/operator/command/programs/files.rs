@@ -129,7 +129,7 @@ pub(super) const TABLE: &[Entry] = &[
     },
     // They write what their words name, or files with names of their own.
     Entry {
-        names: "csplit dd split sponge tee truncate",
+        names: "csplit dd gcsplit gdd gsplit gtee gtruncate split sponge tee truncate uudecode",
         checked: "coreutils 9.1, moreutils 0.67",
         options: Options {
             short: "acdeikopqsuxzC:b:f:l:n:r:t:",

@@ -44,7 +44,7 @@ pub(super) const TABLE: &[Entry] = &[
     },
     // A word without a + sets the time, and so does -s.
     Entry {
-        names: "date",
+        names: "date gdate",
         checked: "coreutils 9.1",
         options: Options {
             short: "Rud:r:I::",

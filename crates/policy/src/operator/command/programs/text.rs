@@ -74,7 +74,7 @@ pub(super) const TABLE: &[Entry] = &[
     },
     // The second word is written.
     Entry {
-        names: "uniq",
+        names: "guniq uniq",
         checked: "coreutils 9.1",
         options: Options {
             short: "Dcdiuzf:s:w:",
