@@ -17,7 +17,8 @@ const HOURS: i64 = 25;
 /// Fewer tools of grants than this are not worth a sweep.
 const SWEPT: usize = 1024;
 
-/// How often each grant called each tool, hour by hour. It holds at most [`HOURS`] numbers for each tool that a grant called in the last day.
+/// How often each grant called each tool, hour by hour. It holds at most 25 numbers for each
+/// tool that a grant called in the last day.
 #[derive(Debug, Default)]
 pub struct GrantCalls(Mutex<Table>);
 
