@@ -3,6 +3,7 @@
 use crate::approvals::{Approvals, State};
 use crate::ask::{Answer, Ask, Denied, No, Subject};
 use crate::decide::{Passing, judge, target};
+use crate::grant_calls::GrantCalls;
 use crate::history::Histories;
 use crate::limits::{Counters, Places, Reservation, Reserved};
 use crate::permit::Permit;
@@ -29,8 +30,11 @@ pub(crate) struct Inner {
     pub(crate) ledger: Ledger,
     pub(crate) counters: Counters,
     histories: Histories,
+    pub(crate) grant_calls: GrantCalls,
     /// Whether a policy asks what sessions called before.
-    remembers: AtomicBool,
+    counts_sessions: AtomicBool,
+    /// Whether a policy asks what grants called in the last day.
+    counts_grants: AtomicBool,
     pub(crate) rules: ArcSwap<Rules>,
     drops: Drops,
     pub(crate) pins: Pins,
@@ -55,13 +59,16 @@ impl Admit {
     /// # Errors
     /// Where the counters cannot be read.
     pub fn new(ledger: Ledger, rules: Rules, drops: Drops) -> Result<Self, Failure> {
-        let counters = Counters::new(ledger.counters()?, now_ms()).map_err(Failure::Read)?;
+        let (grant_calls, counters) = GrantCalls::restore(ledger.counters()?, now_ms());
+        let counters = Counters::new(counters, now_ms()).map_err(Failure::Read)?;
         let pins = Pins::of(ledger.clone())?;
         Ok(Self(Arc::new(Inner {
             ledger,
             counters,
             histories: Histories::default(),
-            remembers: AtomicBool::new(rules.remembers()),
+            grant_calls,
+            counts_sessions: AtomicBool::new(rules.ask_for_session_calls()),
+            counts_grants: AtomicBool::new(rules.ask_for_grant_calls()),
             rules: ArcSwap::from_pointee(rules),
             drops,
             pins,
@@ -108,7 +115,8 @@ impl Admit {
 
     /// Puts other rules in force, for every request from now on.
     pub fn set_rules(&self, rules: Rules) {
-        self.0.remembers.store(rules.remembers(), Ordering::Relaxed);
+        self.0.counts_sessions.store(rules.ask_for_session_calls(), Ordering::Relaxed);
+        self.0.counts_grants.store(rules.ask_for_grant_calls(), Ordering::Relaxed);
         self.0.rules.store(Arc::new(rules));
     }
 
@@ -238,7 +246,12 @@ impl Admit {
             .map(|passed| (passed, tried, stopping))
         });
         match outcome {
-            Ok((Passed { reserved, rows, said, approved }, tried, stopping)) => {
+            Ok((Passed { reserved, mut rows, said, approved }, tried, stopping)) => {
+                if let Subject::Tool(name, _) = ask.subject
+                    && self.0.counts_grants.load(Ordering::Relaxed)
+                {
+                    rows.push(self.0.grant_calls.note(ask.who.name(), ask.upstream, name, now_ms));
+                }
                 let over = reserved.tried.as_ref();
                 let over = over.map(|over| (over.rule.clone(), format!("would be denied: {}", over.message)));
                 let tried = tried.or(over).map(|(rule, message)| (format!("(shadow) {rule}"), message));
@@ -271,7 +284,7 @@ impl Admit {
                             passing,
                         };
                         if let Subject::Tool(name, _) = ask.subject
-                            && self.0.remembers.load(Ordering::Relaxed)
+                            && self.0.counts_sessions.load(Ordering::Relaxed)
                         {
                             history.note(ask.upstream, name);
                         }

@@ -58,6 +58,7 @@ pub(crate) fn judge<'r>(
     let digest = in_force.policy.digest();
     let policy = Some(format!("{}@{}", in_force.name, digest.get(..12).unwrap_or(digest)));
     let seen = Seen { history, upstream: ask.upstream };
+    let of_grant = inner.grant_calls.of(ask.who.name(), ask.upstream, now_ms);
     let facts = Facts {
         risk: "",
         grant: ask.who.name(),
@@ -65,6 +66,7 @@ pub(crate) fn judge<'r>(
         client: ask.who.client_name(),
         unix_ms: Some(now_ms),
         calls: Some(&seen),
+        grant_calls: Some(&of_grant),
         mode: in_force.mode,
     };
     let redactions = in_force.redactions(&ask.target());

@@ -65,9 +65,18 @@ pub(crate) struct InForce<'r> {
 
 impl Rules {
     /// Whether a policy asks what sessions called before.
-    pub(crate) fn remembers(&self) -> bool {
+    pub(crate) fn ask_for_session_calls(&self) -> bool {
+        self.any(Policy::asks_for_session_calls)
+    }
+
+    /// Whether a policy asks what grants called in the last day.
+    pub(crate) fn ask_for_grant_calls(&self) -> bool {
+        self.any(Policy::asks_for_grant_calls)
+    }
+
+    fn any(&self, asks: impl Fn(&Policy) -> bool) -> bool {
         self.policies.values().chain(&self.everyone).any(|loaded| match loaded {
-            Loaded::Good(policy) => policy.asks_for_calls(),
+            Loaded::Good(policy) => asks(policy),
             Loaded::Bad(_) => false,
         })
     }

@@ -131,7 +131,8 @@ pub static ATTACKS: [Attack; 10] = [
         looks: "One tool reads something private, another sends it out: two harmless calls, one leak.",
         invited_by: "tools that send something out, or take an address",
         stops: "Whatever sends is limited and its arguments can be held to known addresses. A policy can deny it to a \
-                session that called what reads (`session.calls`). Whether what is sent is what was read is not seen.",
+                grant that called what reads in the last day (`grant.calls`), whatever its sessions. Whether what is \
+                sent is what was read is not seen.",
         coverage: Coverage::Limited,
         invites: |entry| has(entry, Signal::SendsOut) || (has(entry, Signal::Url) && !reads(entry)),
     },

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::arguments::{Arguments, Slot, member};
+use crate::judge::UNCLEAR;
 use crate::path::{Root, Step};
 use crate::policy::Rules;
 use crate::predicate::{Predicate, Test, element};
@@ -103,10 +104,20 @@ impl Policy {
             gave: self.hides(&call.tool).to_string(),
             ..Branch::default()
         }];
+        if let Some(why) = self.unclear(&call.tool) {
+            tree.push(Branch {
+                what: "address",
+                rule: UNCLEAR.into(),
+                outcome: Some(passes(false)),
+                shadow: whole,
+                gave: why.into(),
+                ..Branch::default()
+            });
+        }
         let Rules { enforced, tried } = self.rules(&call.tool, call.facts.mode);
         let passes_default = enforced.is_some();
         let rules = tried.unwrap_or(enforced);
-        let named = !self.of_kind(call.tool.kind).of(&call.tool).is_empty();
+        let named = !self.chosen(&call.tool).is_empty();
         tree.push(Branch {
             what: "default",
             rule: "/default".into(),

@@ -21,6 +21,8 @@ pub struct Facts<'a> {
     pub unix_ms: Option<i64>,
     /// What the session called before.
     pub calls: Option<&'a dyn Calls>,
+    /// What the grant called in the last day, whatever its sessions.
+    pub grant_calls: Option<&'a dyn Calls>,
     /// Whether the grant's rules are enforced.
     pub mode: Mode,
 }
@@ -35,7 +37,7 @@ pub enum Mode {
     Shadow,
 }
 
-/// How often a session called a tool.
+/// How often a session or a grant called a tool.
 pub trait Calls {
     /// The calls of `tool` that passed; a name with a slash is `SERVER/TOOL`, and one without is of the server that is called now.
     fn of(&self, tool: &str) -> u64;
@@ -50,6 +52,7 @@ impl fmt::Debug for Facts<'_> {
             .field("client", &self.client)
             .field("unix_ms", &self.unix_ms)
             .field("calls", &self.calls.is_some())
+            .field("grant_calls", &self.grant_calls.is_some())
             .field("mode", &self.mode)
             .finish()
     }
@@ -77,7 +80,9 @@ pub(crate) enum Fact {
     /// `time.weekday`
     Weekday,
     /// `session.calls.<tool>`
-    Calls(Box<str>),
+    SessionCalls(Box<str>),
+    /// `grant.calls.<tool>`
+    GrantCalls(Box<str>),
 }
 
 /// What a fact can be compared with.
@@ -105,7 +110,7 @@ impl Fact {
             Self::Category => FactKind::Word(CATEGORIES),
             Self::Risk => FactKind::Word(RISKS),
             Self::Weekday => FactKind::Word(DAYS),
-            Self::Hour | Self::Calls(_) => FactKind::Number,
+            Self::Hour | Self::SessionCalls(_) | Self::GrantCalls(_) => FactKind::Number,
         }
     }
 
@@ -124,7 +129,8 @@ impl Fact {
                 let day = (facts.unix_ms?.div_euclid(86_400_000) + FIRST_DAY).rem_euclid(7);
                 text(DAYS.get(usize::try_from(day).ok()?)?)
             }
-            Self::Calls(tool) => write(&facts.calls?.of(tool)),
+            Self::SessionCalls(tool) => write(&facts.calls?.of(tool)),
+            Self::GrantCalls(tool) => write(&facts.grant_calls?.of(tool)),
         }
     }
 }
@@ -176,6 +182,8 @@ mod tests {
             assert_eq!(fact.json(&Target::named("t"), &Facts::default()), None, "{fact:?}");
         }
         assert_eq!(Fact::Label("a".into()).json(&Target::default(), &Facts::default()), None);
-        assert_eq!(Fact::Calls("a".into()).json(&Target::default(), &Facts::default()), None);
+        for calls in [Fact::SessionCalls("a".into()), Fact::GrantCalls("a".into())] {
+            assert_eq!(calls.json(&Target::default(), &Facts::default()), None);
+        }
     }
 }

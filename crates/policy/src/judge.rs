@@ -141,6 +141,9 @@ impl Policy {
         if enforced && self.hides(&call.tool) {
             return Judgement::Deny(hidden(&call.tool));
         }
+        if let Some(why) = self.unclear(&call.tool).filter(|_| enforced) {
+            return Judgement::Deny(unclear(&call.tool, why));
+        }
         let rules = self.rules(&call.tool, call.facts.mode);
         let Some(enforced) = rules.enforced else { return Judgement::Deny(by_default(&call.tool)) };
         let Passing { amounts, waits, holds } = match judge(&enforced, call) {
@@ -169,6 +172,9 @@ impl Policy {
         if self.hides(&call.tool) {
             return denied(hidden(&call.tool));
         }
+        if let Some(why) = self.unclear(&call.tool) {
+            return denied(unclear(&call.tool, why));
+        }
         let Some(rules) = rules else { return denied(by_default(&call.tool)) };
         let waits = match judge(&rules, call) {
             Ok(passing) => passing.waits,
@@ -188,6 +194,15 @@ impl Policy {
 fn hidden<'p>(target: &Target<'_>) -> Denial<'p> {
     let message = format!("The tool {} is hidden by policy.", target.name);
     Denial { rule: "(hidden)", message: message.into(), hidden: true }
+}
+
+/// What the rule of a denial is called where an address may lead to several places.
+pub(crate) const UNCLEAR: &str = "(unclear address)";
+
+fn unclear<'p>(target: &Target<'_>, why: &str) -> Denial<'p> {
+    let message =
+        format!("The resource {} may be read in two ways, so no rule can judge it: {why}.", target.name);
+    Denial { rule: UNCLEAR, message: message.into(), hidden: false }
 }
 
 fn by_default<'p>(target: &Target<'_>) -> Denial<'p> {

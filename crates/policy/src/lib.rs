@@ -46,6 +46,7 @@
 //! # Ok::<(), portcullis_policy::Problems>(())
 //! ```
 
+mod address;
 mod against;
 mod arguments;
 mod call;

@@ -16,6 +16,7 @@ use memchr::memmem::Finder;
 use std::sync::Arc;
 
 use crate::Decimal;
+use crate::address::leads_up;
 use crate::arguments::{Type, decode};
 use crate::literal::{Equal, Literal, one_of};
 use crate::pattern::Pattern;
@@ -37,7 +38,8 @@ pub(crate) enum Operator {
     Regex(Arc<Pattern>),
     Contains(Box<Part>),
     Exists(bool),
-    StartsWith(Box<str>),
+    Glob(Arc<Pattern>, Reach),
+    StartsWith(Box<str>, Reach),
     EndsWith(Box<str>),
     Length(Length),
     Type(Vec<TypeWord>),
@@ -45,6 +47,30 @@ pub(crate) enum Operator {
     HostIn(Hosts),
     InCidr(Networks),
     Command(Box<Commands>),
+}
+
+/// What a pattern or a beginning is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Any text.
+    Text,
+    /// A path or an address, as it has a slash: what leads up from there is not judged.
+    Place,
+}
+
+impl Reach {
+    pub(crate) fn of_value(value: &str) -> Self {
+        if value.contains(['/', '\\']) { Self::Place } else { Self::Text }
+    }
+
+    fn of(self, text: &str) -> Result<&str, Why> {
+        match self {
+            Self::Place if leads_up(text) => {
+                Err(Why::Form("it has `..` in it, so where it leads is not where it begins"))
+            }
+            Self::Text | Self::Place => Ok(text),
+        }
+    }
 }
 
 /// A type as `type` knows it.
@@ -90,7 +116,8 @@ impl Operator {
             Self::Regex(pattern) => Ok(pattern.is_match(&string(raw)?)),
             Self::Contains(part) => part.is_in(raw),
             Self::Exists(wanted) => Ok(*wanted),
-            Self::StartsWith(part) => Ok(string(raw)?.starts_with(&**part)),
+            Self::Glob(pattern, reach) => Ok(pattern.is_match(reach.of(&string(raw)?)?)),
+            Self::StartsWith(part, reach) => Ok(reach.of(&string(raw)?)?.starts_with(&**part)),
             Self::EndsWith(part) => Ok(string(raw)?.ends_with(&**part)),
             Self::Length(length) => length.holds(raw),
             Self::Type(kinds) => one_of(kinds.iter().map(|kind| kind.holds(raw))),

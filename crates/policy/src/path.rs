@@ -63,7 +63,7 @@ impl Path {
     /// Reads a path of version 2, which may also lead to a fact.
     pub(crate) fn parse_any(text: &str) -> Result<Self, (String, Option<&'static str>)> {
         const FACTS: &str = "the facts are call.upstream, call.tool, call.category, call.risk, grant.name, grant.labels.KEY, \
-                             client.name, time.hour, time.weekday and session.calls.TOOL";
+                             grant.calls.TOOL, client.name, time.hour, time.weekday and session.calls.TOOL";
         let head = head(text);
         if !matches!(head, "call" | "grant" | "client" | "time" | "session") {
             return Self::parse(text);
@@ -87,7 +87,8 @@ impl Path {
             ("client", Some(["name"])) => Fact::Client,
             ("time", Some(["hour"])) => Fact::Hour,
             ("time", Some(["weekday"])) => Fact::Weekday,
-            ("session", Some(["calls", tool])) => Fact::Calls((*tool).into()),
+            ("session", Some(["calls", tool])) => Fact::SessionCalls((*tool).into()),
+            ("grant", Some(["calls", tool])) => Fact::GrantCalls((*tool).into()),
             _ => return Err(unknown()),
         };
         Ok(Self { text: text.into(), root: Root::Fact(fact), steps: Box::default() })
@@ -173,8 +174,10 @@ mod tests {
             ("client.name", Fact::Client),
             ("time.hour", Fact::Hour),
             ("time.weekday", Fact::Weekday),
-            ("session.calls.read_file", Fact::Calls("read_file".into())),
-            ("session.calls[\"mail/send.it\"]", Fact::Calls("mail/send.it".into())),
+            ("session.calls.read_file", Fact::SessionCalls("read_file".into())),
+            ("session.calls[\"mail/send.it\"]", Fact::SessionCalls("mail/send.it".into())),
+            ("grant.calls.read_file", Fact::GrantCalls("read_file".into())),
+            ("grant.calls[\"mail/send.it\"]", Fact::GrantCalls("mail/send.it".into())),
         ] {
             assert_eq!(Path::parse_any(text).unwrap().root, Root::Fact(fact), "{text}");
             assert!(Path::parse(text).is_err(), "{text}");
@@ -188,6 +191,7 @@ mod tests {
             "grant.labels.a.b",
             "time.hour.x",
             "session.calls",
+            "grant.calls",
         ] {
             assert!(Path::parse_any(text).is_err(), "{text}");
         }

@@ -6,6 +6,7 @@ use portcullis_document::{Problems, Source, Span};
 
 use smallvec::SmallVec;
 
+use crate::address::{normal, unclear};
 use crate::facts::Fact;
 use crate::path::Root;
 use crate::predicate::{Predicate, Test};
@@ -77,7 +78,8 @@ impl Policy {
     /// Whether a target belongs into lists: it is not hidden, and some call of it might be allowed.
     pub fn visible(&self, target: &Target<'_>, mode: Mode) -> bool {
         let hidden = self.hides(target) && self.mode(mode) == Mode::Enforced;
-        !hidden && self.rules(target, mode).enforced.is_some()
+        let unclear = self.mode(mode) == Mode::Enforced && self.unclear(target).is_some();
+        !hidden && !unclear && self.rules(target, mode).enforced.is_some()
     }
 
     /// Whether its rules are enforced for a grant whose own are in that mode.
@@ -101,9 +103,26 @@ impl Policy {
         }
     }
 
+    /// The rules that choose a target, in the order of their texts.
+    pub(crate) fn chosen(&self, target: &Target<'_>) -> SmallVec<[&Rule; 4]> {
+        match target.kind {
+            Kind::Resource => self.resources.of(&Target { name: &normal(target.name), ..*target }),
+            kind => self.of_kind(kind).of(target),
+        }
+    }
+
+    /// Why no rule can be held against the address of a resource, for it may lead to several places: `None` where it is clear, where a
+    /// rule has it for its key, and where there are no rules for resources.
+    pub(crate) fn unclear(&self, target: &Target<'_>) -> Option<&'static str> {
+        if target.kind != Kind::Resource || self.resources.iter().all(|choice| choice.said.shadow) {
+            return None;
+        }
+        unclear(target.name).filter(|_| !self.resources.names(&normal(target.name)))
+    }
+
     /// The rules that judge a target.
     pub(crate) fn rules(&self, target: &Target<'_>, mode: Mode) -> Rules<'_> {
-        let chosen = self.of_kind(target.kind).of(target);
+        let chosen = self.chosen(target);
         let all_tools = (target.kind == Kind::Tool).then_some(&self.all_tools);
         if self.mode(mode) == Mode::Shadow {
             return Rules {
@@ -140,9 +159,7 @@ impl Policy {
             return redactions;
         }
         let all_tools = (target.kind == Kind::Tool).then_some(&self.all_tools);
-        for rule in
-            all_tools.into_iter().chain(self.of_kind(target.kind).of(target)).filter(|rule| !rule.shadow)
-        {
+        for rule in all_tools.into_iter().chain(self.chosen(target)).filter(|rule| !rule.shadow) {
             redactions.all.extend(&rule.redact);
             if rule.redact_result {
                 redactions.for_caller.extend(&rule.redact);
@@ -171,9 +188,18 @@ impl Policy {
     }
 
     /// Whether a rule asks what the session called before.
-    pub fn asks_for_calls(&self) -> bool {
+    pub fn asks_for_session_calls(&self) -> bool {
+        self.asks(|fact| matches!(fact, Fact::SessionCalls(_)))
+    }
+
+    /// Whether a rule asks what the grant called in the last day.
+    pub fn asks_for_grant_calls(&self) -> bool {
+        self.asks(|fact| matches!(fact, Fact::GrantCalls(_)))
+    }
+
+    fn asks(&self, is_one: impl Fn(&Fact) -> bool) -> bool {
         let rules = self.choices().map(|choice| &choice.said).chain([&self.all_tools]);
-        let asks = |test: &Test| matches!(test.path.root, Root::Fact(Fact::Calls(_)));
+        let asks = |test: &Test| matches!(&test.path.root, Root::Fact(fact) if is_one(fact));
         rules
             .flat_map(Rule::clauses)
             .flat_map(|(_, clause)| &clause.conditions)

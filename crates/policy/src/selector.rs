@@ -174,6 +174,11 @@ impl<T> Selected<T> {
         found.iter().filter_map(at).collect()
     }
 
+    /// Whether something is said of exactly that name.
+    pub(crate) fn names(&self, name: &str) -> bool {
+        self.exact.contains_key(name)
+    }
+
     fn search(&self, tool: &Target<'_>) -> Arc<[usize]> {
         let exact = self.exact.get(tool.name);
         let is_for = |(index, choice): &(usize, &Choice<T>)| match &choice.selector {

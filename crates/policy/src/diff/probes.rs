@@ -149,14 +149,14 @@ fn values(test: &Test) -> Vec<String> {
             [members, others].concat()
         }
         Operator::Lt(at) | Operator::Lte(at) | Operator::Gt(at) | Operator::Gte(at) => around(at),
-        Operator::Regex(_) if test.op == "glob" => {
+        Operator::Glob(..) => {
             let filled = text().replace('*', "").replace('?', "x");
             vec![json(&filled), json(&text().replace(['*', '?'], "x")), json(OTHER)]
         }
         Operator::Regex(_) => samples(&text()).iter().map(|text| json(text)).chain([json(OTHER)]).collect(),
         Operator::Contains(_) => vec![value.to_owned(), format!("[{value}]"), json(OTHER)],
         Operator::Exists(_) => vec![json(OTHER)],
-        Operator::StartsWith(part) => vec![json(&format!("{part}x")), json(OTHER)],
+        Operator::StartsWith(part, _) => vec![json(&format!("{part}x")), json(OTHER)],
         Operator::EndsWith(part) => vec![json(&format!("x{part}")), json(OTHER)],
         Operator::Length(length) => lengths(length.0.iter().map(|(_, bound)| *bound)),
         Operator::Type(_) => ["\"x\"", "1", "1.5", "true", "[]"].into_iter().map(str::to_owned).collect(),

@@ -2,12 +2,15 @@
 //!
 //! A text is a line for a shell: [`tokens`] takes it apart and trusts nobody, [`line`] walks what the grammar made of it, and
 //! comes to the words of each command. A list of texts is such words already. [`program`] judges them: the program
-//! by its name, what it starts by the same rules ([`wrappers`]), its options by what is known of it ([`table`], [`options`]).
+//! by its name, what it starts by the same rules ([`wrappers`]), its options by what is known of it ([`programs`], [`entry`]).
 
+mod entry;
 mod line;
 mod options;
+mod place;
 mod program;
-mod table;
+mod programs;
+mod scripts;
 mod tokens;
 mod variables;
 mod word;
@@ -16,6 +19,7 @@ mod wrappers;
 use std::collections::BTreeMap;
 
 use options::Flags;
+use place::{Folder, Place};
 use word::Word;
 
 use crate::arguments::{Type, decode};
@@ -42,6 +46,8 @@ pub(crate) struct Commands {
     arguments: BTreeMap<Box<str>, Vec<Box<str>>>,
     flags: BTreeMap<Box<str>, Flags>,
     parts: Parts,
+    /// Variables that may be set beside those that are harmless.
+    variables: Vec<Box<str>>,
 }
 
 /// What a line may be made of.
@@ -61,9 +67,10 @@ impl Commands {
         arguments: BTreeMap<Box<str>, Vec<Box<str>>>,
         flags: BTreeMap<Box<str>, Vec<Box<str>>>,
         parts: Parts,
+        variables: Vec<Box<str>>,
     ) -> Self {
         let flags = flags.into_iter().map(|(program, flags)| (program, Flags::of(flags))).collect();
-        Self { programs, arguments, flags, parts }
+        Self { programs, arguments, flags, parts, variables }
     }
 
     /// Whether `name` is how a policy may name a program: without a folder, or from the root.
@@ -80,12 +87,17 @@ impl Commands {
 
     /// Whether a program of this name never holds, whatever is said of it.
     pub(crate) fn never(name: &str) -> bool {
-        table::known(name).is_some_and(|entry| entry.kind == table::Kind::Never)
+        programs::known(name).is_some_and(|entry| entry.kind == entry::Kind::Never)
     }
 
     /// Whether a program of this name holds only where `arguments` names its first word.
     pub(crate) fn needs_arguments(name: &str) -> bool {
-        table::known(name).is_some_and(|entry| entry.kind == table::Kind::Runs)
+        programs::known(name).is_some_and(|entry| entry.kind == entry::Kind::Runs)
+    }
+
+    /// Whether a policy may allow to set a variable of this name.
+    pub(crate) fn can_set(name: &str) -> bool {
+        variables::can_allow(name)
     }
 
     /// Judges a line, or a list of a program and its words.
@@ -106,13 +118,19 @@ impl Commands {
     }
 
     fn judge(&self, raw: &str) -> Holds {
+        let folder = Folder::default();
+        self.judge_at(raw, Place { depth: 0, folder: &folder })?;
+        folder.refusal().map_or(Ok(()), |why| Err(Not::Allowed(why)))
+    }
+
+    fn judge_at(&self, raw: &str, place: Place<'_>) -> Holds {
         match Type::of(raw) {
             Type::String => {
                 let line = decode(raw).ok_or(Why::Malformed)?;
                 check(&line, line.len())?;
-                self.line(&line, 0)
+                self.line(&line, place)
             }
-            Type::Array => self.words(&words(raw)?, 0),
+            Type::Array => self.words(&words(raw)?, place),
             found => Err(Why::Type { expected: "a string or an array of strings", found }.into()),
         }
     }

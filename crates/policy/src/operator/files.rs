@@ -1,5 +1,6 @@
 //! Where a file lies, by its path alone: nothing on the disk is looked at, so symbolic links are not seen.
 
+use crate::address::{Escapes, escaped, segment};
 use crate::literal::Equal;
 use crate::truth::Why;
 
@@ -42,9 +43,8 @@ fn check(path: &str) -> Result<(), &'static str> {
         Some(b'~') => return Err("it begins with `~`, which stands for another folder"),
         _ => return Err("it is no path from the root"),
     }
-    if path.split('/').any(|name| name == "..") {
-        return Err("it has `..` in it");
-    }
+    escaped(path, Escapes::FilePath)?;
+    path.split('/').filter(|name| *name != ".").try_for_each(segment)?;
     if path.contains('\\') {
         return Err("it has a backslash in it, which some take for a slash");
     }

@@ -20,22 +20,24 @@ pub(super) fn commands(value: &Value<'_>) -> Option<Commands> {
     let redirections = part("redirections", false);
     let substitutions = part("substitutions", false);
     let background = part("background", false);
-    let assignments = part("assignments", false);
+    let variables =
+        fields.optional("assignments").map_or(Some((false, Vec::new())), |value| variables(&value));
     fields.finish();
+    let (assignments, variables) = variables?;
     let parts = Parts {
         sequences: sequences?,
         pipes: pipes?,
         redirections: redirections?,
         substitutions: substitutions?,
         background: background?,
-        assignments: assignments?,
+        assignments,
     };
     let arguments = arguments.map_or(Some(BTreeMap::new()), |read| read)?;
     let flags = flags.map_or(Some(BTreeMap::new()), |read| read)?;
     for value in named?.list()? {
         warn(&value, &arguments);
     }
-    Some(Commands::of(programs?, arguments, flags, parts))
+    Some(Commands::of(programs?, arguments, flags, parts, variables))
 }
 
 /// A list of at least one.
@@ -114,6 +116,29 @@ fn warn(value: &Value<'_>, arguments: &BTreeMap<Box<str>, Vec<Box<str>>>) {
             Some("it runs what it is told to, so it does not hold until its first word is named"),
         );
     }
+}
+
+/// Whether variables may be set, and which beside those that are harmless.
+fn variables(value: &Value<'_>) -> Option<(bool, Vec<Box<str>>)> {
+    if matches!(value.node().kind, portcullis_document::Kind::List(_)) {
+        Some((true, any(value, variable)?))
+    } else {
+        Some((value.boolean()?, Vec::new()))
+    }
+}
+
+fn variable(value: &Value<'_>) -> Option<Box<str>> {
+    let name = value.text()?;
+    if !Commands::can_set(name) {
+        value.error(
+            format!(
+                "expected a variable that changes nothing but what a program reads of it, found {name:?}"
+            ),
+            Some("such as RUST_LOG or CI; one that changes which program runs, or how, is never set"),
+        );
+        return None;
+    }
+    Some(name.into())
 }
 
 fn argument(value: &Value<'_>) -> Option<Box<str>> {

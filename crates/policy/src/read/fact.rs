@@ -20,7 +20,11 @@ pub(super) fn fits(path: &Path, op: &str, operator: &Operator, predicate: &Value
         }
         Operator::Lt(_) | Operator::Lte(_) | Operator::Gt(_) | Operator::Gte(_)
             if kind == FactKind::Number => {}
-        Operator::Regex(_) | Operator::StartsWith(_) | Operator::EndsWith(_) | Operator::Contains(_)
+        Operator::Regex(_)
+        | Operator::Glob(..)
+        | Operator::StartsWith(..)
+        | Operator::EndsWith(_)
+        | Operator::Contains(_)
             if kind == FactKind::Text => {}
         _ => {
             let hint = match kind {

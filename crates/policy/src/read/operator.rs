@@ -7,7 +7,7 @@ use super::command::commands;
 use super::policy::Version;
 use crate::Decimal;
 use crate::literal::Literal;
-use crate::operator::{Comparison, Folders, Hosts, Length, Networks, Operator, Part, TypeWord};
+use crate::operator::{Comparison, Folders, Hosts, Length, Networks, Operator, Part, Reach, TypeWord};
 use crate::pattern::{Pattern, REGEX_BYTES, compiled, glob};
 
 const OPERATORS: [&str; 11] =
@@ -68,8 +68,11 @@ pub(super) fn operator(op: &str, value: &Value<'_>) -> Option<Operator> {
         "gte" => Operator::Gte(number(value)?),
         "regex" => Operator::Regex(regex(value)?),
         "contains" => Operator::Contains(Box::new(Part::of(part(value)?))),
-        "glob" => Operator::Regex(like(value)?),
-        "starts_with" => Operator::StartsWith(some_text(value)?.into()),
+        "glob" => Operator::Glob(like(value)?, Reach::of_value(value.text()?)),
+        "starts_with" => {
+            let text = some_text(value)?;
+            Operator::StartsWith(text.into(), Reach::of_value(text))
+        }
         "ends_with" => Operator::EndsWith(some_text(value)?.into()),
         "length" => Operator::Length(length(value)?),
         "type" => Operator::Type(each(value, |value| value.word(&TypeWord::ALL))?),

@@ -1,10 +1,13 @@
 //! Rules for resources, prompts, methods, and what servers ask.
 
+use std::borrow::Cow;
+
 use portcullis_document::Value;
 
 use super::policy::Version;
 use super::rule;
 use crate::Kind;
+use crate::address::normal;
 use crate::rule::Rule;
 use crate::selector::{Choice, Selector};
 
@@ -32,9 +35,11 @@ pub(super) fn others(value: &Value<'_>, kind: Kind) -> Option<Vec<Choice<Rule>>>
             value.error_at(span, message, Some(hint));
             continue;
         }
-        match Selector::parse_whole(&entry.key) {
+        // As addresses are compared.
+        let key = if kind == Kind::Resource { normal(&entry.key) } else { Cow::Borrowed(entry.key.as_str()) };
+        match Selector::parse_whole(&entry.key).and_then(|_| Selector::parse_whole(&key)) {
             Ok(selector) => {
-                all.extend(rule.map(|said| Choice { text: entry.key.as_str().into(), selector, said }));
+                all.extend(rule.map(|said| Choice { text: key.as_ref().into(), selector, said }));
             }
             Err(_) => {
                 let hint = "write the whole name, or a pattern with * and ?";

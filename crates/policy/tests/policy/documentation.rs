@@ -87,6 +87,7 @@ fn every_word_of_the_language_is_in_the_documentation() {
         "call.category",
         "call.risk",
         "grant.name",
+        "grant.calls",
         "client.name",
         "time.hour",
         "time.weekday",

@@ -25,6 +25,7 @@ fn passes(require: &str) -> bool {
         client: "claude \"code\"",
         unix_ms: Some(1_795_996_800_000 + (14 * 60 + 5) * 60_000),
         calls: Some(&Three),
+        grant_calls: Some(&Three),
         ..Facts::default()
     };
     let tool = Target { kind: Kind::Tool, upstream: "mail", name: "send", category: "Write" };
@@ -61,6 +62,8 @@ fn every_fact_is_what_surrounds_the_call() {
         ("path: time.weekday, op: eq, value: monday", true),
         ("path: session.calls.read_mail, op: eq, value: 3", true),
         ("path: session.calls.other, op: eq, value: 0", true),
+        ("path: grant.calls.read_mail, op: gte, value: 3", true),
+        ("path: 'grant.calls[\"mail/other\"]', op: eq, value: 0", true),
         ("not: { path: session.calls.read_mail, op: gt, value: 2 }", false),
         ("any: [{ path: time.hour, op: lt, value: 6 }, { path: grant.name, op: eq, value: ci }]", true),
     ] {
@@ -89,5 +92,5 @@ fn facts_are_judged_beside_arguments_that_cannot_be() {
     );
     // The clause is false whatever the argument is.
     assert_eq!(decide(&policy, "{\"a\":\"1\"}"), "allowed");
-    assert!(!policy.asks_for_calls());
+    assert!(!policy.asks_for_session_calls() && !policy.asks_for_grant_calls());
 }

@@ -128,7 +128,7 @@ fn a_path_lies_in_a_folder_by_its_names_and_odd_ones_nowhere() {
         ("/", 'F'),
         ("/SRV/project", 'F'),
         ("/srv/project/..hidden", 'T'),
-        ("/srv/project/%2e%2e/x", 'T'),
+        ("/srv/project/%2e%2e/x", 'U'),
         ("/srv/project/../other", 'U'),
         ("/srv/project/..", 'U'),
         ("/etc/../srv/project/a", 'U'),
@@ -286,5 +286,45 @@ fn a_list_or_map_is_equal_as_a_whole() {
         ("{ k: [1] }", r#"{"k":["1"]}"#, 'U'),
     ] {
         assert_eq!(gives("eq", value, &format!(r#"{{"a":{argument}}}"#)), expected, "{argument} eq {value}");
+    }
+}
+
+#[test]
+fn a_pattern_with_a_slash_does_not_judge_what_leads_up_from_where_it_begins() {
+    for (op, value) in [("glob", "\"/srv/*\""), ("starts_with", "/srv/"), ("starts_with", "\"file:///srv/\"")]
+    {
+        let begin = value.trim_matches(['"', '*']);
+        for (behind, expected) in [
+            ("a", 'T'),
+            ("v1..v2.diff", 'T'),
+            ("with%20blank", 'T'),
+            ("a//b/./c", 'T'),
+            ("../etc/passwd", 'U'),
+            ("a/..", 'U'),
+            ("%2e%2e/etc", 'U'),
+            ("..%2fetc", 'U'),
+            ("%252e%252e/etc", 'U'),
+            ("..\\\\etc", 'U'),
+        ] {
+            let arguments = format!("{{\"a\":\"{begin}{behind}\"}}");
+            assert_eq!(gives_in("2", op, value, &arguments), expected, "{op} {arguments}");
+        }
+    }
+    // Without one they are about any text.
+    assert_eq!(gives_in("2", "starts_with", "see", r#"{"a":"see ../x"}"#), 'T');
+    assert_eq!(gives_in("2", "glob", "\"*.md\"", r#"{"a":"../x.md"}"#), 'T');
+}
+
+#[test]
+fn a_path_that_may_be_read_in_two_ways_is_within_nothing_that_is_known() {
+    for path in
+        ["%2e%2e/x", "a%2fb", "a%5Cb", "%252e", "%61", "a./b", "a /b", "a%20/b", "..;/x", "a%00", "k::$DATA"]
+    {
+        let arguments = format!("{{\"a\":\"/srv/{path}\"}}");
+        assert_eq!(gives_in("2", "within", "/srv", &arguments), 'U', "{path}");
+    }
+    for path in ["100%", "a%20b", "a b", "%zz", "a;b", "..a", "a..b", "%C3%BC", "./a//b"] {
+        let arguments = format!("{{\"a\":\"/srv/{path}\"}}");
+        assert_eq!(gives_in("2", "within", "/srv", &arguments), 'T', "{path}");
     }
 }

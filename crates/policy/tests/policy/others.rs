@@ -98,3 +98,43 @@ fn what_may_be_used_at_all_is_told_by_kind() {
         |name| policy.visible(&Target { kind: Kind::Prompt, name, ..Target::default() }, Mode::Enforced);
     assert!(prompt("ab") && !prompt("b"));
 }
+
+#[test]
+fn a_resource_that_may_be_read_in_two_ways_is_denied_by_the_rules_that_allow_and_by_those_that_deny() {
+    let (denies, allows) = (policy("deny"), policy("allow"));
+    for name in [
+        "file:///srv/../etc/passwd",
+        "file:///srv/%2e%2e/etc/passwd",
+        "file:///srv/..%2f..%2fetc/passwd",
+        "file:///srv/./secret/k",
+        "file:///srv//secret/k",
+        "file:///srv/x/../secret/k",
+        "file:///srv/%73ecret/k",
+        "file:///srv/secret./k",
+        "file://localhost/srv/secret/k",
+        "File:///srv/secret/k",
+    ] {
+        for policy in [&denies, &allows] {
+            let said = decide(policy, Kind::Resource, name, "{}");
+            assert!(said.starts_with("(unclear address) The resource "), "{name}: {said}");
+            let target = Target { kind: Kind::Resource, name, ..Target::default() };
+            assert!(!policy.visible(&target, Mode::Enforced), "{name}");
+        }
+    }
+    for name in ["file:///srv/with%20blank", "file:///srv/v1..v2.diff", "file:///srv/\u{fc}"] {
+        assert_eq!(decide(&denies, Kind::Resource, name, "{}"), "allowed 0", "{name}");
+    }
+    // Where no rule is about resources, the default alone decides.
+    let default = read("version: \"2\"\ndefault: allow\ntools: {}\n");
+    assert_eq!(decide(&default, Kind::Resource, "file:///srv/../x", "{}"), "allowed 0");
+    // Where a rule names it whole, it is that one.
+    let whole = read("version: \"2\"\ndefault: deny\nresources: { \"note://a//b\": {} }\n");
+    assert_eq!(decide(&whole, Kind::Resource, "note://a//b", "{}"), "allowed 0");
+    // Signs outside of ASCII are the same as their escapes, in rules too.
+    let escapes = read(
+        "version: \"2\"\ndefault: allow\nresources: { \"file:///\u{fc}-b/*\": { deny_if: [{ conditions: [] }] } }\n",
+    );
+    for name in ["file:///\u{fc}-b/x", "file:///%C3%BC-b/x", "file:///%c3%bc-b/x"] {
+        assert!(decide(&escapes, Kind::Resource, name, "{}").contains("deny_if"), "{name}");
+    }
+}

@@ -113,9 +113,12 @@ tools:
     let redactions = policy.redactions(&Target::named("t"), Mode::Enforced);
     assert!(redactions.covers_results());
     assert_eq!(
-        redactions.result(r#"{"content":[{"type":"text","text":"Authorization: Bearer abc.def\n"}],"structuredContent":{"key":"k"}}"#),
+        redactions
+            .result(r#"{"content":[{"type":"text","text":"Authorization: Bearer abc.def\n"}],"structuredContent":{"key":"k"}}"#)
+            .unwrap(),
         r#"{"content":[{"type":"text","text":"Authorization: [redacted]\n"}],"structuredContent":{"key":"[redacted]"}}"#
     );
+    assert!(redactions.result("{").is_none(), "nobody can tell what to cover");
     assert!(!policy.redactions(&Target::named("u"), Mode::Enforced).covers_results());
 }
 

@@ -187,6 +187,7 @@ fn policies_fit_that_are_read_and_only_those() {
                 "sequences": false, "pipes": false, "redirections": true, "substitutions": true, "background": true,
                 "assignments": true }),
         ),
+        test_2("command", json!({ "programs": ["git"], "assignments": ["RUST_LOG", "CI"] })),
         rules_2(json!({ "create_*": {}, "@read": {}, "hub/get": {}, "*/a/b?": {}, "hub/@write": {} })),
         json!({ "version": "2", "default": "allow", "hide": ["@destructive", "admin_*", "*"],
             "all_tools": { "description": "d", "deny_if": [clause], "limits": [limit] } }),

@@ -250,11 +250,15 @@ async fn a_loop_is_ended_however_it_is_written() {
     assert!(charges(&one, r#"{"amount":5,"currency":"USD"}"#).await, "another call is no loop");
     assert!(charges(&one, r#"{ "currency" : "EUR", "amount" : 5 }"#).await);
     let two = house.session("/mcp/fix").await;
+    let long = format!(r#"{{"amount":5,{}"currency":"EUR"}}"#, " ".repeat(100_000));
     let again = [
         ("as before", &one, r#"{"amount":5,"currency":"EUR"}"#),
         ("keys in another order", &one, r#"{"currency":"EUR","amount":5}"#),
         ("a text with an escape", &one, r#"{"amount":5,"currency":"\u0045UR"}"#),
         ("another session", &two, r#"{"amount":5,"currency":"EUR"}"#),
+        ("a number with a point", &one, r#"{"amount":5.00,"currency":"EUR"}"#),
+        ("a number with an exponent", &one, r#"{"amount":50e-1,"currency":"EUR"}"#),
+        ("blanks beyond all measure", &one, &long),
     ];
     for (how, session, arguments) in again {
         assert!(!charges(session, arguments).await, "{how}");
@@ -339,7 +343,7 @@ async fn what_was_read_at_one_server_is_not_sent_by_another() {
     let (files, files_url) = fixture_http(&["--extra"]);
     let (web, web_url) = fixture_http(&["--extra"]);
     let upstreams = format!("  files: {{ url: \"{files_url}\" }}\n  web: {{ url: \"{web_url}\" }}");
-    let rules = "  files/count: {}\n  files/echo: {}\n  web/echo:\n    deny_if: [{ conditions: [{ path: 'session.calls[\"files/count\"]', op: gt, value: 0 }] }]\n";
+    let rules = "  files/count: {}\n  files/echo: {}\n  web/echo:\n    deny_if: [{ conditions: [{ path: 'grant.calls[\"files/count\"]', op: gt, value: 0 }] }]\n";
     let more = "ledger: { durability: process }";
     let house = House::build(&Plan { upstreams: &upstreams, policy: &policy(rules), more });
     let session = house.session("/mcp").await;
@@ -350,8 +354,11 @@ async fn what_was_read_at_one_server_is_not_sent_by_another() {
     assert!(passes(&session, "files__count", json!({})).await);
     assert!(!passes(&session, "web__echo", says.clone()).await, "read, then sent");
     assert!(passes(&session, "files__echo", says.clone()).await);
-    assert!(passes(&house.session("/mcp").await, "web__echo", says.clone()).await, "another session");
-    // Clients of the new protocol have no sessions to leave behind.
+    assert!(!passes(&house.session("/mcp").await, "web__echo", says.clone()).await, "in another session");
+    assert!(!passes(&house.session("/mcp/web").await, "echo", says.clone()).await, "by the server's own way");
+    let other = house.session_of(&grant(&house, "other"), "/mcp").await;
+    assert!(passes(&other, "web__echo", says.clone()).await, "another grant has read nothing");
+    // A client of the new protocol, which has no sessions.
     let ask = async |tool: &str, arguments: Value| {
         came_through(
             &ask_new(&house, "/mcp", "tools/call", json!({ "name": tool, "arguments": arguments })).await,
@@ -359,7 +366,7 @@ async fn what_was_read_at_one_server_is_not_sent_by_another() {
     };
     assert!(ask("files__count", json!({})).await);
     assert!(!ask("web__echo", says).await, "read, then sent, without a session");
-    as_the_page_says("chains over several servers", 2, 7);
+    as_the_page_says("chains over several servers", 4, 7);
     drop((files, web));
 }
 

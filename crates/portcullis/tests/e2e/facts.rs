@@ -71,6 +71,38 @@ async fn what_a_session_called_before_decides_and_another_session_begins_anew() 
 }
 
 #[tokio::test]
+async fn what_a_grant_called_in_the_last_day_decides_in_every_session_and_after_a_restart() {
+    let rules = "  count: {}
+  echo:
+    deny_if:
+      - conditions: [{ path: 'grant.calls[\"fix/count\"]', op: gt, value: 0 }]
+        on_deny: Nothing is said by a grant that has counted.
+  delay:
+    deny_if: [{ conditions: [{ path: grant.calls.count, op: gte, value: 2 }] }]
+";
+    let (mut house, _server) = House::fixture(&policy(rules), &[]);
+    let other = grant(&house, "other", &[]);
+    let session = house.session("/mcp/fix").await;
+    assert_eq!(text(&says(&session, 1, "a").await), "a");
+    session.call(2, "count", json!({})).await;
+    for route in ["/mcp/fix", "/mcp/fix"] {
+        let denied = says(&house.session(route).await, 3, "b").await;
+        assert_eq!(text(&denied), "[POLICY DENIED] Nothing is said by a grant that has counted.");
+    }
+    assert_eq!(text(&session.call(4, "delay", json!({ "ms": 1, "label": "l" })).await), "l");
+    house.gate = None;
+    house.up();
+    let session = house.session("/mcp/fix").await;
+    assert_eq!(rule_of(&says(&session, 5, "c").await), "/tools/echo/deny_if/0");
+    session.call(6, "count", json!({})).await;
+    assert_eq!(
+        rule_of(&session.call(7, "delay", json!({ "ms": 1, "label": "l" })).await),
+        "/tools/delay/deny_if/0"
+    );
+    assert_eq!(text(&says(&house.session_of(&other, "/mcp/fix").await, 1, "d").await), "d");
+}
+
+#[tokio::test]
 async fn so_many_run_at_once_and_one_more_when_one_has_ended() {
     let rules = "  delay: { limits: [{ concurrent: 2, scope: everyone }] }\n  echo: {}\n";
     let (house, _server) = House::fixture(&policy(rules), &[]);

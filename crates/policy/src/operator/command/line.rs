@@ -6,8 +6,8 @@ use brush_parser::ast::{
 };
 use brush_parser::{ParserOptions, SourceInfo, parse_tokens};
 
+use super::place::Place;
 use super::tokens::{Tokens, assigned};
-use super::variables::is_harmless;
 use super::word::Word;
 use super::{Commands, DIFFERENTLY, Holds, MAX_DEPTH, MISREAD, Not, TOO_DEEP, only_if};
 use crate::truth::Why;
@@ -16,9 +16,9 @@ use crate::truth::Why;
 const RESERVED_BY_BASH: [&str; 5] = ["[[", "]]", "coproc", "function", "select"];
 
 impl Commands {
-    /// Whether all that a line starts is allowed. It is in `deep` others.
-    pub(super) fn line(&self, line: &str, deep: usize) -> Holds {
-        if deep > MAX_DEPTH {
+    /// Whether all that a line starts is allowed.
+    pub(super) fn line(&self, line: &str, place: Place<'_>) -> Holds {
+        if place.depth > MAX_DEPTH {
             return Err(TOO_DEEP.into());
         }
         let tokens = Tokens::of(line)?;
@@ -33,7 +33,7 @@ impl Commands {
         if program.complete_commands.is_empty() {
             return Err(Why::Form("it names no program").into());
         }
-        let walk = Walk { allowed: self, tokens, deep };
+        let walk = Walk { allowed: self, tokens, place };
         let several = program.complete_commands.len() > 1;
         part(!several || self.parts.sequences, SEVERAL)?;
         program.complete_commands.iter().try_for_each(|list| walk.list(list))
@@ -51,7 +51,7 @@ fn part(allowed: bool, why: &str) -> Holds {
 struct Walk<'a> {
     allowed: &'a Commands,
     tokens: Tokens,
-    deep: usize,
+    place: Place<'a>,
 }
 
 impl Walk<'_> {
@@ -98,7 +98,8 @@ impl Walk<'_> {
 
     fn simple(&self, command: &SimpleCommand) -> Holds {
         let prefix = command.prefix.iter().flat_map(|prefix| &prefix.0);
-        prefix.into_iter().try_for_each(|item| self.before_program(item))?;
+        let starts = command.word_or_name.is_some();
+        prefix.into_iter().try_for_each(|item| self.before_program(item, starts))?;
         let mut words = Vec::new();
         if let Some(program) = &command.word_or_name {
             let word = self.word(&program.value)?.0;
@@ -118,19 +119,25 @@ impl Walk<'_> {
             }
         }
         words.iter().try_for_each(|word| self.inside(word))?;
-        self.allowed.words(&words, self.deep)
+        self.allowed.words(&words, self.place)
     }
 
-    fn before_program(&self, item: &CommandPrefixOrSuffixItem) -> Holds {
+    /// Judges what stands before a program, or alone where none is started.
+    fn before_program(&self, item: &CommandPrefixOrSuffixItem, starts: bool) -> Holds {
         match item {
             CommandPrefixOrSuffixItem::IoRedirect(redirection) => self.redirection(redirection),
             CommandPrefixOrSuffixItem::AssignmentWord(_, word) => {
                 let (word, raw) = self.word(&word.value)?;
-                let name = assigned(raw).map(|(name, _)| name);
+                let name = assigned(raw).map_or("", |(name, _)| name);
+                // What stands open is of no known kind.
+                let value = word.text.split_once('=').map_or("", |(_, value)| value);
+                let value = if word.open { "$" } else { value };
                 part(self.allowed.parts.assignments, "it sets a variable (`assignments`)")?;
-                only_if(name.is_some_and(is_harmless), || {
-                    format!("setting `{}` may change what runs", name.unwrap_or_default())
-                })?;
+                let may = match starts {
+                    true => self.allowed.may_export(name, Some(value)),
+                    false => self.allowed.may_set(name, Some(value)),
+                };
+                only_if(may, || format!("setting `{name}` is not known to be harmless (`assignments`)"))?;
                 self.inside(&word)
             }
             CommandPrefixOrSuffixItem::Word(_) | CommandPrefixOrSuffixItem::ProcessSubstitution(..) => {
@@ -171,7 +178,7 @@ impl Walk<'_> {
             !substitutes || self.allowed.parts.substitutions,
             "it has a command inside of a word (`substitutions`)",
         )?;
-        word.inside.iter().try_for_each(|line| self.allowed.line(line, self.deep + 1))
+        word.inside.iter().try_for_each(|line| self.allowed.line(line, self.place.deeper()))
     }
 
     fn word(&self, shown: &str) -> Result<(Word, &str), Why> {

@@ -1,8 +1,116 @@
-//! What follows a program's name: which of its options and words it may have.
+//! Options of a program: which of its words are options, and which of them take a word of their own.
 
-use super::table::{Entry, Kind, has, listed};
-use super::variables::is_harmless;
-use super::word::Word;
+/// The options that are known of a program and harmless. Letters and names are followed by `:` where they take a word, and by `::`
+/// where they take only what is attached to them, as getopt writes it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Options {
+    /// Letters behind one `-`, which may stand together: `ab:c::`.
+    pub(super) short: &'static str,
+    /// Names behind `--`, with a blank between: `all key: color::`. A program takes the beginning of a name for the whole; only
+    /// whole names are known here.
+    pub(super) long: &'static str,
+    /// Names behind one `-`, as `find` has them: `print name:`.
+    pub(super) single: &'static str,
+}
+
+/// What an option takes of the words behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Takes {
+    Nothing,
+    /// The next one, which is no option then.
+    Word,
+}
+
+pub(super) const NO_OPTIONS: Options = Options { short: "", long: "", single: "" };
+
+impl Options {
+    /// What an option takes; `None` where it is not known.
+    pub(super) fn takes(&self, word: &str) -> Option<Takes> {
+        let name = word.strip_prefix('-')?;
+        if let Some(arity) = named(self.single, name) {
+            return if arity == Arity::Word { Some(Takes::Word) } else { Some(Takes::Nothing) };
+        }
+        match name.strip_prefix('-') {
+            Some(name) => self.long(name),
+            None => self.letters(name),
+        }
+    }
+
+    fn long(&self, word: &str) -> Option<Takes> {
+        let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
+        match (named(self.long, name)?, value) {
+            (Arity::Nothing, Some(_)) => None,
+            (Arity::Word, None) => Some(Takes::Word),
+            _ => Some(Takes::Nothing),
+        }
+    }
+
+    fn letters(&self, letters: &str) -> Option<Takes> {
+        let mut letters = letters.chars();
+        let mut takes = None;
+        while let Some(letter) = letters.next() {
+            match self.letter(letter)? {
+                Arity::Nothing => takes = Some(Takes::Nothing),
+                Arity::Attached => return Some(Takes::Nothing),
+                Arity::Word if letters.as_str().is_empty() => return Some(Takes::Word),
+                Arity::Word => return Some(Takes::Nothing),
+            }
+        }
+        takes
+    }
+
+    fn letter(&self, letter: char) -> Option<Arity> {
+        let (_, behind) = self.short.split_once(letter).filter(|_| letter != ':')?;
+        Some(arity(behind))
+    }
+
+    /// How many words the letters of an option without `-` take, as `tar` has one; `None` where one is not known.
+    pub(super) fn bundled(&self, letters: &str) -> Option<usize> {
+        letters
+            .chars()
+            .try_fold(0, |words, letter| Some(words + usize::from(self.letter(letter)? == Arity::Word)))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Arity {
+    Nothing,
+    Attached,
+    Word,
+}
+
+fn arity(behind: &str) -> Arity {
+    match (behind.starts_with("::"), behind.starts_with(':')) {
+        (true, _) => Arity::Attached,
+        (false, true) => Arity::Word,
+        (false, false) => Arity::Nothing,
+    }
+}
+
+fn named(list: &str, name: &str) -> Option<Arity> {
+    let behind =
+        |own: &&str| own.strip_prefix(name).is_some_and(|behind| behind.trim_start_matches(':').is_empty());
+    let own = listed(list).find(|own| !name.is_empty() && behind(own))?;
+    own.strip_prefix(name).map(arity)
+}
+
+/// The words of a list.
+pub(super) fn listed(list: &str) -> impl Iterator<Item = &str> {
+    list.split(' ').filter(|word| !word.is_empty())
+}
+
+pub(super) fn has(list: &str, word: &str) -> bool {
+    listed(list).any(|own| own == word)
+}
+
+/// Whether a word can only be what an option before it takes: it does not begin as options do, or is `-` or a negative number.
+pub(super) fn is_value(word: &str) -> bool {
+    let is_number = |number: &str| {
+        let rest = number.trim_start_matches(|sign: char| sign.is_ascii_digit());
+        rest.len() < number.len() && rest.len() <= 1 && rest.bytes().all(|byte| byte.is_ascii_alphabetic())
+    };
+    word.strip_prefix('-').is_none_or(|rest| rest.is_empty() || is_number(rest))
+}
 
 /// The options that a policy allows of one program.
 #[derive(Debug)]
@@ -30,179 +138,52 @@ impl Flags {
     }
 }
 
-impl Entry {
-    /// Why a program of that name may not have these words, none of which is open; `told` if the policy says itself what the first
-    /// may be. `None` where it may.
-    pub(super) fn refusal(
-        &self,
-        name: &str,
-        words: &[Word],
-        told: bool,
-        flags: Option<&Flags>,
-    ) -> Option<String> {
-        match self.kind {
-            Kind::Never => return Some(format!("`{name}` never holds")),
-            Kind::Runs if !told => {
-                return Some(format!(
-                    "`{name}` runs what its first word names, and no `arguments` say what that may be"
-                ));
-            }
-            Kind::Sed if sed(words, flags) => return None,
-            Kind::Sed => {
-                return Some(format!("`{name}` holds with one plain command and harmless options alone"));
-            }
-            _ => {}
-        }
-        let counted = |word: &&Word| self.kind == Kind::Printf && counts(&word.text);
-        let first = words.iter().find(|word| !word.text.starts_with('-'));
-        let another = first.filter(|first| !told && has(self.faces, &first.text));
-        let refused = words.iter().find(|word| counted(word) || self.refuses(&word.text)).or(another);
-        let refused = refused.or_else(|| {
-            let mut all = words.iter().enumerate();
-            all.find(|(at, word)| !self.has_option(*at, &word.text, flags)).map(|(_, word)| word)
-        });
-        refused.map(|word| format!("`{}` may make `{name}` do more than it seems to", word.text))
-    }
-
-    /// Whether a word is no option, or one that it may have.
-    fn has_option(&self, at: usize, word: &str, flags: Option<&Flags>) -> bool {
-        let is_bundled = at == 0 && self.kind == Kind::Bundled && !word.starts_with('-');
-        let bundled = is_bundled.then(|| format!("-{word}"));
-        let option = bundled.as_deref().unwrap_or(word);
-        flags.map_or_else(|| !self.refuses_option(option), |flags| flags.allow(option))
-    }
-
-    fn refuses(&self, word: &str) -> bool {
-        listed(self.begins).any(|begin| word.starts_with(begin))
-            || listed(self.has).any(|part| word.contains(part))
-    }
-
-    fn refuses_option(&self, word: &str) -> bool {
-        let name = word.split_once('=').map_or(word, |(name, _)| name);
-        // Some take them behind two as well.
-        if has(self.whole, name) || name.strip_prefix('-').is_some_and(|name| has(self.whole, name)) {
-            return true;
-        }
-        if matches!(name, "" | "-" | "--") {
-            return false;
-        }
-        match (name.strip_prefix("--"), word.strip_prefix('-')) {
-            (Some(name), _) => listed(self.long).any(|long| long.starts_with(name)),
-            (None, Some(letters)) => letters.chars().any(|letter| self.short.contains(letter)),
-            (None, None) => false,
-        }
-    }
-
-    /// Whether a word may be set by `export` and its like. `assigned` if the policy allows assignments.
-    pub(super) fn sets_harmless(words: &[Word], assigned: bool) -> bool {
-        words.iter().filter(|word| !matches!(word.text.as_str(), "-r" | "-p" | "-s" | "--")).all(|word| {
-            match word.text.split_once('=') {
-                Some((name, _)) => assigned && is_harmless(name),
-                None => is_harmless(&word.text),
-            }
-        })
-    }
-}
-
-/// Whether a format has a `%n` in it, with whatever between.
-fn counts(format: &str) -> bool {
-    let between = |sign: char| sign.is_ascii_digit() || "-+ #'.*hlLjzqt$".contains(sign);
-    format.split('%').skip(1).any(|behind| behind.trim_start_matches(between).starts_with('n'))
-}
-
-/// `sed` holds with options that only change how it reads, and a first word that is one plain command.
-fn sed(words: &[Word], flags: Option<&Flags>) -> bool {
-    const OPTIONS: &str = "-n -E -r -s -u -z -nE -nr -En -rn --quiet --silent --regexp-extended --posix";
-    let (options, others): (Vec<&Word>, Vec<&Word>) =
-        words.iter().partition(|word| word.text.starts_with('-') && word.text != "-");
-    options.iter().all(|word| flags.map_or_else(|| has(OPTIONS, &word.text), |flags| flags.allow(&word.text)))
-        && others.first().is_some_and(|script| is_plain_script(&script.text))
-}
-
-/// Whether a script of `sed` is one command that neither runs nor reads nor writes: lines, then `p`, `d`, `q`, `=`, `l`, or `s`
-/// with the flags `g`, `p`, `i` and a number.
-fn is_plain_script(script: &str) -> bool {
-    let command = script.trim_start_matches(|sign: char| {
-        sign.is_ascii_digit() || matches!(sign, ',' | '$' | '~' | '+' | '!' | ' ')
-    });
-    if matches!(command, "p" | "d" | "q" | "=" | "l") {
-        return true;
-    }
-    let mut signs = command.chars();
-    let (Some('s'), Some(delimiter)) = (signs.next(), signs.next()) else { return false };
-    // A delimiter behind a backslash is not one to sed, and a new line ends the command for some.
-    if delimiter.is_ascii_alphanumeric() || matches!(delimiter, '\\' | '\n') || command.contains('\n') {
-        return false;
-    }
-    let parts: Vec<&str> = signs.as_str().split(delimiter).collect();
-    let [pattern, replacement, flags] = parts.as_slice() else { return false };
-    !pattern.ends_with('\\')
-        && !replacement.ends_with('\\')
-        && flags.chars().all(|flag| matches!(flag, 'g' | 'p' | 'i' | 'I' | '0'..='9'))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::table::known;
-    use super::{Entry, Flags, Word};
+    use super::{Flags, Options, Takes, is_value};
 
-    fn allows(line: &str) -> bool {
-        let mut words = line.split('_').map(Word::plain);
-        let program = words.next().unwrap().text;
-        known(&program).unwrap().refusal("it", &words.collect::<Vec<_>>(), false, None).is_none()
+    const OPTIONS: Options = Options { short: "abk:U::5", long: "all key: color::", single: "print name:" };
+
+    #[test]
+    fn what_an_option_takes_is_told_in_each_of_its_forms() {
+        for (word, takes) in [
+            ("-a", Takes::Nothing),
+            ("-ab5", Takes::Nothing),
+            ("-k", Takes::Word),
+            ("-abk", Takes::Word),
+            ("-k2", Takes::Nothing),
+            ("-akb", Takes::Nothing),
+            ("-U", Takes::Nothing),
+            ("-U3", Takes::Nothing),
+            ("--all", Takes::Nothing),
+            ("--key", Takes::Word),
+            ("--key=2", Takes::Nothing),
+            ("--color", Takes::Nothing),
+            ("--color=never", Takes::Nothing),
+            ("-print", Takes::Nothing),
+            ("-name", Takes::Word),
+        ] {
+            assert_eq!(OPTIONS.takes(word), Some(takes), "{word}");
+        }
+        for word in [
+            "-c", "-ac", "-cU", "--al", "--ke=2", "--alls", "--all=x", "-:", "-", "--", "---", "-pri", "-é",
+            "x",
+        ] {
+            assert_eq!(OPTIONS.takes(word), None, "{word}");
+        }
+        assert_eq!(
+            (OPTIONS.bundled("akb"), OPTIONS.bundled("kk"), OPTIONS.bundled("ac")),
+            (Some(1), Some(2), None)
+        );
     }
 
     #[test]
-    fn refused_options_are_seen_through_abbreviations_and_joins() {
-        for line in [
-            "sort_-o_x",
-            "sort_-ox",
-            "sort_-rox",
-            "sort_--output=x",
-            "sort_--out_x",
-            "sort_--o=x",
-            "sort_a_-ox",
-            "tar_xIf_a",
-            "tar_-xzfI",
-            "tar_xf_a_--to-comm=x",
-            "find_._-exec",
-            "find_-fprintf",
-            "git_-ccore.pager=x_log",
-            "git_log_--outp=x",
-            "git_config_x",
-            "git_--no-pager_config",
-            "sed_-i_s/a/b/",
-            "sed_-n_w x",
-            "sed_1e id",
-            "sed_s/a/b/w x",
-            "sed_s/a/b/e",
-            "sed_-e_p",
-            "sed_s/a\\/b/w x/g",
-            "sed_s/[/]/b/w x/",
-            "awk_BEGIN{system(\"id\")}",
-            "awk_{print > \"x\"}",
-            "gawk_-f_x",
-            "less_+!id",
-            "python3.11_x.py",
-            "python_",
-        ] {
-            assert!(!allows(line), "{line}");
+    fn what_begins_like_an_option_is_no_value_but_for_numbers() {
+        for word in ["x", "-", "-7", "-10k", ""] {
+            assert!(is_value(word), "{word}");
         }
-        for line in [
-            "sort_-rn_-k2",
-            "sort_--reverse",
-            "tar_tzf_a.tgz",
-            "tar_-tf_a",
-            "find_._-name_*.c",
-            "git_log_--oneline_-n_5",
-            "git_status_--short",
-            "sed_-n_1,5p_x",
-            "sed_s/a/b/g_x",
-            "sed_s|/a|/b|_x",
-            "awk_{print $1}",
-            "less_x",
-        ] {
-            assert!(allows(line), "{line}");
+        for word in ["-x", "--", "-7ab", "--7", "-o5"] {
+            assert!(!is_value(word), "{word}");
         }
     }
 
@@ -218,16 +199,5 @@ mod tests {
         {
             assert!(!flags.allow(word), "{word}");
         }
-    }
-
-    #[test]
-    fn only_harmless_variables_are_set() {
-        let sets = |line: &str, assigned| {
-            Entry::sets_harmless(&line.split(' ').map(Word::plain).collect::<Vec<_>>(), assigned)
-        };
-        assert!(sets("A B=c", true) && sets("-r A", false));
-        assert!(
-            !sets("B=c", false) && !sets("PATH=.", true) && !sets("PATH", true) && !sets("a[$(id)]", true)
-        );
     }
 }

@@ -1,15 +1,17 @@
 //! A program with its words.
 
+use super::entry::{Kind, Said};
 use super::options::Flags;
-use super::table::{Entry, Kind, known};
+use super::place::Place;
+use super::programs::known;
 use super::word::Word;
 use super::wrappers::{Starts, followed, is_shell, is_wrapper, shell};
 use super::{Commands, Holds, MAX_DEPTH, Not, TOO_DEEP, only_if};
 
 impl Commands {
-    /// Whether a program may be started with these words; `deep` lines within lines are around it.
-    pub(super) fn words(&self, words: &[Word], deep: usize) -> Holds {
-        if deep > MAX_DEPTH {
+    /// Whether a program may be started with these words.
+    pub(super) fn words(&self, words: &[Word], place: Place<'_>) -> Holds {
+        if place.depth > MAX_DEPTH {
             return Err(TOO_DEEP.into());
         }
         let Some((program, words)) = words.split_first() else { return Ok(()) };
@@ -27,29 +29,39 @@ impl Commands {
                 None => format!("`{name}` has no argument, and `arguments` says which it must have"),
             })?;
         }
-        let flags = self.flags.get(name);
         if is_wrapper(name) {
-            return self.starts(name, words, deep);
+            return self.starts(name, words, place);
         }
-        let entry = known(name);
+        if place.folder.is_moved_by(name) && arguments.is_none() {
+            place.folder.moved();
+        }
+        let flags = self.flags.get(name);
+        let Some(entry) = known(name) else {
+            place.folder.obeyed_by(name);
+            all_known(name, words)?;
+            return no_options(name, words, flags, arguments.is_some());
+        };
+        if entry.obeys_folder() {
+            place.folder.obeyed_by(name);
+        }
         // What stands open may become any option.
-        if arguments.is_some() || flags.is_some() || entry.is_some() {
+        if arguments.is_some() || flags.is_some() || !entry.open {
             all_known(name, words)?;
         }
-        if entry.is_some_and(|entry| entry.kind == Kind::Variables) {
-            return only_if(Entry::sets_harmless(words, self.parts.assignments), || {
-                format!("`{name}` sets a variable that may change what runs, or `assignments` is not allowed")
+        if entry.kind == Kind::Variables {
+            return only_if(self.sets_harmless(name, words), || {
+                format!("`{name}` sets a variable that is not known to be harmless (`assignments`)")
             });
         }
+        let said = Said { told: arguments.is_some(), flags, parts: self.parts };
         all_listed(name, words, flags)?;
-        match entry.and_then(|entry| entry.refusal(name, words, arguments.is_some(), flags)) {
-            Some(why) => Err(Not::Allowed(why)),
-            None => Ok(()),
-        }
+        // Where words may be open, those that are say nothing here.
+        let plain: Vec<Word> = words.iter().filter(|word| !word.open).cloned().collect();
+        entry.judge(name, &plain, said).map_err(Not::Allowed)
     }
 
     /// Whether a wrapper may be started with these words, and what it starts.
-    fn starts(&self, name: &str, words: &[Word], deep: usize) -> Holds {
+    fn starts(&self, name: &str, words: &[Word], place: Place<'_>) -> Holds {
         let flags = self.flags.get(name);
         let untold = || format!("what `{name}` starts cannot be told");
         if is_shell(name) {
@@ -57,20 +69,22 @@ impl Commands {
             let Some(line) = shell(words) else {
                 // It runs a file, or what it reads.
                 only_if(self.arguments.contains_key(name), untold)?;
+                place.folder.obeyed_by(name);
                 all_known(name, words)?;
-                return all_listed(name, words, flags);
+                return no_options(name, words, flags, true);
             };
             all_listed(name, words.get(..options).unwrap_or_default(), flags)?;
-            return self.line(&line, deep + 1);
+            return self.line(&line, place.deeper());
         }
-        let Some((options, starts)) = followed(name, words, self.parts.assignments) else {
+        let may_set = |name: &str, value: &str| self.may_export(name, Some(value));
+        let Some((options, starts)) = followed(name, words, &may_set) else {
             return only_if(false, untold);
         };
         all_listed(name, words.get(..options).unwrap_or_default(), flags)?;
         match starts {
             Starts::Nothing => Ok(()),
-            Starts::Words(words) => self.words(&words, deep + 1),
-            Starts::Line(line) => self.line(&line, deep + 1),
+            Starts::Words(words) => self.words(&words, place.deeper()),
+            Starts::Line(line) => self.line(&line, place.deeper()),
         }
     }
 }
@@ -87,4 +101,20 @@ fn all_listed(name: &str, words: &[Word], flags: Option<&Flags>) -> Holds {
     only_if(unlisted.is_none(), || {
         format!("`{}` is not among its flags of `{name}`", unlisted.map_or("", |word| &word.text))
     })
+}
+
+/// Whether a program of which nothing is known has no options but those that the policy lists. The first word is the policy's own
+/// where `told`.
+fn no_options(name: &str, words: &[Word], flags: Option<&Flags>, told: bool) -> Holds {
+    let Some(flags) = flags else {
+        let is_option = |text: &str| text.starts_with(['-', '@', '+']) && !matches!(text, "-" | "--");
+        let option = words.iter().skip(usize::from(told)).find(|word| is_option(&word.text));
+        return only_if(option.is_none(), || {
+            let option = option.map_or("", |word| &word.text);
+            format!(
+                "`{option}` may be an option, and none of `{name}` are known: `flags` says which it may have"
+            )
+        });
+    };
+    all_listed(name, words, Some(flags))
 }

@@ -2,22 +2,18 @@
 //!
 //! Their options are those that are known to be harmless. With any other, a wrapper does not hold.
 
-use super::table::unversioned;
-use super::variables::is_harmless;
+use super::options::{NO_OPTIONS, Options, Takes, is_value};
+use super::programs::unversioned;
 use super::word::Word;
 
 /// How one starts another.
 #[derive(Debug)]
 pub(super) struct Wrapper {
     names: &'static [&'static str],
-    /// Letters of options without a value.
-    letters: &'static str,
-    /// Letters of options with one, joined or in the next word.
-    valued: &'static str,
-    /// Long options, with `=` at the end where they have a value.
-    long: &'static [&'static str],
+    options: Options,
     /// Words before the command that are its own.
     own: usize,
+    dashes: Dashes,
     /// Whether `NAME=value` may stand before the command.
     assigns: bool,
     /// Whether it does something harmless without a command.
@@ -35,12 +31,19 @@ enum Inner {
     Line,
 }
 
+/// What `--` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dashes {
+    EndOptions,
+    /// What follows is read for options all the same.
+    Refused,
+}
+
 const NONE: Wrapper = Wrapper {
     names: &[],
-    letters: "",
-    valued: "",
-    long: &[],
+    options: NO_OPTIONS,
     own: 0,
+    dashes: Dashes::EndOptions,
     assigns: false,
     alone: false,
     inner: Inner::Words,
@@ -48,75 +51,92 @@ const NONE: Wrapper = Wrapper {
 
 const WRAPPERS: &[Wrapper] = &[
     Wrapper { names: &["builtin", "nohup", "busybox", "toybox"], ..NONE },
-    Wrapper { names: &["chrt"], letters: "bfior", own: 1, ..NONE },
-    Wrapper { names: &["command"], letters: "pvV", alone: true, ..NONE },
-    Wrapper { names: &["doas"], letters: "n", valued: "u", ..NONE },
+    Wrapper { names: &["chrt"], options: Options { short: "bfior", ..NO_OPTIONS }, own: 1, ..NONE },
+    Wrapper { names: &["command"], options: Options { short: "pvV", ..NO_OPTIONS }, alone: true, ..NONE },
+    Wrapper { names: &["doas"], options: Options { short: "nu:", ..NO_OPTIONS }, ..NONE },
     // Not -S, which splits a word, and not -C, which goes to another folder.
     Wrapper {
         names: &["env"],
-        letters: "i0",
-        valued: "u",
-        long: &["ignore-environment", "null", "unset="],
+        options: Options { short: "i0u:", long: "ignore-environment null unset:", ..NO_OPTIONS },
         assigns: true,
         alone: true,
         ..NONE
     },
     // Not -a, by whose name some programs are another, and not -l, which makes a shell load its profile.
-    Wrapper { names: &["exec"], letters: "c", alone: true, ..NONE },
+    Wrapper { names: &["exec"], options: Options { short: "c", ..NO_OPTIONS }, alone: true, ..NONE },
     Wrapper {
         names: &["ionice"],
-        letters: "t",
-        valued: "cn",
-        long: &["class=", "classdata=", "ignore"],
+        options: Options { short: "tc:n:", long: "class: classdata: ignore", ..NO_OPTIONS },
         alone: true,
         ..NONE
     },
     Wrapper {
         names: &["nice"],
-        letters: "0123456789",
-        valued: "n",
-        long: &["adjustment="],
+        options: Options { short: "0123456789n:", long: "adjustment:", ..NO_OPTIONS },
         alone: true,
         ..NONE
     },
-    Wrapper { names: &["setsid"], letters: "cfw", long: &["ctty", "fork", "wait"], ..NONE },
-    // What is on the other host is a line for its shell. Not -o, -F, -J, -S and what forwards.
-    Wrapper { names: &["ssh"], letters: "46CnqTtvx", valued: "lp", own: 1, inner: Inner::Line, ..NONE },
-    Wrapper { names: &["stdbuf"], valued: "eio", long: &["error=", "input=", "output="], ..NONE },
+    Wrapper {
+        names: &["setsid"],
+        options: Options { short: "cfw", long: "ctty fork wait", ..NO_OPTIONS },
+        ..NONE
+    },
+    // What is on the other host is a line for its shell. Not -o, -F, -J, -S and what forwards. `--` does not end its options.
+    Wrapper {
+        names: &["ssh"],
+        options: Options { short: "46CnqTtvxl:p:", ..NO_OPTIONS },
+        own: 1,
+        dashes: Dashes::Refused,
+        inner: Inner::Line,
+        ..NONE
+    },
+    Wrapper {
+        names: &["stdbuf"],
+        options: Options { short: "e:i:o:", long: "error: input: output:", ..NO_OPTIONS },
+        ..NONE
+    },
     // Not -s, -i, -e, which start a shell or an editor.
     Wrapper {
         names: &["sudo"],
-        letters: "EHknPS",
-        valued: "gu",
-        long: &["group=", "non-interactive", "preserve-env", "set-home", "user="],
+        options: Options {
+            short: "EHknPSg:u:",
+            long: "group: non-interactive preserve-env set-home user:",
+            ..NO_OPTIONS
+        },
         assigns: true,
         ..NONE
     },
-    Wrapper { names: &["taskset"], letters: "ac", own: 1, ..NONE },
+    Wrapper { names: &["taskset"], options: Options { short: "ac", ..NO_OPTIONS }, own: 1, ..NONE },
     // To bash it is a word of the grammar, which takes an option of the program's for the command.
     Wrapper { names: &["time"], alone: true, ..NONE },
     Wrapper {
         names: &["timeout"],
-        letters: "v",
-        valued: "ks",
-        long: &["foreground", "kill-after=", "preserve-status", "signal=", "verbose"],
+        options: Options {
+            short: "vk:s:",
+            long: "foreground kill-after: preserve-status signal: verbose",
+            ..NO_OPTIONS
+        },
         own: 1,
         ..NONE
     },
     Wrapper {
         names: &["watch"],
-        letters: "bcdegt",
-        valued: "n",
-        long: &["beep", "color", "differences", "errexit", "interval=", "no-title"],
+        options: Options {
+            short: "bcegtd::n:",
+            long: "beep color differences:: errexit interval: no-title",
+            ..NO_OPTIONS
+        },
         inner: Inner::Line,
         ..NONE
     },
     // Not -I and -i, with which what it reads may become the program.
     Wrapper {
         names: &["xargs"],
-        letters: "0rtx",
-        valued: "dELnPs",
-        long: &["delimiter=", "max-args=", "max-lines=", "max-procs=", "no-run-if-empty", "null", "verbose"],
+        options: Options {
+            short: "0rtxd:E:L:n:P:s:",
+            long: "delimiter: max-args: max-procs: no-run-if-empty null verbose",
+            ..NO_OPTIONS
+        },
         inner: Inner::MoreWords,
         ..NONE
     },
@@ -166,7 +186,12 @@ pub(super) fn shell(words: &[Word]) -> Option<String> {
 }
 
 /// The options that are a wrapper's own, and what it starts; `None` where that cannot be told.
-pub(super) fn followed(program: &str, words: &[Word], assignments: bool) -> Option<(usize, Starts)> {
+/// `may_set` says which variables may be set to what.
+pub(super) fn followed(
+    program: &str,
+    words: &[Word],
+    may_set: &dyn Fn(&str, &str) -> bool,
+) -> Option<(usize, Starts)> {
     let wrapper = WRAPPERS.iter().find(|wrapper| wrapper.names.contains(&name(program)))?;
     let options = wrapper.options(words)?;
     let mut at = options + wrapper.own;
@@ -174,9 +199,13 @@ pub(super) fn followed(program: &str, words: &[Word], assignments: bool) -> Opti
     if words.get(..at)?.iter().any(|word| word.open) {
         return None;
     }
+    // An odd one may be an option, or a line for another shell.
+    if !words.get(options..at)?.iter().all(|word| is_plain(&word.text)) {
+        return None;
+    }
     if wrapper.assigns {
-        while let Some((name, _)) = words.get(at).and_then(|word| word.text.split_once('=')) {
-            if !assignments || !is_harmless(name) || words.get(at)?.open {
+        while let Some((name, value)) = words.get(at).and_then(|word| word.text.split_once('=')) {
+            if !may_set(name, value) || words.get(at)?.open {
                 return None;
             }
             at += 1;
@@ -208,46 +237,32 @@ impl Wrapper {
             }
             at += 1;
             if text == "--" {
-                break;
+                return (self.dashes == Dashes::EndOptions).then_some(at);
             }
-            at += match text.strip_prefix("--") {
-                Some(long) => self.long(long)?,
-                None => self.letters(text)?,
+            at += match (self.options.takes(text)?, words.get(at)) {
+                (Takes::Nothing, _) => 0,
+                (Takes::Word, Some(next)) if is_value(&next.text) => 1,
+                (Takes::Word, _) => return None,
             };
         }
         Some(at)
     }
+}
 
-    /// How many words more a long option takes.
-    fn long(&self, option: &str) -> Option<usize> {
-        let name = option.split_once('=').map_or(option, |(name, _)| name);
-        let is_valued = self.long.iter().any(|long| long.strip_suffix('=') == Some(name));
-        match (is_valued, option.contains('=')) {
-            (true, joined) => Some(usize::from(!joined)),
-            (false, false) => self.long.contains(&option).then_some(0),
-            (false, true) => None,
-        }
-    }
-
-    /// The same of short ones behind one `-`.
-    fn letters(&self, option: &str) -> Option<usize> {
-        let mut letters = option.chars().skip(1).peekable();
-        while let Some(letter) = letters.next() {
-            if self.valued.contains(letter) {
-                return Some(usize::from(letters.peek().is_none()));
-            }
-            if !self.letters.contains(letter) {
-                return None;
-            }
-        }
-        Some(0)
-    }
+/// Whether a wrapper's own word is a host, a time or a number.
+fn is_plain(word: &str) -> bool {
+    word.starts_with(|sign: char| sign.is_ascii_alphanumeric())
+        && word.chars().all(|sign| sign.is_ascii_alphanumeric() || "_.@:,/+%-".contains(sign))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::known;
+    use super::super::programs::known;
     use super::{SHELLS, Starts, WRAPPERS, Word, followed, shell};
+
+    fn may_set(name: &str, _: &str) -> bool {
+        name != "PATH"
+    }
 
     fn words(line: &str) -> Vec<Word> {
         line.split('_').map(Word::plain).collect()
@@ -270,16 +285,16 @@ mod tests {
             ("command", "-v_ls", "ls"),
         ] {
             assert_eq!(
-                followed(program, &words(line), true).unwrap().1,
+                followed(program, &words(line), &may_set).unwrap().1,
                 Starts::Words(words(inner)),
                 "{program} {line}"
             );
         }
         assert_eq!(
-            followed("ssh", &words("-p_22_host_ls_-l"), true).unwrap().1,
+            followed("ssh", &words("-p_22_host_ls_-l"), &may_set).unwrap().1,
             Starts::Line("ls -l".into())
         );
-        assert_eq!(followed("env", &[], true), Some((0, Starts::Nothing)));
+        assert_eq!(followed("env", &[], &may_set), Some((0, Starts::Nothing)));
         for (program, line) in [
             ("env", "-S_ls"),
             ("env", "PATH=._ls"),
@@ -292,11 +307,17 @@ mod tests {
             ("time", "-o_x_ls"),
             ("ssh", "host"),
             ("ssh", "-oProxyCommand=id_host_ls"),
+            ("ssh", "--_-oProxyCommand=id_ls"),
+            ("ssh", "--_host_ls"),
+            ("ssh", "-l_-oProxyCommand=id_host_ls"),
+            ("ssh", "a;id_ls"),
+            ("timeout", "--_-5_ls"),
+            ("sudo", "-u_-s_ls"),
             ("env", "--ignore_ls"),
         ] {
-            assert_eq!(followed(program, &words(line), true), None, "{program} {line}");
+            assert_eq!(followed(program, &words(line), &may_set), None, "{program} {line}");
         }
-        assert_eq!(followed("env", &words("A=b_ls"), false), None);
+        assert_eq!(followed("env", &words("A=b_ls"), &|_, _| false), None);
     }
 
     #[test]

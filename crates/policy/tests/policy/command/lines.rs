@@ -24,14 +24,14 @@ fn surprises(file: &str, is_expected: impl Fn(char) -> bool) -> (usize, Vec<Stri
 fn no_escape_holds() {
     let (count, surprises) = surprises("escapes.yaml", |given| given != 'T');
     assert!(surprises.is_empty(), "{surprises:#?}");
-    assert!(count >= 500, "{count}");
+    assert!(count >= 1100, "{count}");
 }
 
 #[test]
 fn every_harmless_line_holds() {
     let (count, surprises) = surprises("harmless.yaml", |given| given == 'T');
     assert!(surprises.is_empty(), "{surprises:#?}");
-    assert!(count >= 120, "{count}");
+    assert!(count >= 230, "{count}");
 }
 
 #[test]

@@ -53,8 +53,9 @@ pub(super) fn explain(
         return Err(Failure::usage(rendered(&problems)));
     }
     if let Some(name) = grant {
-        let labels = facts.grant.take().map(|grant| grant.labels).unwrap_or_default();
-        facts.grant = Some(Grant { name: name.to_owned(), labels });
+        let given = facts.grant.take();
+        let (labels, calls) = given.map(|grant| (grant.labels, grant.calls)).unwrap_or_default();
+        facts.grant = Some(Grant { name: name.to_owned(), labels, calls });
     }
     facts.time.get_or_insert_with(Timestamp::now);
     let tool = Target {

@@ -12,7 +12,7 @@ pub(super) struct Facts {
     pub(super) grant: Option<Grant>,
     client: Option<String>,
     pub(super) time: Option<Timestamp>,
-    session: Option<Session>,
+    session: Option<CallsBefore>,
 }
 
 /// Who calls.
@@ -20,13 +20,15 @@ pub(super) struct Facts {
 pub(super) struct Grant {
     pub(super) name: String,
     pub(super) labels: BTreeMap<String, String>,
+    /// What it called in the last day.
+    pub(super) calls: Option<CallsBefore>,
 }
 
 /// What was called before, as often as that.
 #[derive(Clone)]
-struct Session(BTreeMap<String, u64>);
+pub(super) struct CallsBefore(BTreeMap<String, u64>);
 
-impl Calls for Session {
+impl Calls for CallsBefore {
     fn of(&self, tool: &str) -> u64 {
         self.0.get(tool).copied().unwrap_or(0)
     }
@@ -49,7 +51,7 @@ impl Facts {
             }
             time
         });
-        let session = fields.optional("session").and_then(|value| Session::read(&value));
+        let session = fields.optional("session").and_then(|value| CallsBefore::of_session(&value));
         Self {
             grant: grant.or(otherwise.grant),
             client: client.or(otherwise.client),
@@ -66,13 +68,17 @@ impl Facts {
             labels: self.grant.as_ref().map(|grant| &grant.labels),
             client: self.client.as_deref().unwrap_or(""),
             unix_ms: self.time.map(Timestamp::as_millisecond),
-            calls: self.session.as_ref().map(|session| session as &dyn Calls),
+            calls: self.session.as_ref().map(|calls| calls as &dyn Calls),
+            grant_calls: self.grant.as_ref().and_then(|grant| Some(grant.calls.as_ref()? as &dyn Calls)),
             mode: Mode::Enforced,
         }
     }
 
     pub(super) fn json(&self) -> Map<String, serde_json::Value> {
-        let grant = self.grant.as_ref().map(|grant| json!({ "name": grant.name, "labels": grant.labels }));
+        let grant = self.grant.as_ref().map(|grant| match &grant.calls {
+            None => json!({ "name": grant.name, "labels": grant.labels }),
+            Some(calls) => json!({ "name": grant.name, "labels": grant.labels, "calls": calls.0 }),
+        });
         let client = self.client.as_ref().map(|name| json!({ "name": name }));
         let time = self.time.map(|time| json!(time.to_string()));
         let session = self.session.as_ref().map(|session| json!({ "calls": session.0 }));
@@ -83,14 +89,12 @@ impl Facts {
     pub(super) fn line(&self) -> String {
         let grant = self.grant.as_ref().map(|grant| {
             let labels: String = grant.labels.iter().map(|(key, value)| format!(" {key}={value}")).collect();
-            format!("grant {}{labels}", grant.name)
+            let calls = grant.calls.iter().map(|calls| format!(" that called {}", calls.line()));
+            format!("grant {}{labels}{}", grant.name, calls.collect::<String>())
         });
         let client = self.client.as_ref().map(|name| format!("client {name}"));
         let time = self.time.map(|time| format!("at {time}"));
-        let session = self.session.as_ref().map(|Session(calls)| {
-            let calls: Vec<_> = calls.iter().map(|(tool, times)| format!("{tool} {times} times")).collect();
-            format!("after {}", calls.join(", "))
-        });
+        let session = self.session.as_ref().map(|calls| format!("after {}", calls.line()));
         [grant, client, time, session].into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }
@@ -105,17 +109,27 @@ impl Grant {
                 .filter_map(|(entry, value)| Some((entry.key.clone(), value.text()?.to_owned())));
             Some(labels.collect())
         });
+        let calls = fields.optional("calls").and_then(|value| CallsBefore::read(&value));
         fields.finish();
-        Some(Self { name: name?.into(), labels: labels.unwrap_or_default() })
+        Some(Self { name: name?.into(), labels: labels.unwrap_or_default(), calls })
     }
 }
 
-impl Session {
-    fn read(value: &Value<'_>) -> Option<Self> {
+impl CallsBefore {
+    fn of_session(value: &Value<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let calls = fields.required("calls");
         fields.finish();
-        let calls = calls?.entries()?.filter_map(|(entry, value)| {
+        Self::read(&calls?)
+    }
+
+    fn line(&self) -> String {
+        let calls: Vec<_> = self.0.iter().map(|(tool, times)| format!("{tool} {times} times")).collect();
+        calls.join(", ")
+    }
+
+    fn read(value: &Value<'_>) -> Option<Self> {
+        let calls = value.entries()?.filter_map(|(entry, value)| {
             let times = value.number()?.parse().ok();
             if times.is_none() {
                 value.mismatch("how often the tool was called before", None);

@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::out::{counted, say};
 use crate::place;
 use budget::Budget;
+use portcullis_admit::GrantCalls;
 use portcullis_catalogue::{List, ListKind, Tool};
 use portcullis_ledger::{Filter, query};
 use portcullis_policy::{Answer, Call, Facts, Judgement, Kind, Mode, Policy, Target};
@@ -132,13 +133,22 @@ struct Replayed<'p> {
     policy: &'p Policy,
     known: Known,
     budget: Budget,
+    /// What passes under the policy.
+    grant_calls: GrantCalls,
     counts: Counts,
     changes: BTreeMap<(String, String, String, String, &'static str), Change>,
 }
 
 impl<'p> Replayed<'p> {
     fn new(policy: &'p Policy, known: Known) -> Self {
-        Self { policy, known, budget: Budget::default(), counts: Counts::default(), changes: BTreeMap::new() }
+        Self {
+            policy,
+            known,
+            budget: Budget::default(),
+            grant_calls: GrantCalls::default(),
+            counts: Counts::default(),
+            changes: BTreeMap::new(),
+        }
     }
 
     fn judge(&mut self, row: &Map<String, Value>) {
@@ -166,13 +176,16 @@ impl<'p> Replayed<'p> {
         let known = self.known.tools.get(&(upstream.to_owned(), name.to_owned()));
         let kept = row.get("args").filter(|args| args.is_object());
         let time = text("time").parse::<jiff::Timestamp>().ok();
+        let unix_ms = time.map(jiff::Timestamp::as_millisecond);
+        let of_grant = self.grant_calls.of(grant, upstream, unix_ms.unwrap_or(0));
         let facts = Facts {
             risk: known.map_or("", |tool| tool.risk.as_str()),
             grant,
             labels: self.known.labels.get(grant),
             client: portcullis_admit::client_name(text("client")),
-            unix_ms: time.map(jiff::Timestamp::as_millisecond),
+            unix_ms,
             calls: None,
+            grant_calls: Some(&of_grant),
             mode: Mode::Enforced,
         };
         let category = known.map_or("", |tool| tool.category.as_str());
@@ -185,7 +198,13 @@ impl<'p> Replayed<'p> {
             Judgement::Allow(due) => self.budget.draw(due, &call, facts.unix_ms.unwrap_or(0)),
             Judgement::Hold(_) | Judgement::Deny(_) => None,
         };
+        let judged_at = facts.unix_ms.unwrap_or(0);
         let (to, rule_to) = used_up.map_or_else(|| Answer::of(&judgement), |rule| (Answer::Denied, rule));
+        // What a person let pass then, a person lets pass again.
+        let passes = to == Answer::Allowed || (to == Answer::Held && outcome == "allowed");
+        if passes && kind == Kind::Tool {
+            self.grant_calls.note(grant, upstream, name, judged_at);
+        }
         // What was covered or not kept may be what the rule judged.
         let covered = kept.is_none_or(|_| arguments.contains("[redacted]"));
         if covered && kind != Kind::Method && self.policy.judges_arguments(&tool) {
@@ -222,7 +241,7 @@ impl<'p> Replayed<'p> {
 fn decided(outcome: &str, rule: &str) -> Option<Answer> {
     match (outcome, rule) {
         ("denied", "(hidden)") => Some(Answer::Hidden),
-        ("denied", "(default deny)") => Some(Answer::Denied),
+        ("denied", "(default deny)" | "(unclear address)") => Some(Answer::Denied),
         ("denied", rule) if rule.starts_with('/') => Some(Answer::Denied),
         ("held", _) => Some(Answer::Held),
         // One that a person approved was held before.
