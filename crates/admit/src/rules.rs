@@ -69,9 +69,9 @@ impl Rules {
         self.any(Policy::asks_for_session_calls)
     }
 
-    /// Whether a policy asks what grants called in the last day.
+    /// Whether a policy asks what grants called in the last day. Whoever asks what a session called asks that, too.
     pub(crate) fn ask_for_grant_calls(&self) -> bool {
-        self.any(Policy::asks_for_grant_calls)
+        self.any(|policy| policy.asks_for_grant_calls() || policy.asks_for_session_calls())
     }
 
     fn any(&self, asks: impl Fn(&Policy) -> bool) -> bool {

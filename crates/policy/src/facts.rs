@@ -83,6 +83,8 @@ pub(crate) enum Fact {
     SessionCalls(Box<str>),
     /// `grant.calls.<tool>`
     GrantCalls(Box<str>),
+    /// How often a tool was called in this session or, in the last day, in any of the grant's: whichever is more.
+    AnySessionCalls(Box<str>),
 }
 
 /// What a fact can be compared with.
@@ -110,7 +112,17 @@ impl Fact {
             Self::Category => FactKind::Word(CATEGORIES),
             Self::Risk => FactKind::Word(RISKS),
             Self::Weekday => FactKind::Word(DAYS),
-            Self::Hour | Self::SessionCalls(_) | Self::GrantCalls(_) => FactKind::Number,
+            Self::Hour | Self::SessionCalls(_) | Self::GrantCalls(_) | Self::AnySessionCalls(_) => {
+                FactKind::Number
+            }
+        }
+    }
+
+    /// What says of the whole grant what this fact says of one session, where it does.
+    pub(crate) fn for_the_grant(&self) -> Option<Self> {
+        match self {
+            Self::SessionCalls(tool) => Some(Self::AnySessionCalls(tool.clone())),
+            _ => None,
         }
     }
 
@@ -131,6 +143,10 @@ impl Fact {
             }
             Self::SessionCalls(tool) => write(&facts.calls?.of(tool)),
             Self::GrantCalls(tool) => write(&facts.grant_calls?.of(tool)),
+            Self::AnySessionCalls(tool) => {
+                let session = facts.calls.map_or(0, |calls| calls.of(tool));
+                write(&facts.grant_calls?.of(tool).max(session))
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use portcullis_document::Span;
 
 use crate::Path;
 use crate::arguments::{Arguments, Slot, Type, member};
+use crate::facts::Json;
 use crate::operator::{Commands, Operator};
 use crate::path::{Root, Step};
 use crate::scan::elements;
@@ -87,10 +88,21 @@ impl Test {
     pub(crate) fn judge<'p>(&'p self, arguments: &Arguments<'_>) -> Truth<'p> {
         match &self.path.root {
             Root::Argument(_) => self.slot(arguments.slot(self.slot), &self.path.steps),
-            Root::Fact(fact) => match arguments.fact(fact) {
-                None => self.nothing(Truth::Missing(&self.path)),
-                Some(json) => self.walk(std::str::from_utf8(&json).unwrap_or("null"), &[]),
-            },
+            Root::Fact(fact) => {
+                let truth = self.fact(arguments.fact(fact).as_ref());
+                // A client begins sessions as it likes: what the session says counts only where the grant says the same.
+                match fact.for_the_grant().and_then(|grant| arguments.fact(&grant)) {
+                    Some(json) if self.fact(Some(&json)) != truth => self.unjudged(Why::AnotherSession),
+                    _ => truth,
+                }
+            }
+        }
+    }
+
+    fn fact<'p>(&'p self, json: Option<&Json>) -> Truth<'p> {
+        match json {
+            None => self.nothing(Truth::Missing(&self.path)),
+            Some(json) => self.walk(std::str::from_utf8(json).unwrap_or("null"), &[]),
         }
     }
 

@@ -29,6 +29,8 @@ pub(crate) enum Why {
         found: Type,
     },
     Number,
+    /// Another session of the grant called what this one did not.
+    AnotherSession,
     /// A text that is not written as the operator needs it, and in which way.
     Form(&'static str),
 }
@@ -88,6 +90,9 @@ impl fmt::Display for Why {
                 f.write_str("an argument differs from a property of the tool only by case or Unicode form")
             }
             Self::Twice => f.write_str("its key is there twice"),
+            Self::AnotherSession => f.write_str(
+                "another session of the grant called it in the last day, and a client begins sessions as it likes; `grant.calls` counts them all",
+            ),
             Self::Null => f.write_str("it is null"),
             Self::Type { expected, found } => write!(f, "expected {expected}, found {found}"),
             Self::Number => f.write_str("the number has more than 64 digits or an exponent beyond ±400"),

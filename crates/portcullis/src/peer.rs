@@ -31,7 +31,9 @@ pub(crate) fn objection(stream: &UnixStream) -> Option<String> {
     let me = i32::try_from(std::process::id()).unwrap_or(0);
     let said = from_a_run(peer.pid().unwrap_or(0), me, look);
     match handle {
-        Ok(handle) if has_ended(&handle) => Some("the process that connected has ended and cannot be told".into()),
+        Ok(handle) if has_ended(&handle) => {
+            Some("the process that connected has ended and cannot be told".into())
+        }
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {
             Some("the process that connected has ended and cannot be told".into())
         }
@@ -88,7 +90,9 @@ fn from_a_run(pid: i32, me: i32, look: impl Fn(i32) -> Option<Seen>) -> Option<S
                 return Some("a process that was started through the gate may not operate it".into());
             }
             Mark::Has(NoMark::Unreadable) if at == pid && pid != 1 => {
-                return Some(format!("the process {pid} keeps others from looking at it, and cannot be told"));
+                return Some(format!(
+                    "the process {pid} keeps others from looking at it, and cannot be told"
+                ));
             }
             // Ancestors may be other users' (`sshd`, `init`) or keep their secrets (`ssh-agent`, `screen`): what comes from a run
             // has the gate or a keeper of its own further up.

@@ -52,7 +52,11 @@ fn refused(status: u16, why: &str) -> String {
 /// How a message ended that was not answered. What is given back of limits depends on this alone.
 impl From<&SendFailed> for End {
     fn from(failed: &SendFailed) -> Self {
-        if failed.not_acted_on() { Self::NotReached(failed.to_string()) } else { Self::Broken(failed.to_string()) }
+        if failed.not_acted_on() {
+            Self::NotReached(failed.to_string())
+        } else {
+            Self::Broken(failed.to_string())
+        }
     }
 }
 

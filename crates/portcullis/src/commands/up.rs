@@ -62,7 +62,8 @@ async fn serve(prepared: Prepared, args: &UpArgs) -> Result<ExitCode, Failure> {
 
 /// Keeps other processes of the same user from reading the memory and the environment of this one, where secrets are.
 pub(super) fn keep_others_out() {
-    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
+    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+    {
         tracing::warn!(%error, "other processes of this user can read the memory of the gate");
     }
 }

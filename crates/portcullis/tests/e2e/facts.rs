@@ -45,7 +45,7 @@ async fn who_calls_with_what_and_when_is_judged_as_arguments_are() {
 }
 
 #[tokio::test]
-async fn what_a_session_called_before_decides_and_another_session_begins_anew() {
+async fn what_a_session_called_before_decides_and_no_new_session_escapes_it() {
     let rules = "  count: {}
   echo:
     deny_if:
@@ -66,8 +66,16 @@ async fn what_a_session_called_before_decides_and_another_session_begins_anew() 
         rule_of(&session.call(6, "delay", json!({ "ms": 1, "label": "l" })).await),
         "/tools/delay/deny_if/0"
     );
-    let other = house.session("/mcp/fix").await;
-    assert_eq!(text(&says(&other, 1, "c").await), "c");
+    for path in ["/mcp/fix", "/mcp"] {
+        let other = house.session(path).await;
+        let tool = if path == "/mcp" { "fix__echo" } else { "echo" };
+        let denied = other.call(1, tool, json!({ "message": "c" })).await;
+        assert!(text(&denied).contains("another session of the grant"), "{denied}");
+    }
+    // Another grant begins anew.
+    let (_, out, _) = house.run(&["grant", "add", "fresh", "--upstream", "fix=p", "--json"]);
+    let token = serde_json::from_str::<Value>(&out).unwrap()["token"].as_str().unwrap().to_owned();
+    assert_eq!(text(&says(&house.session_of(&token, "/mcp/fix").await, 1, "d").await), "d");
 }
 
 #[tokio::test]

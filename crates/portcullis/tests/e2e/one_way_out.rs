@@ -46,7 +46,12 @@ async fn a_message_to_a_program_is_one_line_for_every_reader() {
             assert_eq!(text(&answer), format!("a{inside}b"), "what stands in a string stays what it is");
         }
     }
-    let all = std::fs::read_to_string(&journal).unwrap();
+    // `tee` writes the file behind the pipe.
+    let all = until("the whole journal", || async {
+        let all = std::fs::read_to_string(&journal).unwrap();
+        (all.matches("\"tools/call\"").count() as u64 >= id + 8).then_some(all)
+    })
+    .await;
     let lines: Vec<&str> = all.split(LINE_ENDS).filter(|line| !line.trim().is_empty()).collect();
     let read: Vec<Value> = lines
         .iter()
