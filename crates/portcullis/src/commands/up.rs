@@ -17,12 +17,15 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+/// Open files at most: programs that are started get the same, and some go through all that they may have.
+const FILES: u64 = 65_536;
 /// How long a start takes with all that follows it, such as the first words with the upstreams.
 const START: std::time::Duration = std::time::Duration::from_millis(300);
 
 /// Starts the gate and runs it until it is told to stop.
 pub(crate) fn run(place: &PlaceArgs, args: &UpArgs) -> Result<ExitCode, Failure> {
     keep_others_out();
+    allow_files();
     let runtime = start::runtime(&mut tokio::runtime::Builder::new_multi_thread())?;
     let prepared = start::prepare(place, args)?;
     let result = runtime.block_on(serve(prepared, args));
@@ -58,6 +61,17 @@ async fn serve(prepared: Prepared, args: &UpArgs) -> Result<ExitCode, Failure> {
     let _ = std::fs::remove_file(&socket_path);
     drop(lock);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Takes as many open files as the system allows: what a login allows by itself is few for many clients and servers.
+fn allow_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.unwrap_or(FILES).min(FILES).max(limit.current.unwrap_or(FILES));
+    let wanted = Rlimit { current: Some(wanted), maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, wanted) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// Keeps other processes of the same user from reading the memory and the environment of this one, where secrets are.

@@ -49,3 +49,27 @@ async fn calls_that_are_answered_in_streams_share_a_few_connections() {
         assert!(cut.all(|request| request["method"] == "subscriptions/listen"), "{era}: {seen}");
     }
 }
+
+#[tokio::test]
+async fn connections_that_say_nothing_keep_nobody_out() {
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let set = Set::http("old", MORE);
+    let address = set.house.url.strip_prefix("http://").unwrap().to_owned();
+    // One says nothing, one begins to say something that could be HTTP/2, one begins a head.
+    let mut open = Vec::new();
+    for said in ["", "PRI * HT", "POST /mcp HTTP/1.1\r\nhost: "] {
+        let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        stream.write_all(said.as_bytes()).await.unwrap();
+        open.push((said, stream));
+    }
+    for (said, mut stream) in open {
+        let ended = tokio::time::timeout(Duration::from_secs(30), async {
+            let mut some = [0; 512];
+            while stream.read(&mut some).await.is_ok_and(|read| read > 0) {}
+        });
+        ended.await.unwrap_or_else(|_| panic!("`{said}` holds its connection"));
+    }
+    // One that asked is kept, and used again.
+    calls(&set, Some(&set.house.session("/mcp/fix").await.id), 1..3).await;
+}
