@@ -138,6 +138,15 @@ fn check(data: &Path, head: Option<&str>, json: bool) -> Result<ExitCode, Failur
         say!("{}", serde_json::to_string(&report).map_err(|error| Failure::bug(error.to_string()))?);
     } else if report.ok {
         say!("{} rows, every link holds, head {}", report.rows, report.head);
+        if let Some(gone) = &report.let_go {
+            say!(
+                "the rows 1 to {} were let go at {} by the rule `{}`: signed by the gate",
+                gone.rows,
+                gone.time,
+                gone.rule
+            );
+        }
+        report.unproved.iter().for_each(|what| say!("NOT PROVED: {what}"));
         if kept.is_none() {
             say!(
                 "Without a head that was kept elsewhere (--head) this cannot tell a chain that was rewritten whole."
