@@ -3,7 +3,7 @@
 use crate::builtins::BuiltinServers;
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::out::{aside, counted};
+use crate::out::{aside_lines, counted};
 use crate::place::read_config;
 use crate::remember::{self, Kept};
 use crate::stopping;
@@ -266,7 +266,7 @@ impl Running {
     /// Says at the start which policies are not to be had. Their loading says nothing, so that it is said once.
     pub(crate) fn say_troubles(&self) {
         for (name, why) in self.troubles() {
-            aside!("the policy {name} denies everything until it is mended:\n{why}");
+            aside_lines!("the policy {name} denies everything until it is mended:\n{why}");
         }
     }
 

@@ -82,7 +82,7 @@ fn print_rows(data: &Path, filter: &Filter, json: bool) -> Result<Option<u64>, F
     query(data, filter, |row| {
         last = row.get("n").and_then(Value::as_u64);
         let line = if json { Value::Object(row).to_string() } else { line(row) };
-        out::note(writeln!(out, "{line}"))
+        out::note(writeln!(out, "{}", out::one_line(&line)))
     })?;
     out::note(out.flush());
     Ok(last)
@@ -100,7 +100,7 @@ fn line(row: Map<String, Value>) -> String {
         parts.push(format!("{ms:.1} ms"));
     }
     if row.get("message").is_some() {
-        parts.push(format!("- {}", cell(&row, "message").replace('\n', " ")));
+        parts.push(format!("- {}", cell(&row, "message")));
     }
     parts.join("  ")
 }
