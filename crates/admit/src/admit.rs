@@ -203,7 +203,14 @@ impl Admit {
         };
         let outcome = judged.outcome.and_then(|Passing { wants, hold, tried, stopping }| {
             match hold {
-                Some(hold) => self.ask_a_person(&rules, hold, (arguments, &shown), now_ms, &wants),
+                Some(hold) => {
+                    let risk = match ask.subject {
+                        Subject::Tool(_, tool) => tool.risk.as_str(),
+                        _ => "",
+                    };
+                    let who = (&*ask.who.client, risk);
+                    self.ask_a_person(&rules, hold, (arguments, &shown), who, now_ms, &wants)
+                }
                 None => self
                     .0
                     .counters
@@ -221,7 +228,7 @@ impl Admit {
                 let said = said.or(tried);
                 let (rule, message) = said.as_ref().map(|(rule, message)| (&**rule, &**message)).unzip();
                 let draft = Draft { outcome: Some(Outcome::Allowed), rule, message, ..draft };
-                let row = draft.write();
+                let row = draft.write_covered(|text| rules.values.text(text));
                 let used = approved.as_ref().map(|id| self.0.approvals.row(id));
                 let risk = match ask.subject {
                     Subject::Tool(_, tool) => tool.risk,
@@ -267,7 +274,8 @@ impl Admit {
                 // A denial sends nothing out, so it need not be on the disk before it is answered.
                 let waits = approval.as_ref().map(|id| self.0.approvals.row(id));
                 let beside = Beside { counters: rows, approval: waits };
-                let row = self.0.ledger.append(row.write(), beside, Keep::Process).await;
+                let row = row.write_covered(|text| rules.values.text(text));
+                let row = self.0.ledger.append(row, beside, Keep::Process).await;
                 if let (Some(id), Err(failure)) = (&approval, &row) {
                     // What nobody could see in the record is not decided either.
                     if let Some((_, reserved)) = self.0.approvals.settle(id, State::Void, None, None) {
@@ -278,6 +286,11 @@ impl Admit {
                 Err(Denied { answer, rule, message, row: row.ok(), retry_after_ms, approval })
             }
         }
+    }
+
+    /// A text that a client or a server chose, as the record keeps it.
+    pub(crate) fn kept_text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.0.rules.load().values.text(text)
     }
 
     /// Gives reservations back. The counters' rows travel with the row that the caller writes.

@@ -42,9 +42,10 @@ mod redact;
 mod rules;
 mod ticket;
 mod turned_away;
+mod view;
 
 pub use admit::Admit;
-pub use approvals::{Approval, Approvals, Decider, NotDecided, Patience, State};
+pub use approvals::{Approval, Approvals, Decider, NotDecided, Patience, State, Unseen};
 pub use ask::{Answer, Ask, Denied, Subject};
 pub use history::History;
 pub use limits::Places;
