@@ -233,7 +233,12 @@ impl Admit {
         let outcome = judged.outcome.and_then(|Passing { wants, hold, tried, stopping }| {
             match hold {
                 Some(hold) => {
-                    let call = HeldCall { arguments, shown: &shown, extra: extra.as_deref() };
+                    let risk = match ask.subject {
+                        Subject::Tool(_, tool) => tool.risk.as_str(),
+                        _ => "",
+                    };
+                    let (client, extra) = (&*ask.who.client, extra.as_deref());
+                    let call = HeldCall { arguments, shown: &shown, extra, client, risk };
                     self.ask_a_person(&rules, hold, &call, now_ms, &wants)
                 }
                 None => self
@@ -258,7 +263,7 @@ impl Admit {
                 let said = said.or(tried);
                 let (rule, message) = said.as_ref().map(|(rule, message)| (&**rule, &**message)).unzip();
                 let draft = Draft { outcome: Some(Outcome::Allowed), rule, message, ..draft };
-                let row = draft.write();
+                let row = draft.write_covered(|text| rules.values.text(text));
                 let used = approved.as_ref().map(|id| self.0.approvals.row(id));
                 let risk = match ask.subject {
                     Subject::Tool(_, tool) => tool.risk,
@@ -310,7 +315,8 @@ impl Admit {
                 // A denial sends nothing out, so it need not be on the disk before it is answered.
                 let waits = approval.as_ref().map(|id| self.0.approvals.row(id));
                 let beside = Beside { counters: rows, approval: waits };
-                let row = self.0.ledger.append(row.write(), beside, Keep::Process).await;
+                let row = row.write_covered(|text| rules.values.text(text));
+                let row = self.0.ledger.append(row, beside, Keep::Process).await;
                 if let (Some(id), Err(failure)) = (&approval, &row) {
                     // What nobody could see in the record is not decided either.
                     if let Some((_, reserved)) = self.0.approvals.settle(id, State::Void, None, None) {
@@ -321,6 +327,11 @@ impl Admit {
                 Err(Denied { answer, rule, message, row: row.ok(), retry_after_ms, approval })
             }
         }
+    }
+
+    /// A text that a client or a server chose, as the record keeps it.
+    pub(crate) fn kept_text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.0.rules.load().values.text(text)
     }
 
     /// Gives reservations back. The counters' rows travel with the row that the caller writes.

@@ -6,6 +6,7 @@
 mod kept;
 
 use crate::limits::{Exceeded, Places, Reservation};
+use crate::view::View;
 use parking_lot::Mutex;
 use portcullis_ledger::{ApprovalRow, CounterRow, Grant, time_text};
 use serde::{Deserialize, Serialize, Serializer};
@@ -60,8 +61,18 @@ pub struct Approval {
     pub upstream: String,
     /// Its tool.
     pub tool: String,
-    /// The arguments, without what looks like a secret where the configuration says so.
+    /// What the client that asks calls itself.
+    pub client: String,
+    /// How much can go wrong with the tool, as its definition says.
+    pub risk: String,
+    /// The arguments, without what looks like a secret where the configuration says so, and without the middle of long texts.
     pub args: Option<Box<RawValue>>,
+    /// How many parts of the arguments are covered, because they look like secrets.
+    pub covered: usize,
+    /// How many parts of the arguments are cut, because they are too long to read.
+    pub cut: usize,
+    /// Who had all of the arguments shown to them.
+    pub revealed_to: Vec<String>,
     /// The rule that leaves it to a person.
     pub rule: String,
     /// What the caller was told.
@@ -83,6 +94,12 @@ pub struct Approval {
 }
 
 impl Approval {
+    /// How many parts of the arguments somebody who decides has not seen.
+    #[must_use]
+    pub fn unseen_by(&self, by: &Decider<'_>) -> usize {
+        if self.revealed_to.contains(&by.name()) { 0 } else { self.covered + self.cut }
+    }
+
     /// Whether the user of the client that calls may decide.
     #[must_use]
     pub fn asks_client(&self) -> bool {
@@ -126,6 +143,15 @@ impl State {
             Self::Void => "void",
         }
     }
+}
+
+/// What becomes of a yes to a call of which not all was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unseen {
+    /// It does not count.
+    Refuse,
+    /// It counts, and the record says so.
+    Accept,
 }
 
 /// Who decides.
@@ -181,8 +207,15 @@ impl Decider<'_> {
         if !grant.approver {
             return Some(format!("the grant {} decides nothing; one made with --approver does", grant.name));
         }
+        if grant.policy_for(&approval.upstream).is_none() {
+            let (name, upstream) = (&grant.name, &approval.upstream);
+            return Some(format!("the grant {name} does not cover the server {upstream}"));
+        }
         if grant.name == approval.grant {
             return Some(format!("{} is a call of the grant {} itself", approval.id, grant.name));
+        }
+        if approval.approvers.is_empty() {
+            return Some(format!("{} is decided by the operator: its rule names no approvers", approval.id));
         }
         let has = |label: &String| {
             label
@@ -209,6 +242,16 @@ pub enum NotDecided {
     /// Somebody else must.
     #[error("{0}")]
     NotYou(String),
+    /// They have not seen all of it.
+    #[error(
+        "{0} of the arguments {1} not shown: have them revealed first, or say that you decide about what you did not see"
+    )]
+    NotSeen(String, &'static str),
+    /// Nothing more of it is kept than is shown.
+    #[error(
+        "nothing more of {0} can be shown: all of its arguments are, or they are too long to be kept, or it is over"
+    )]
+    NothingMore(String),
     /// It could not be recorded.
     #[error("nothing is decided while it cannot be recorded: {0}")]
     NotRecorded(String),
@@ -218,6 +261,8 @@ pub enum NotDecided {
 struct Entry {
     approval: Approval,
     bound: Bound,
+    /// All of the arguments, sealed with the key of the gate, where not all are shown; until somebody decides.
+    sealed: Option<String>,
     /// What the call is charged, from when it began to wait.
     reserved: Reservation,
 }
@@ -237,7 +282,10 @@ pub(crate) struct ToWait<'a> {
     pub rule: &'a str,
     pub message: &'a str,
     pub approvers: Vec<Vec<String>>,
-    pub args: Option<&'a str>,
+    pub client: &'a str,
+    pub risk: &'static str,
+    pub view: View<'a>,
+    pub sealed: Option<String>,
     pub timeout_ms: i64,
 }
 
@@ -337,7 +385,12 @@ impl Approvals {
             grant: call.bound.grant.name.clone(),
             upstream: call.bound.upstream.clone(),
             tool: call.bound.tool.clone(),
-            args: call.args.and_then(|args| RawValue::from_string(args.to_owned()).ok()),
+            client: call.client.to_owned(),
+            risk: call.risk.to_owned(),
+            args: RawValue::from_string(call.view.args.into_owned()).ok(),
+            covered: call.view.covered,
+            cut: call.view.cut,
+            revealed_to: Vec::new(),
             rule: call.rule.to_owned(),
             message: call.message.to_owned(),
             approvers: call.approvers,
@@ -347,7 +400,7 @@ impl Approvals {
             decided_by: None,
             reason: None,
         };
-        table.push_back(Entry { approval, bound: call.bound, reserved });
+        table.push_back(Entry { approval, bound: call.bound, sealed: call.sealed, reserved });
         let over = |entry: &Entry| !matches!(entry.approval.state, State::Waiting | State::Approved);
         if table.len() > SHOWN
             && let Some(oldest) = table.iter().position(over)
@@ -396,6 +449,20 @@ impl Approvals {
         }
     }
 
+    /// All of the arguments of one that waits, sealed, where not all are shown.
+    pub(crate) fn sealed(&self, id: &str) -> Option<String> {
+        self.table.lock().iter().find(|entry| entry.approval.id == id)?.sealed.clone()
+    }
+
+    /// Notes that somebody had all of the arguments shown to them.
+    pub(crate) fn note_revealed(&self, id: &str, to: String) {
+        let mut table = self.table.lock();
+        let entry = table.iter_mut().find(|entry| entry.approval.id == id);
+        if let Some(entry) = entry.filter(|entry| !entry.approval.revealed_to.contains(&to)) {
+            entry.approval.revealed_to.push(to);
+        }
+    }
+
     /// Settles one that waits, or one that was approved and never used where its time is up. Gives it as it is then, and what is to be
     /// given back.
     pub(crate) fn settle(
@@ -418,6 +485,7 @@ impl Approvals {
             return None;
         }
         entry.approval.state = state;
+        entry.sealed = None;
         entry.approval.decided_by = by.map(Decider::name).or(entry.approval.decided_by.take());
         entry.approval.reason = reason.map(str::to_owned).or(entry.approval.reason.take());
         let reserved = if state == State::Approved {

@@ -46,9 +46,10 @@ mod release;
 mod rules;
 mod ticket;
 mod turned_away;
+mod view;
 
 pub use admit::Admit;
-pub use approvals::{Approval, Approvals, Decider, NotDecided, Patience, State};
+pub use approvals::{Approval, Approvals, Decider, NotDecided, Patience, State, Unseen};
 pub use ask::{Answer, Ask, Denied, Recipient, Subject};
 pub use follow_up::{AnswerText, ClientAnswer, ClientAnswers, FollowUp};
 pub use grant_calls::GrantCalls;

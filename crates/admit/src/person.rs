@@ -2,14 +2,13 @@
 
 use crate::Rules;
 use crate::admit::{Admit, Passed, whole_call};
-use crate::approvals::{Approval, Bound, Decider, NotDecided, Standing, State, ToWait};
+use crate::approvals::{Approval, Bound, Decider, NotDecided, Standing, State, ToWait, Unseen};
 use crate::ask::{Answer, No};
 use crate::limits::Wants;
-use crate::redact::Values;
+use crate::view::View;
 use portcullis_ledger::{ApprovalRow, Beside, CounterRow, Draft, Failure, Kind, Outcome, now_ms};
 use portcullis_runs::RunId;
 use portcullis_wire::canonical;
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +28,10 @@ pub(crate) struct HeldCall<'a> {
     pub shown: &'a str,
     /// What else of the client's choosing goes with it, JSON.
     pub extra: Option<&'a str>,
+    /// What the client calls itself.
+    pub client: &'a str,
+    /// How grave the tool is.
+    pub risk: &'static str,
 }
 
 impl Admit {
@@ -46,24 +49,26 @@ impl Admit {
         };
         let timeout_ms = i64::try_from(rules.patience.timeout.as_millis()).unwrap_or(i64::MAX);
         let timeout_ms = hold.timeout_ms.unwrap_or(timeout_ms);
-        // A person who decides sees the arguments, whatever the record keeps of them; but no secret.
-        let shown = match asked.extra {
-            // Whoever decides sees all that would be sent.
-            Some(extra) => Cow::Owned(whole_call(asked.shown, extra)),
-            None => Cow::Borrowed(asked.shown),
-        };
-        let args = rules.values.keep(&shown).or_else(|| Values::Redact.keep(&shown));
-        let sent = match asked.extra {
-            Some(extra) => canonical(&whole_call(asked.arguments, extra)).into_owned(),
-            None => canonical(asked.arguments).into_owned(),
+        // Whoever decides sees all that would be sent.
+        let all = |arguments: &'_ str| asked.extra.map(|extra| whole_call(arguments, extra));
+        let (whole, shown) = (all(asked.arguments), all(asked.shown));
+        let (whole, shown) =
+            (whole.as_deref().unwrap_or(asked.arguments), shown.as_deref().unwrap_or(asked.shown));
+        let view = View::of(whole, shown, rules.values);
+        let sealed = match view.whole.map(|whole| self.0.ledger.seal(whole)).transpose() {
+            Ok(sealed) => sealed,
+            Err(failure) => return Err(No::new(Answer::NotRecorded, "(not recorded)", failure.to_string())),
         };
         let call = ToWait {
             id: format!("a_{}", id.as_str().trim_start_matches("r_")),
-            bound: Bound { digest: self.0.ledger.arguments_digest(&sent), ..hold.bound },
+            bound: Bound { digest: self.0.ledger.arguments_digest(&canonical(whole)), ..hold.bound },
             rule: &hold.rule,
             message: &hold.message,
             approvers: hold.approvers,
-            args: args.as_deref(),
+            client: asked.client,
+            risk: asked.risk,
+            view,
+            sealed,
             timeout_ms,
         };
         let denied = |message: String| Err(No::new(Answer::Denied, &hold.rule, message));
@@ -136,16 +141,23 @@ impl Admit {
     /// Decides a call that waits, and records who did before it passes. One whose policy is another now is void.
     ///
     /// # Errors
-    /// Where it is not there or over, somebody else must decide, or it cannot be recorded.
+    /// Where it is not there or over, somebody else must decide, they have not seen all of what they approve, or it cannot be
+    /// recorded.
     pub async fn decide(
         &self,
         id: &str,
         by: Decider<'_>,
         yes: bool,
         reason: Option<&str>,
+        unseen: Unseen,
     ) -> Result<Approval, NotDecided> {
         let _one = self.0.deciding.lock().await;
         let (approval, bound) = self.0.approvals.deciding(id, &by, now_ms())?;
+        let not_seen = if yes { approval.unseen_by(&by) } else { 0 };
+        if not_seen > 0 && unseen == Unseen::Refuse {
+            let (parts, are) = if not_seen == 1 { ("part", "is") } else { ("parts", "are") };
+            return Err(NotDecided::NotSeen(format!("{not_seen} {parts}"), are));
+        }
         let rules = self.0.rules.load_full();
         let in_force = rules.in_force(&bound.grant, &bound.upstream);
         let state = match (in_force.is_ok_and(|in_force| in_force.stamp() == bound.policies), yes) {
@@ -154,7 +166,11 @@ impl Admit {
             (true, false) => State::Denied,
         };
         let not_recorded = |failure: Failure| NotDecided::NotRecorded(failure.to_string());
-        let who = by.name();
+        let who = match not_seen {
+            0 => by.name(),
+            1 => format!("{}, who did not see 1 part of it", by.name()),
+            parts => format!("{}, who did not see {parts} parts of it", by.name()),
+        };
         let said = Some((who.as_str(), reason));
         if state == State::Approved {
             self.record_settled(&approval, state, said, Vec::new()).await.map_err(not_recorded)?;
@@ -174,6 +190,27 @@ impl Admit {
         }
     }
 
+    /// All of the arguments of a call that waits, for somebody who decides about it and asks to see what is covered or cut. That
+    /// they did is recorded before they see it.
+    ///
+    /// # Errors
+    /// Where it is not there or over, somebody else must decide, nothing more of it is kept, or it cannot be recorded.
+    pub async fn reveal(&self, id: &str, by: Decider<'_>) -> Result<String, NotDecided> {
+        let _one = self.0.deciding.lock().await;
+        let (approval, _) = self.0.approvals.deciding(id, &by, now_ms())?;
+        let sealed = self.0.approvals.sealed(id).ok_or_else(|| NotDecided::NothingMore(id.to_owned()))?;
+        let not_recorded = |failure: Failure| NotDecided::NotRecorded(failure.to_string());
+        let whole = self.0.ledger.unseal(&sealed).map_err(not_recorded)?;
+        let who = by.name();
+        let message = format!("all of its arguments were shown to {who} ({id})");
+        self.0.approvals.note_revealed(id, who);
+        let draft = Draft { message: Some(&message), ..about(&approval) };
+        let beside = Beside { counters: Vec::new(), approval: Some(self.0.approvals.row(id)) };
+        let row = draft.write_covered(|text| self.kept_text(text));
+        self.0.ledger.append(row, beside, portcullis_ledger::Keep::Disk).await.map_err(not_recorded)?;
+        Ok(whole)
+    }
+
     async fn record_settled(
         &self,
         approval: &Approval,
@@ -185,16 +222,20 @@ impl Admit {
         let why = said.and_then(|(_, reason)| reason).map_or(String::new(), |reason| format!(": {reason}"));
         let message = format!("{}{by} ({}){why}", state.as_str(), approval.id);
         let outcome = if state == State::Approved { Outcome::Allowed } else { Outcome::Denied };
-        let draft = Draft {
-            grant: Some(&approval.grant),
-            upstream: Some(&approval.upstream),
-            tool: Some(&approval.tool),
-            rule: Some(&approval.rule),
-            outcome: Some(outcome),
-            message: Some(&message),
-            ..Draft::of(Kind::Approval)
-        };
+        let draft = Draft { outcome: Some(outcome), message: Some(&message), ..about(approval) };
         let beside = Beside { counters, approval: Some(self.0.approvals.row(&approval.id)) };
-        self.0.ledger.append(draft.write(), beside, portcullis_ledger::Keep::Disk).await.map(drop)
+        let row = draft.write_covered(|text| self.kept_text(text));
+        self.0.ledger.append(row, beside, portcullis_ledger::Keep::Disk).await.map(drop)
+    }
+}
+
+/// The row of what becomes of an approval.
+fn about(approval: &Approval) -> Draft<'_> {
+    Draft {
+        grant: Some(&approval.grant),
+        upstream: Some(&approval.upstream),
+        tool: Some(&approval.tool),
+        rule: Some(&approval.rule),
+        ..Draft::of(Kind::Approval)
     }
 }

@@ -224,7 +224,8 @@ impl Ticket {
             duration_ms: Some((self.began.elapsed().as_secs_f64() * 1e6).round() / 1e3),
             ..self.draft(Kind::Outcome)
         };
-        if let Err(failure) = self.admit.ledger().append_later(draft.write(), counters) {
+        let row = draft.write_covered(|text| self.admit.kept_text(text));
+        if let Err(failure) = self.admit.ledger().append_later(row, counters) {
             tracing::error!(%failure, run = %self.about.run, "the end of a call could not be recorded");
         }
     }

@@ -101,7 +101,8 @@ impl Admit {
             ..draft
         };
         // Where it cannot be written nothing passes anyway, and the writer has said so.
-        self.0.ledger.append(draft.write(), Vec::new(), Keep::Process).await.ok()
+        let row = draft.write_covered(|text| self.kept_text(text));
+        self.0.ledger.append(row, Vec::new(), Keep::Process).await.ok()
     }
 }
 

@@ -9,7 +9,7 @@ mod encoded;
 mod rules;
 
 pub use between::{Others, compare};
-pub use characters::written_out;
+pub use characters::{is_seen, written_out};
 pub use rules::{PLAIN_RULES, PlainRule, TEXT_RULES, TextRule, says};
 
 use crate::words::of_name;

@@ -36,8 +36,8 @@ pub use classify::{Class, Confidence, Evidence, Place, RULES, Rule, Surroundings
 pub use definition::Definition;
 pub use difference::{Difference, differences};
 pub use findings::{
-    Finding, Others, PLAIN_RULES, PlainRule, Severity, TEXT_RULES, TextRule, blocks, compare, findings, says,
-    written_out,
+    Finding, Others, PLAIN_RULES, PlainRule, Severity, TEXT_RULES, TextRule, blocks, compare, findings,
+    is_seen, says, written_out,
 };
 pub use kind::ListKind;
 pub use known::{Entry, Known};

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
+use miette::{
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode,
+    ThemeCharacters, ThemeStyles,
+};
 
 use crate::{Problem, Problems, Severity};
 
@@ -12,7 +15,10 @@ impl Problems {
     pub fn render(&self, width: usize, colours: Colours) -> String {
         let theme = match colours {
             Colours::Never => GraphicalTheme::unicode_nocolor(),
-            Colours::Always => GraphicalTheme::unicode(),
+            // The plain colours of terminals: whoever prints this lets no other sequence pass.
+            Colours::Always => {
+                GraphicalTheme { characters: ThemeCharacters::unicode(), styles: ThemeStyles::ansi() }
+            }
         };
         let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_links(false);
         let source = NamedSource::new(self.source.name(), self.source.text().to_owned());

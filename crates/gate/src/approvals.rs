@@ -1,7 +1,10 @@
 //! People who decide about calls that wait, over HTTP: `/api/v1/approvals` for programs, `/approvals/ID` for a browser. Whoever decides
 //! shows the token of a grant that may.
 
+mod guesses;
 mod page;
+
+pub(crate) use guesses::Guesses;
 
 use crate::answer::{Answer, json, plain};
 use crate::edge;
@@ -11,7 +14,7 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use portcullis_admit::{Approval, Decider, NotDecided, State};
+use portcullis_admit::{Approval, Decider, NotDecided, Unseen};
 use portcullis_ledger::Grant;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -56,18 +59,22 @@ pub(crate) async fn answer(gate: &Arc<Gate>, head: &Parts, body: Incoming) -> An
             None => no(StatusCode::NOT_FOUND, &NotDecided::Unknown((*id).to_owned()).to_string()),
         },
         (&Method::POST, [id, word @ ("approve" | "deny")]) => {
-            let reason = match reason(&body) {
-                Ok(reason) => reason,
+            let decision = match Decision::read(&body, *word == "approve") {
+                Ok(decision) => decision,
                 Err(why) => return no(StatusCode::BAD_REQUEST, &why),
             };
-            match decide(gate, id, &grant, *word == "approve", reason.as_deref()).await {
+            match decide(gate, id, &grant, decision).await {
                 Ok(approval) => json(StatusCode::OK, json!(approval).to_string()),
                 Err(why) => no(status_of(&why), &why.to_string()),
             }
         }
+        (&Method::POST, [id, "reveal"]) => match reveal(gate, id, &grant).await {
+            Ok(arguments) => json(StatusCode::OK, json!({ "id": id, "args": arguments }).to_string()),
+            Err(why) => no(status_of(&why), &why.to_string()),
+        },
         _ => no(
             StatusCode::NOT_FOUND,
-            "there is GET /api/v1/approvals, GET /api/v1/approvals/ID, and POST to its /approve and /deny",
+            "there is GET /api/v1/approvals, GET /api/v1/approvals/ID, and POST to its /approve, /deny and /reveal",
         ),
     }
 }
@@ -81,36 +88,53 @@ fn may_decide(approval: &Approval, grant: &Grant) -> bool {
     Decider::Grant(grant).objection(approval, portcullis_ledger::now_ms()).is_none()
 }
 
-/// What cannot be seen is not told apart from what is not there.
-async fn decide(
-    gate: &Gate,
-    id: &str,
-    grant: &Grant,
+/// What somebody decides.
+struct Decision {
     yes: bool,
-    reason: Option<&str>,
-) -> Result<Approval, NotDecided> {
-    found(gate, id, grant).ok_or_else(|| NotDecided::Unknown(id.to_owned()))?;
-    gate.admit.decide(id, Decider::Grant(grant), yes, reason).await
+    reason: Option<String>,
+    unseen: Unseen,
 }
 
-fn reason(body: &Bytes) -> Result<Option<String>, String> {
-    if body.is_empty() {
-        return Ok(None);
+impl Decision {
+    fn read(body: &Bytes, yes: bool) -> Result<Self, String> {
+        let mut decision = Self { yes, reason: None, unseen: Unseen::Refuse };
+        if body.is_empty() {
+            return Ok(decision);
+        }
+        let expected = || "expected {\"reason\": …, \"unseen\": true or false} or nothing".to_owned();
+        let value: Value = serde_json::from_slice(body).map_err(|_| expected())?;
+        for (name, member) in value.as_object().ok_or_else(expected)? {
+            match (name.as_str(), member) {
+                ("reason", Value::Null) | ("unseen", Value::Bool(false)) => {}
+                ("reason", Value::String(reason)) => decision.reason = Some(reason.clone()),
+                ("unseen", Value::Bool(true)) => decision.unseen = Unseen::Accept,
+                _ => return Err(expected()),
+            }
+        }
+        Ok(decision)
     }
-    let expected = || "expected {\"reason\": …} or nothing".to_owned();
-    let value: Value = serde_json::from_slice(body).map_err(|_| expected())?;
-    let members = value.as_object().filter(|members| members.keys().all(|key| key == "reason"));
-    match members.ok_or_else(expected)?.get("reason") {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(reason)) => Ok(Some(reason.clone())),
-        Some(_) => Err(expected()),
-    }
+}
+
+/// What cannot be seen is not told apart from what is not there.
+async fn decide(gate: &Gate, id: &str, grant: &Grant, decision: Decision) -> Result<Approval, NotDecided> {
+    found(gate, id, grant).ok_or_else(|| NotDecided::Unknown(id.to_owned()))?;
+    let Decision { yes, reason, unseen } = decision;
+    gate.admit.decide(id, Decider::Grant(grant), yes, reason.as_deref(), unseen).await
+}
+
+/// All of the arguments, where not all are shown.
+async fn reveal(gate: &Gate, id: &str, grant: &Grant) -> Result<Value, NotDecided> {
+    found(gate, id, grant).ok_or_else(|| NotDecided::Unknown(id.to_owned()))?;
+    let whole = gate.admit.reveal(id, Decider::Grant(grant)).await?;
+    Ok(serde_json::from_str(&whole).unwrap_or(Value::String(whole)))
 }
 
 fn status_of(why: &NotDecided) -> StatusCode {
     match why {
         NotDecided::Unknown(_) => StatusCode::NOT_FOUND,
-        NotDecided::Over(..) | NotDecided::Void(_) => StatusCode::CONFLICT,
+        NotDecided::Over(..) | NotDecided::Void(_) | NotDecided::NotSeen(..) | NotDecided::NothingMore(_) => {
+            StatusCode::CONFLICT
+        }
         NotDecided::NotYou(_) => StatusCode::FORBIDDEN,
         NotDecided::NotRecorded(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
@@ -118,9 +142,4 @@ fn status_of(why: &NotDecided) -> StatusCode {
 
 fn no(status: StatusCode, why: &str) -> Answer {
     json(status, json!({ "error": why }).to_string())
-}
-
-/// Whether there is still something to decide.
-fn is_open(approval: &Approval) -> bool {
-    approval.state == State::Waiting
 }

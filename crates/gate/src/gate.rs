@@ -1,5 +1,6 @@
 //! The gate: what every request needs at hand.
 
+use crate::approvals::Guesses;
 use crate::asker::Asker;
 use crate::call::About;
 use crate::expiry::{self, Refusals};
@@ -66,6 +67,7 @@ pub struct Gate {
     upstreams: ArcSwap<Upstreams>,
     callers: AtomicU64,
     unknown_tokens: AtomicU64,
+    pub(crate) guesses: Guesses,
     pub(crate) expired: Refusals,
     began: Instant,
 }
@@ -87,6 +89,7 @@ impl Gate {
             upstreams: ArcSwap::default(),
             callers: AtomicU64::new(1),
             unknown_tokens: AtomicU64::new(0),
+            guesses: Guesses::default(),
             expired: Refusals::default(),
             began: Instant::now(),
         })

@@ -54,8 +54,8 @@ pub async fn serve(gate: Arc<Gate>, listener: TcpListener, stop: CancellationTok
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => return,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, mostly: others may close theirs.
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -68,9 +68,10 @@ pub async fn serve(gate: Arc<Gate>, listener: TcpListener, stop: CancellationTok
         tokio::spawn(async move {
             let asked = Arc::new(AtomicBool::new(false));
             let has_asked = asked.clone();
-            let service = service_fn(move |request: Request<Incoming>| {
+            let service = service_fn(move |mut request: Request<Incoming>| {
                 has_asked.store(true, Ordering::Relaxed);
                 let gate = gate.clone();
+                request.extensions_mut().insert(peer.ip());
                 async move { Ok::<_, Infallible>(gate.handle(request, Via::Listener).await) }
             });
             let mut connection = Unstirred::new(server.serve_connection(TokioIo::new(stream), service));

@@ -1,7 +1,8 @@
 //! The key of the gate: signs the head of the record and keys the hashes of grant tokens.
 
 use crate::schema::Failure;
-use data_encoding::HEXLOWER;
+use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, Nonce, RandomizedNonceKey};
+use data_encoding::{BASE64, HEXLOWER};
 use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
 use rustix::fs::{Mode, OFlags};
 use std::fs;
@@ -10,12 +11,15 @@ use std::path::Path;
 
 /// File name in the data folder.
 const FILE: &str = "gate.key";
+/// Bytes of the nonce behind a sealed text.
+const NONCE: usize = 12;
 
 /// A secret of 32 bytes that never leaves the data folder.
 pub struct GateKey {
     signing: SigningKey,
     token_key: [u8; 32],
     arguments_key: [u8; 32],
+    sealing_key: [u8; 32],
 }
 
 impl std::fmt::Debug for GateKey {
@@ -61,7 +65,16 @@ impl GateKey {
             signing: SigningKey::from_bytes(&secret),
             token_key: blake3::derive_key("portcullis 2026 grant tokens", &secret),
             arguments_key: blake3::derive_key("portcullis 2026 arguments of calls", &secret),
+            sealing_key: blake3::derive_key("portcullis 2026 sealed arguments", &secret),
         })
+    }
+
+    /// The public half of the key of a data folder, hexadecimal; `None` where there is no key.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or holds something else.
+    pub(crate) fn public_of(folder: &Path) -> Result<Option<String>, Failure> {
+        if Self::is_in(folder) { Self::open(folder).map(|key| Some(key.public_hex())) } else { Ok(None) }
     }
 
     /// The public half, hexadecimal.
@@ -93,10 +106,50 @@ impl GateKey {
         HEXLOWER.encode(blake3::keyed_hash(&self.arguments_key, json.as_bytes()).as_bytes())
     }
 
+    /// A text that only the holder of this key reads, base64.
+    pub(crate) fn seal(&self, text: &str) -> Result<String, Failure> {
+        let failed = |_| Failure::Write("a text cannot be sealed".into());
+        let key = RandomizedNonceKey::new(&AES_256_GCM_SIV, &self.sealing_key).map_err(failed)?;
+        let mut sealed = text.as_bytes().to_vec();
+        let nonce = key.seal_in_place_append_tag(Aad::empty(), &mut sealed).map_err(failed)?;
+        sealed.extend_from_slice(nonce.as_ref());
+        Ok(BASE64.encode(&sealed))
+    }
+
+    /// A text that was sealed with this key.
+    pub(crate) fn unseal(&self, sealed: &str) -> Result<String, Failure> {
+        let open = || {
+            let mut sealed = BASE64.decode(sealed.as_bytes()).ok()?;
+            let nonce = sealed.split_off(sealed.len().checked_sub(NONCE)?);
+            let key = RandomizedNonceKey::new(&AES_256_GCM_SIV, &self.sealing_key).ok()?;
+            let nonce = Nonce::try_assume_unique_for_key(&nonce).ok()?;
+            let text = key.open_in_place(nonce, Aad::empty(), &mut sealed).ok()?;
+            Some(std::str::from_utf8(text).ok()?.to_owned())
+        };
+        open().ok_or_else(|| Failure::Read("a text was not sealed with the key of this gate".into()))
+    }
+
     /// The keyed hash under which a token is kept and looked up. Whoever reads the store cannot test guesses
     /// without the key, and a look-up by this hash tells nothing by its timing.
     #[must_use]
     pub fn token_hash(&self, token: &str) -> [u8; 32] {
         *blake3::keyed_hash(&self.token_key, token.as_bytes()).as_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_is_read_with_the_same_key_alone() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (one, other) = (GateKey::open(one.path()).unwrap(), GateKey::open(other.path()).unwrap());
+        let sealed = one.seal("hunter2 é").unwrap();
+        assert!(!sealed.contains("hunter2") && sealed != one.seal("hunter2 é").unwrap());
+        assert_eq!(one.unseal(&sealed).unwrap(), "hunter2 é");
+        for (key, text) in [(&other, &*sealed), (&one, ""), (&one, "AAAA"), (&one, "no base64")] {
+            assert!(key.unseal(text).is_err(), "{text}");
+        }
     }
 }

@@ -1,13 +1,15 @@
 //! The handle through which the rest of the gate remembers.
 
 use crate::files::Files;
+use crate::let_go::let_go;
 use crate::offline;
 use crate::row::Written;
 use crate::schema::{FILE, Failure, keep_house, open_reader, open_writer};
 use crate::store::{Store, now_ms, stamp};
 use crate::writer::Writer;
 use crate::{
-    ApprovalRow, Beside, CounterKey, CounterRow, GateKey, Grant, Head, PinRow, SignedHead, TaskRow, TokenHash,
+    ApprovalRow, Beside, CounterKey, CounterRow, Draft, GateKey, Grant, Head, Kind, PinRow, SignedHead,
+    TaskRow, TokenHash,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 use std::path::{Path, PathBuf};
@@ -85,6 +87,22 @@ impl Ledger {
     #[must_use]
     pub fn arguments_digest(&self, json: &str) -> String {
         self.0.key.arguments_digest(json)
+    }
+
+    /// A text that is kept so that only this gate reads it.
+    ///
+    /// # Errors
+    /// Where it cannot be sealed.
+    pub fn seal(&self, text: &str) -> Result<String, Failure> {
+        self.0.key.seal(text)
+    }
+
+    /// A text that this gate sealed.
+    ///
+    /// # Errors
+    /// Where it was sealed with another key, or changed since.
+    pub fn unseal(&self, sealed: &str) -> Result<String, Failure> {
+        self.0.key.unseal(sealed)
     }
 
     /// Appends a row together with what it changed, and waits until it is kept. Gives its number.
@@ -244,31 +262,24 @@ impl Ledger {
         .await
     }
 
-    /// Lets go of rows older than `before` (milliseconds since 1970); the chain is then verified from the
-    /// last of them. Gives nothing back of the file's size, SQLite reuses the pages.
+    /// Lets go of rows older than `before` (milliseconds since 1970), as that rule of the configuration says; the chain is then
+    /// verified from the last of them. The act is signed with the gate's key, and a row says it. Gives nothing back of the file's
+    /// size, SQLite reuses the pages.
     ///
     /// # Errors
     /// Where it cannot be written.
-    pub async fn prune(&self, before: i64) -> Result<(), Failure> {
-        self.change(None, move |tx| {
-            let run = || -> rusqlite::Result<()> {
-                let last: Option<(i64, Vec<u8>)> = tx
-                    .query_row(
-                        "SELECT n, hash FROM ledger WHERE time < ?1 ORDER BY n DESC LIMIT 1",
-                        [before],
-                        |row| Ok((row.get(0)?, row.get(1)?)),
-                    )
-                    .optional()?;
-                if let Some((n, hash)) = last {
-                    tx.execute("INSERT INTO anchor (n, hash) VALUES (?1, ?2)", params![n, hash])?;
-                    tx.execute("DELETE FROM ledger WHERE n <= ?1", [n])?;
-                    tx.execute("DELETE FROM anchor WHERE n < ?1", [n])?;
-                }
-                Ok(())
-            };
-            run().map_err(|error| Failure::write(&error))
-        })
-        .await
+    pub async fn prune(&self, before: i64, rule: &str) -> Result<(), Failure> {
+        let find = "SELECT n FROM ledger WHERE time < ?1 ORDER BY n DESC LIMIT 1";
+        // Only this lets rows go, so the one that is found stays the last of those that are old.
+        let last: Option<i64> = open_reader(&self.0.folder)?
+            .query_row(find, [before], |row| row.get(0))
+            .optional()
+            .map_err(|error| Failure::read(&error))?;
+        let Some(last) = last else { return Ok(()) };
+        let message = format!("the rows up to {last} were let go ({rule})");
+        let row = Draft { message: Some(&message), ..Draft::of(Kind::Admin) }.write();
+        let (inner, rule, time, chain) = (self.0.clone(), rule.to_owned(), stamp(now_ms()), self.head());
+        self.change(Some(row), move |tx| let_go(tx, &inner.key, last, (&rule, &time, chain))).await
     }
 
     /// Forgets the counters of windows that began before a time, in milliseconds since 1970.

@@ -1,5 +1,40 @@
 //! One row of the record, as it is written.
 
+use std::borrow::Cow;
+
+/// Bytes of the texts of a row that a client or a server chooses. A longer text is kept by its beginning, its length and its
+/// digest: [`bounded`]. Most are far shorter; the bounds keep one message of some MiB from growing the record by as much.
+pub mod bounds {
+    /// A name of the gate's own (grant, upstream, run, policy), and what a client calls itself.
+    pub const NAME: usize = 256;
+    /// A method.
+    pub const METHOD: usize = 256;
+    /// A tool, a prompt, or the URI of a resource.
+    pub const TOOL: usize = 1024;
+    /// The client's request id.
+    pub const REQUEST: usize = 256;
+    /// The rule that decided: a pointer into a policy.
+    pub const RULE: usize = 1024;
+    /// Why, for a person.
+    pub const MESSAGE: usize = 4096;
+    /// Arguments; longer ones are kept by their digest alone.
+    pub const ARGUMENTS: usize = 16 * 1024;
+    /// What stopping a run came to; a longer one is left out.
+    pub const VERDICT: usize = 256 * 1024;
+}
+
+/// A text of at most about `most` bytes: where it is longer, its beginning, its length, and a digest that tells it from others.
+#[must_use]
+pub fn bounded(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most {
+        return Cow::Borrowed(text);
+    }
+    let head = text.get(..text.floor_char_boundary(most)).unwrap_or_default();
+    let digest = blake3::hash(text.as_bytes()).to_hex();
+    let digest = digest.get(..32).unwrap_or_default();
+    Cow::Owned(format!("{head}… ({} bytes, blake3 {digest})", text.len()))
+}
+
 /// What a row is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -130,28 +165,41 @@ impl Draft<'_> {
         }
     }
 
-    /// The row's text, ready for the writer.
+    /// The row's text, ready for the writer. Texts are cut to their [bounds].
     #[must_use]
     pub fn write(&self) -> Written {
+        self.write_covered(Cow::Borrowed)
+    }
+
+    /// The same, where `cover` replaces secrets in the texts that a client or a server chose.
+    #[must_use]
+    pub fn write_covered<'t>(&'t self, cover: impl Fn(&'t str) -> Cow<'t, str>) -> Written {
         let mut text = String::with_capacity(512 + self.args.map_or(0, str::len));
         let duration = self.duration_ms.map(|ms| serde_json::Number::from_f64(ms).unwrap_or(0.into()));
+        let own = |value: Option<&'t str>, most| value.map(|value| bounded(value, most));
+        let chosen = |value: Option<&'t str>, most| {
+            value.map(|value| match cover(value) {
+                Cow::Borrowed(value) => bounded(value, most),
+                Cow::Owned(value) => Cow::Owned(bounded(&value, most).into_owned()),
+            })
+        };
         push(&mut text, "kind", Some(self.kind.name()));
-        push(&mut text, "grant", self.grant);
-        push(&mut text, "client", self.client);
-        push(&mut text, "upstream", self.upstream);
-        push(&mut text, "method", self.method);
-        push(&mut text, "tool", self.tool);
-        push(&mut text, "request", self.request);
-        push(&mut text, "run", self.run);
+        push(&mut text, "grant", own(self.grant, bounds::NAME).as_deref());
+        push(&mut text, "client", chosen(self.client, bounds::NAME).as_deref());
+        push(&mut text, "upstream", own(self.upstream, bounds::NAME).as_deref());
+        push(&mut text, "method", chosen(self.method, bounds::METHOD).as_deref());
+        push(&mut text, "tool", chosen(self.tool, bounds::TOOL).as_deref());
+        push(&mut text, "request", chosen(self.request, bounds::REQUEST).as_deref());
+        push(&mut text, "run", own(self.run, bounds::NAME).as_deref());
         push(&mut text, "outcome", self.outcome.map(Outcome::name));
-        push(&mut text, "rule", self.rule);
-        push(&mut text, "message", self.message);
-        push(&mut text, "policy", self.policy);
+        push(&mut text, "rule", own(self.rule, bounds::RULE).as_deref());
+        push(&mut text, "message", chosen(self.message, bounds::MESSAGE).as_deref());
+        push(&mut text, "policy", own(self.policy, bounds::NAME).as_deref());
         push(&mut text, "args_digest", self.args_digest);
         push_json(&mut text, "duration_ms", duration.map(|ms| ms.to_string()).as_deref());
-        push_json(&mut text, "args", self.args);
-        push_json(&mut text, "extra", self.extra);
-        push_json(&mut text, "verdict", self.verdict);
+        push_json(&mut text, "args", self.args.filter(|args| args.len() <= bounds::ARGUMENTS));
+        push_json(&mut text, "extra", self.extra.filter(|extra| extra.len() <= bounds::ARGUMENTS));
+        push_json(&mut text, "verdict", self.verdict.filter(|verdict| verdict.len() <= bounds::VERDICT));
         text.push('}');
         Written(text)
     }
@@ -219,5 +267,44 @@ mod tests {
                 "outcome": "allowed", "duration_ms": 0.25, "args": {"a": 1.0}});
             assert_eq!(row, wanted);
         }
+    }
+
+    #[test]
+    fn no_text_grows_a_row_without_bound_and_two_long_ones_stay_different() {
+        let long = |end: &str| format!("{}{end}", "é".repeat(4 << 20));
+        let (one, other) = (long("1"), long("2"));
+        let row = |text: &str| {
+            let draft = Draft {
+                grant: Some(text),
+                client: Some(text),
+                upstream: Some(text),
+                method: Some(text),
+                tool: Some(text),
+                request: Some(text),
+                run: Some(text),
+                rule: Some(text),
+                message: Some(text),
+                policy: Some(text),
+                args: Some(text),
+                verdict: Some(text),
+                ..Draft::of(Kind::Decision)
+            };
+            draft.write().numbered(1, "t")
+        };
+        assert!(row(&one).len() < 16 << 10, "{}", row(&one).len());
+        let read = |text: &str| serde_json::from_str::<serde_json::Value>(&row(text)).unwrap();
+        let (one, other) = (read(&one), read(&other));
+        for member in ["grant", "client", "upstream", "method", "tool", "request", "message"] {
+            assert_ne!(one[member], other[member], "{member}");
+            assert!(one[member].as_str().unwrap().contains("… (8388609 bytes, blake3 "), "{member}");
+        }
+    }
+
+    #[test]
+    fn what_a_client_chose_is_covered_before_it_is_cut() {
+        let secret = format!("{}secret{}", "x".repeat(bounds::TOOL - 3), "y".repeat(9));
+        let draft = Draft { tool: Some(&secret), ..Draft::of(Kind::Decision) };
+        let written = draft.write_covered(|text| text.replace("secret", "[redacted]").into());
+        assert!(!written.numbered(1, "t").contains("sec"), "{written:?}");
     }
 }

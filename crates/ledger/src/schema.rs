@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 pub const FILE: &str = "ledger.db";
 
 /// The layout this program writes; a file with a higher number is refused.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// Bytes of a page of a new file. Most rows carry arguments: twice SQLite's own size takes half as many new pages,
 /// each of which puts three more into the log.
@@ -37,6 +37,11 @@ CREATE TRIGGER IF NOT EXISTS ledger_is_never_cut BEFORE DELETE ON ledger
     BEGIN SELECT RAISE(ABORT, 'the record is only ever appended to'); END;
 -- The last row that retention let go: the chain is verified from here.
 CREATE TABLE IF NOT EXISTS anchor (n INTEGER PRIMARY KEY, hash BLOB NOT NULL) STRICT;
+-- Who let it go: signed with the key of the gate. Files of layout 2 and before have none for theirs.
+CREATE TABLE IF NOT EXISTS let_go (
+    n INTEGER PRIMARY KEY, time TEXT NOT NULL, rule TEXT NOT NULL, chain_rows INTEGER NOT NULL, chain_head TEXT NOT NULL,
+    unsigned INTEGER NOT NULL, signature TEXT NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS grants (
     name       TEXT PRIMARY KEY,
     token_hash BLOB NOT NULL,

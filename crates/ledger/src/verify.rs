@@ -1,11 +1,13 @@
 //! Checking the chain from its beginning, and against a head that was kept elsewhere.
 
 use crate::chain::{GENESIS, Hash, link};
+use crate::let_go::{Beginning, LetGo, beginning};
 use crate::schema::{Failure, open_reader};
-use crate::{Head, SignedHead};
-use rusqlite::OptionalExtension;
+use crate::{GateKey, Head, SignedHead};
 use serde::Serialize;
 use std::path::Path;
+
+const REWRITTEN: &str = "the chain does not pass through the head that was kept: it was rewritten";
 
 /// What a verification found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -21,6 +23,12 @@ pub struct Report {
     /// What is wrong, for a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// What retention let go of the beginning, where that is signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub let_go: Option<LetGo>,
+    /// What the verification cannot prove, for a person.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unproved: Vec<String>,
 }
 
 /// Recomputes every link. With a head kept elsewhere, also checks its signature and that the chain passes
@@ -31,18 +39,48 @@ pub struct Report {
 pub fn verify(folder: &Path, kept: Option<&SignedHead>) -> Result<Report, Failure> {
     let conn = open_reader(folder)?;
     let failed = |error: rusqlite::Error| Failure::read(&error);
-    let anchor: Option<(i64, Hash)> = conn
-        .query_row("SELECT n, hash FROM anchor ORDER BY n DESC LIMIT 1", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
-        .optional()
-        .map_err(failed)?;
-    let (mut n, mut hash) = anchor.map_or((0, GENESIS), |(n, hash)| (n.cast_unsigned(), hash));
+    let key = GateKey::public_of(folder)?.or_else(|| kept.map(|kept| kept.key.clone()));
     let mut bad: Option<(u64, String)> = None;
+    let mut unproved = Vec::new();
+    let (mut n, mut hash, mut let_go) = (0, GENESIS, None);
+    match beginning(&conn, key.as_deref()).map_err(failed)? {
+        Beginning::First => {}
+        Beginning::Signed(of, at) => {
+            if of.unsigned > 0 {
+                unproved.push(format!(
+                    "the rows 1 to {} were let go without a signature, by an earlier version or by somebody else",
+                    of.unsigned
+                ));
+            }
+            (n, hash, let_go) = (of.rows, at, Some(of));
+        }
+        Beginning::Unsigned { rows, hash: at, why } => {
+            bad = Some((
+                1,
+                format!(
+                    "the rows 1 to {rows} are gone, and nothing proves that the gate let them go: {why}. Earlier \
+                     versions did not sign; if none was used here, the record was cut"
+                ),
+            ));
+            (n, hash) = (rows, at);
+        }
+    }
     let mut passed_kept = kept.is_none_or(|kept| kept.rows <= n);
+    if let Some(kept) = kept.filter(|kept| kept.rows <= n && kept.rows > 0) {
+        if kept.rows < n {
+            unproved.push(format!(
+                "the row of the head that was kept, {}, was let go: of what was there then nothing can be proved",
+                kept.rows
+            ));
+        } else if (Head { rows: n, hash }).hex() != kept.head && bad.is_none() {
+            bad = Some((n, REWRITTEN.into()));
+        }
+    }
     let mut statement = conn.prepare("SELECT n, text, hash FROM ledger ORDER BY n").map_err(failed)?;
     let mut rows = statement.query([]).map_err(failed)?;
-    while let Some(row) = rows.next().map_err(failed)? {
+    while bad.is_none()
+        && let Some(row) = rows.next().map_err(failed)?
+    {
         let at: i64 = row.get(0).map_err(failed)?;
         let at = at.cast_unsigned();
         let (text, stored) = match (row.get::<_, String>(1), row.get::<_, Hash>(2)) {
@@ -68,10 +106,7 @@ pub fn verify(folder: &Path, kept: Option<&SignedHead>) -> Result<Report, Failur
         {
             passed_kept = true;
             if (Head { rows: n, hash }).hex() != kept.head {
-                bad = Some((
-                    n,
-                    "the chain does not pass through the head that was kept: it was rewritten".into(),
-                ));
+                bad = Some((n, REWRITTEN.into()));
                 break;
             }
         }
@@ -90,5 +125,6 @@ pub fn verify(folder: &Path, kept: Option<&SignedHead>) -> Result<Report, Failur
     }
     let head = Head { rows: n, hash };
     let (first_bad, why) = bad.map_or((None, None), |(row, why)| (Some(row), Some(why)));
-    Ok(Report { rows: head.rows, head: head.hex(), ok: first_bad.is_none(), first_bad, why })
+    let ok = first_bad.is_none();
+    Ok(Report { rows: head.rows, head: head.hex(), ok, first_bad, why, let_go, unproved })
 }

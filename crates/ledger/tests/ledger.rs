@@ -1,8 +1,8 @@
 //! The store through its public face.
 
 use portcullis_ledger::{
-    CounterKey, CounterRow, Draft, Filter, Grant, Keep, Kind, Ledger, Outcome, TaskRow, new_token, query,
-    verify,
+    CounterKey, CounterRow, Draft, Filter, Grant, Keep, Kind, Ledger, Outcome, SignedHead, TaskRow,
+    new_token, query, verify,
 };
 use std::collections::BTreeMap;
 
@@ -74,7 +74,7 @@ async fn a_file_of_the_layout_before_is_brought_up_with_all_that_is_in_it_and_on
     ledger.close().await;
     file.execute_batch("PRAGMA user_version = 99").unwrap();
     let refused = Ledger::open(folder.path()).unwrap_err().to_string();
-    assert!(refused.contains("layout 99 is newer than this program's 2"), "{refused}");
+    assert!(refused.contains("layout 99 is newer than this program's 3"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,17 +213,87 @@ async fn queries_filter_limit_and_link_rows() {
     assert_eq!(read(Filter { since: Some(0), ..Filter::default() }).len(), 20);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn retention_lets_old_rows_go_and_the_rest_still_verifies() {
-    let folder = tempfile::tempdir().unwrap();
-    let ledger = Ledger::open(folder.path()).unwrap();
-    for _ in 0..5 {
+/// A ledger of five rows that let go of all of them, and the head from before.
+#[expect(clippy::unwrap_used, reason = "a test that goes no further")]
+async fn pruned(folder: &std::path::Path) -> (Ledger, SignedHead) {
+    let ledger = Ledger::open(folder).unwrap();
+    for _ in 0..3 {
         ledger.append(row("old"), Vec::new(), Keep::Process).await.unwrap();
     }
-    ledger.prune(i64::MAX / 2).await.unwrap();
-    assert_eq!(ledger.append(row("new"), Vec::new(), Keep::Process).await.unwrap(), 6);
+    let head = ledger.signed_head();
+    for _ in 0..2 {
+        ledger.append(row("old"), Vec::new(), Keep::Process).await.unwrap();
+    }
+    ledger.prune(i64::MAX / 2, "retain: 90d").await.unwrap();
+    (ledger, head)
+}
+
+#[expect(clippy::unwrap_used, reason = "a test that goes no further")]
+fn file(folder: &std::path::Path) -> rusqlite::Connection {
+    rusqlite::Connection::open(folder.join(portcullis_ledger::FILE)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retention_lets_old_rows_go_and_says_so_with_the_gates_signature() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, head) = pruned(folder.path()).await;
+    // The act itself is the first row that is left.
+    assert_eq!(ledger.append(row("new"), Vec::new(), Keep::Process).await.unwrap(), 7);
     let report = verify(folder.path(), None).unwrap();
-    assert!(report.ok && report.rows == 6, "{report:?}");
+    assert!(report.ok && report.rows == 7 && report.unproved.is_empty(), "{report:?}");
+    let gone = report.let_go.unwrap();
+    assert_eq!((gone.rows, &*gone.rule, gone.chain_rows, gone.unsigned), (5, "retain: 90d", 5, 0));
+    let mut rows = Vec::new();
+    query(folder.path(), &Filter::default(), |row| {
+        rows.push(row.get("message").and_then(|message| message.as_str()).map(str::to_owned));
+        true
+    })
+    .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(rows[0].as_deref(), Some("the rows up to 5 were let go (retain: 90d)"));
+    // A head of a row that was let go proves nothing, and that is said.
+    let report = verify(folder.path(), Some(&head)).unwrap();
+    assert!(report.ok && report.unproved[0].contains("head that was kept, 3, was let go"), "{report:?}");
+    ledger.prune(i64::MAX / 2, "retain: 30d").await.unwrap();
+    let report = verify(folder.path(), None).unwrap();
+    assert!(report.ok && report.let_go.unwrap().rows == 7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_somebody_else_cut_at_its_beginning_does_not_verify() {
+    for (forged, why) in [
+        ("DELETE FROM let_go", "nothing is signed"),
+        ("UPDATE let_go SET rule = 'retain: 1d'", "the signature does not hold"),
+        ("UPDATE let_go SET signature = '00'", "the signature does not hold"),
+        ("DROP TABLE let_go", "nothing is signed"),
+        (
+            "INSERT INTO anchor SELECT n, hash FROM ledger WHERE n = 6;
+             UPDATE let_go SET n = 6; DELETE FROM ledger WHERE n <= 6",
+            "the signature does not hold",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (ledger, _) = pruned(folder.path()).await;
+        ledger.append(row("new"), Vec::new(), Keep::Process).await.unwrap();
+        ledger.close().await;
+        file(folder.path()).execute_batch(forged).unwrap();
+        let report = verify(folder.path(), None).unwrap();
+        assert!(!report.ok && report.why.as_ref().unwrap().contains(why), "{forged}: {report:?}");
+        assert!(report.why.unwrap().contains(" are gone, and nothing proves that the gate let them go"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_an_older_version_let_go_are_told_of_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, _) = pruned(folder.path()).await;
+    ledger.close().await;
+    file(folder.path()).execute_batch("DROP TABLE let_go; PRAGMA user_version = 2").unwrap();
+    let ledger = Ledger::open(folder.path()).unwrap();
+    ledger.append(row("new"), Vec::new(), Keep::Process).await.unwrap();
+    assert!(!verify(folder.path(), None).unwrap().ok);
+    ledger.prune(i64::MAX / 2, "retain: 90d").await.unwrap();
+    let report = verify(folder.path(), None).unwrap();
+    assert!(report.ok && report.unproved[0].contains("1 to 5 were let go without a signature"), "{report:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 mod approvals;
 mod policy;
 
-pub(crate) use approvals::{ApprovalsCommand, DecideArgs};
+pub(crate) use approvals::ApprovalsCommand;
 pub(crate) use policy::{DiffArgs, PolicyCommand, ReplayArgs};
 
 use clap::builder::PossibleValuesParser;

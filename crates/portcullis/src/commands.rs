@@ -61,7 +61,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
             // Into memory first: the library panics where it cannot write.
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "portcullis", &mut script);
-            out::text(format_args!("{}", String::from_utf8_lossy(&script)));
+            out::hand_on(&String::from_utf8_lossy(&script));
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -1,5 +1,6 @@
 //! How a command fails: what is said and with which exit code.
 
+use crate::out::{one_line, plain};
 use std::fmt;
 use std::process::ExitCode;
 
@@ -11,29 +12,49 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// In one line, whoever's words are in it.
+    fn of(code: u8, text: &str) -> Self {
+        Self { code, text: one_line(text.trim_end()).into_owned() }
+    }
+
+    /// A list of mistakes in a person's file, in lines and colours of its own (exit code 2).
+    pub(crate) fn report(text: &str) -> Self {
+        Self { code: 2, text: plain(text).into_owned() }
+    }
+
+    /// The same, with lines of a report or a file behind it.
+    pub(crate) fn and_lines(self, lines: &str) -> Self {
+        Self { text: format!("{}\n{}", self.text, plain(lines)), ..self }
+    }
+
     /// What was asked did not come true (exit code 1).
     pub(crate) fn untrue(text: impl Into<String>) -> Self {
-        Self { code: 1, text: text.into() }
+        Self::of(1, &text.into())
     }
 
     /// Wrong usage or bad configuration (2).
     pub(crate) fn usage(text: impl Into<String>) -> Self {
-        Self { code: 2, text: text.into() }
+        Self::of(2, &text.into())
     }
 
     /// The gate cannot be reached (3).
     pub(crate) fn unreachable(text: impl Into<String>) -> Self {
-        Self { code: 3, text: text.into() }
+        Self::of(3, &text.into())
     }
 
     /// Denied (4).
     pub(crate) fn denied(text: impl Into<String>) -> Self {
-        Self { code: 4, text: text.into() }
+        Self::of(4, &text.into())
     }
 
     /// A fault of ours (70).
     pub(crate) fn bug(text: impl Into<String>) -> Self {
-        Self { code: 70, text: text.into() }
+        Self::of(70, &text.into())
+    }
+
+    /// The same, with what to do next.
+    pub(crate) fn with(self, hint: &str) -> Self {
+        Self { text: format!("{}; {hint}", self.text), ..self }
     }
 
     /// Whether the gate could not be reached.

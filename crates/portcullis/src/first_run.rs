@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::import::found_client_servers;
-use crate::out::{aside, say};
+use crate::out::{aside, say_lines};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -170,5 +170,5 @@ pub(crate) fn show_entries(url: &str, token: &str) {
          Clients that speak stdio only:\n  \
          {{ \"mcpServers\": {{ \"portcullis\": {{ \"command\": \"{program}\", \"args\": [\"stdio\", \"--config\", \"{data}\"] }} }} }}\n"
     );
-    say!("{text}");
+    say_lines!("{text}");
 }

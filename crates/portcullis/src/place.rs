@@ -26,7 +26,7 @@ pub(crate) fn config_file(place: &PlaceArgs) -> Result<Option<PathBuf>, Failure>
 /// Reads a configuration file.
 pub(crate) fn read_config(file: &Path) -> Result<Config, Failure> {
     let text = read_text(file)?;
-    config::read(file, &text).map_err(|problems| Failure::usage(rendered(&problems)))
+    config::read(file, &text).map_err(|problems| Failure::report(&rendered(&problems)))
 }
 
 fn read_text(file: &Path) -> Result<String, Failure> {
@@ -48,7 +48,7 @@ pub(crate) fn data_folder(place: &PlaceArgs) -> Result<PathBuf, Failure> {
     match config_file(place)? {
         Some(file) => {
             let text = read_text(&file)?;
-            config::read_data(&file, &text).map_err(|problems| Failure::usage(rendered(&problems)))
+            config::read_data(&file, &text).map_err(|problems| Failure::report(&rendered(&problems)))
         }
         None => Err(Failure::unreachable(
             "no gate is known here: no portcullis.yaml in this folder or above, and no --data; `portcullis up` makes one",

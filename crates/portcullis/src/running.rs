@@ -3,7 +3,7 @@
 use crate::builtins::BuiltinServers;
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::out::{aside, counted};
+use crate::out::{aside_lines, counted};
 use crate::place::read_config;
 use crate::remember::{self, Kept};
 use crate::stopping;
@@ -266,7 +266,7 @@ impl Running {
     /// Says at the start which policies are not to be had. Their loading says nothing, so that it is said once.
     pub(crate) fn say_troubles(&self) {
         for (name, why) in self.troubles() {
-            aside!("the policy {name} denies everything until it is mended:\n{why}");
+            aside_lines!("the policy {name} denies everything until it is mended:\n{why}");
         }
     }
 
@@ -376,6 +376,14 @@ fn load_grants(ledger: &Ledger, config: &Config) -> Result<Grants, Failure> {
     Ok(Grants::new(all))
 }
 
+/// A duration as the configuration writes it.
+fn in_units(duration: std::time::Duration) -> String {
+    let seconds = duration.as_secs();
+    let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
+    let fits = units.into_iter().find(|(size, _)| seconds >= *size && seconds.is_multiple_of(*size));
+    fits.map_or(format!("{}ms", duration.as_millis()), |(size, unit)| format!("{}{unit}", seconds / size))
+}
+
 /// Lets old rows go, once at the start and then every hour.
 async fn keep_pruned(running: Arc<Running>) {
     let mut tick = tokio::time::interval(std::time::Duration::from_hours(1));
@@ -387,9 +395,10 @@ async fn keep_pruned(running: Arc<Running>) {
             tracing::warn!(%failure, "old counters could not be let go");
         }
         let Some(retain) = running.config.lock().await.retain else { continue };
+        let rule = format!("retain: {}", in_units(retain));
         let retain = i64::try_from(retain.as_millis()).unwrap_or(i64::MAX);
         let before = jiff::Timestamp::now().as_millisecond().saturating_sub(retain);
-        if let Err(failure) = running.gate.ledger().prune(before).await {
+        if let Err(failure) = running.gate.ledger().prune(before, &rule).await {
             tracing::warn!(%failure, "old rows could not be let go");
         }
     }

@@ -17,6 +17,18 @@ struct Kept {
     policies: String,
     fingerprint: String,
     args: Option<Box<RawValue>>,
+    #[serde(default)]
+    client: String,
+    #[serde(default)]
+    risk: String,
+    #[serde(default)]
+    covered: usize,
+    #[serde(default)]
+    cut: usize,
+    #[serde(default)]
+    revealed_to: Vec<String>,
+    #[serde(default)]
+    sealed: Option<String>,
     rule: String,
     message: String,
     approvers: Vec<Vec<String>>,
@@ -63,6 +75,12 @@ pub(super) fn written(entry: &Entry) -> Option<String> {
         policies: bound.policies.clone(),
         fingerprint: bound.fingerprint.clone(),
         args: approval.args.clone(),
+        client: approval.client.clone(),
+        risk: approval.risk.clone(),
+        covered: approval.covered,
+        cut: approval.cut,
+        revealed_to: approval.revealed_to.clone(),
+        sealed: entry.sealed.clone(),
         rule: approval.rule.clone(),
         message: approval.message.clone(),
         approvers: approval.approvers.clone(),
@@ -95,6 +113,11 @@ pub(super) fn read(body: &str) -> Option<Entry> {
             upstream: kept.upstream.clone(),
             tool: kept.tool.clone(),
             args: kept.args,
+            client: kept.client,
+            risk: kept.risk,
+            covered: kept.covered,
+            cut: kept.cut,
+            revealed_to: kept.revealed_to,
             rule: kept.rule,
             message: kept.message,
             approvers: kept.approvers,
@@ -112,6 +135,7 @@ pub(super) fn read(body: &str) -> Option<Entry> {
             policies: kept.policies,
             fingerprint: kept.fingerprint,
         },
+        sealed: kept.sealed,
         reserved: Reservation { drawn: drawn?, ..Reservation::default() },
     })
 }

@@ -18,8 +18,8 @@ pub(super) fn is_hidden(letter: char) -> bool {
 fn is_invisible(letter: char) -> bool {
     matches!(letter,
         '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'
-        | '\u{2060}'..='\u{2064}' | '\u{206a}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
-        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0100}'..='\u{e01ef}')
+        | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0080}'..='\u{e0fff}')
 }
 
 fn is_bidi(letter: char) -> bool {
@@ -89,13 +89,21 @@ pub(super) fn mixed_name(name: &str) -> Option<Finding> {
     (latin && alike).then(|| Finding::of(&MIXED_NAME, "name", name.chars().map(told).collect()))
 }
 
+/// Whether a character is seen as it is in one line of a terminal: no control character, no line end, nothing that is invisible or
+/// turns the text around.
+#[must_use]
+pub fn is_seen(letter: char) -> bool {
+    let hides = is_hidden(letter) || letter.is_control() || matches!(letter, '\u{fe00}'..='\u{fe0f}');
+    !hides && !matches!(letter, '\u{2028}' | '\u{2029}')
+}
+
 /// A text in which nothing is hidden, in one line: what is not seen, and what a terminal would obey, is written as
 /// `[U+200B]`.
 #[must_use]
 pub fn written_out(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
-        if is_hidden(letter) || is_control(letter) || matches!(letter, '\u{fe00}'..='\u{fe0f}') {
+        if !is_seen(letter) && !letter.is_whitespace() {
             let _ = write!(out, "[U+{:04X}]", u32::from(letter));
         } else {
             out.push(if letter.is_whitespace() { ' ' } else { letter });

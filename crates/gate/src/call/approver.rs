@@ -7,7 +7,7 @@ use crate::links;
 use crate::mrtr::Inputs;
 use crate::outlet::left;
 use crate::tasks::ours::goes_on;
-use portcullis_admit::{Answer, Decider, Denied, State};
+use portcullis_admit::{Answer, Decider, Denied, State, Unseen};
 use portcullis_wire::{Era, member, text};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -112,7 +112,7 @@ impl Call {
         let reason = member(&answer, "content").and_then(|content| member(content, "reason")).and_then(text);
         let reason = reason.as_deref().filter(|reason| !reason.is_empty());
         let client = self.asker.principal.client.clone();
-        match gate.admit.decide(approval, Decider::Client(&client), yes, reason).await {
+        match gate.admit.decide(approval, Decider::Client(&client), yes, reason, Unseen::Accept).await {
             Ok(_) => true,
             Err(why) => {
                 tracing::debug!(%why, "what the user of a client decided does not count");

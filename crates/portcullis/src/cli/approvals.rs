@@ -11,13 +11,23 @@ pub(crate) enum ApprovalsCommand {
         #[arg(long)]
         all: bool,
     },
-    /// Show one, with all its arguments
+    /// Show one, with its arguments
     Show {
-        /// Which
+        /// Which; the beginning of its name will do
         id: String,
+        /// Show also what is covered because it looks like a secret, and what is cut because it is long; the record says that you
+        /// saw it
+        #[arg(long)]
+        reveal: bool,
     },
     /// Let the call pass, once
-    Approve(DecideArgs),
+    Approve {
+        #[command(flatten)]
+        args: DecideArgs,
+        /// Also where parts of the arguments were not shown to you; the record says so
+        #[arg(long)]
+        unseen: bool,
+    },
     /// Refuse the call
     Deny(DecideArgs),
 }

@@ -1,7 +1,7 @@
 //! `portcullis approvals …`: calls that wait for a person.
 
 use super::table::{cell, print};
-use crate::cli::{ApprovalsCommand, DecideArgs, PlaceArgs};
+use crate::cli::{ApprovalsCommand, PlaceArgs};
 use crate::control::Client;
 use crate::failure::Failure;
 use crate::out::{aside, say};
@@ -26,14 +26,27 @@ pub(crate) fn run(
     match command.unwrap_or(ApprovalsCommand::List { all: false }) {
         ApprovalsCommand::List { .. } if as_json => known.iter().for_each(|one| say!("{one}")),
         ApprovalsCommand::List { all } => list(&known, all),
-        ApprovalsCommand::Show { id } => {
-            let one = one(&known, &id)?;
-            if as_json { say!("{one}") } else { show(one) }
+        ApprovalsCommand::Show { id, reveal } => {
+            let mut one = one(&known, &id)?.clone();
+            if reveal {
+                let path = format!("approvals/{}/reveal", cell(&one, "id"));
+                let mut whole = client.ask(Method::POST, &path, &json!({ "token": token() }))?;
+                if let (Some(members), Some(args)) = (one.as_object_mut(), whole.get_mut("args")) {
+                    members.insert("args".into(), args.take());
+                    members.insert("covered".into(), 0.into());
+                    members.insert("cut".into(), 0.into());
+                }
+            }
+            if as_json { say!("{one}") } else { show(&one) }
         }
-        ApprovalsCommand::Approve(args) => {
-            decide(&client, one(&known, &args.id)?, "approve", &args, as_json)?
+        ApprovalsCommand::Approve { args, unseen } => {
+            let body = json!({ "reason": args.reason, "token": token(), "unseen": unseen });
+            decide(&client, one(&known, &args.id)?, "approve", &body, as_json)?
         }
-        ApprovalsCommand::Deny(args) => decide(&client, one(&known, &args.id)?, "deny", &args, as_json)?,
+        ApprovalsCommand::Deny(args) => {
+            let body = json!({ "reason": args.reason, "token": token() });
+            decide(&client, one(&known, &args.id)?, "deny", &body, as_json)?
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -61,10 +74,22 @@ fn one<'k>(known: &'k [Value], id: &str) -> Result<&'k Value, Failure> {
     }
 }
 
-fn decide(client: &Client, one: &Value, verb: &str, args: &DecideArgs, as_json: bool) -> Result<(), Failure> {
-    let token = std::env::var(TOKEN).ok().filter(|token| !token.is_empty());
-    let body = json!({ "reason": args.reason, "token": token });
-    let done = client.ask(Method::POST, &format!("approvals/{}/{verb}", cell(one, "id")), &body)?;
+/// The token of the grant that decides; without one the operator does.
+fn token() -> Option<String> {
+    std::env::var(TOKEN).ok().filter(|token| !token.is_empty())
+}
+
+fn decide(client: &Client, one: &Value, verb: &str, body: &Value, as_json: bool) -> Result<(), Failure> {
+    let id = cell(one, "id");
+    let done = client.ask(Method::POST, &format!("approvals/{id}/{verb}"), body).map_err(|failure| {
+        let of_what_is_hidden = failure.to_string().contains("not shown: have them revealed");
+        if !of_what_is_hidden {
+            return failure;
+        }
+        failure.with(&format!(
+            "`portcullis approvals show {id} --reveal` shows everything, `approve {id} --unseen` approves without it"
+        ))
+    })?;
     if as_json {
         say!("{done}");
         return Ok(());
@@ -117,6 +142,8 @@ fn show(one: &Value) {
         ("grant", cell(one, "grant")),
         ("tool", format!("{} {}", cell(one, "upstream"), name_of(one, "tool"))),
         ("why", format!("{} ({})", name_of(one, "message"), cell(one, "rule"))),
+        ("risk", cell(one, "risk")),
+        ("client", cell(one, "client")),
         ("created", cell(one, "created")),
         ("expires", cell(one, "expires")),
         ("decided by", cell(one, "decided_by")),
@@ -130,11 +157,18 @@ fn show(one: &Value) {
         say!("{:<12}a grant with {}", "approver", label.join(" or "));
     }
     let args = match one.get("args") {
-        None | Some(Value::Null) => "longer than what is kept of a call".to_owned(),
+        None | Some(Value::Null) => "not shown".to_owned(),
         Some(args) => serde_json::to_string_pretty(args).unwrap_or_default(),
     };
     say!("arguments");
-    for line in args.lines() {
+    for line in args.split('\n') {
         say!("  {}", written_out(line));
+    }
+    let parts = |name: &str| one.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let (covered, cut) = (parts("covered"), parts("cut"));
+    if covered + cut > 0 {
+        say!(
+            "not shown   {covered} covered, because they look like secrets; {cut} cut, because they are long"
+        );
     }
 }

@@ -208,7 +208,8 @@ fn diff(client: &Client, upstream: &str, tool: Option<&str>, as_json: bool) -> R
     for one in &found {
         if one.get("tool") == Some(&Value::Null) {
             say!("{upstream}: the server");
-            say!("  - {}\n  + {}", written_out(&cell(one, "accepted")), written_out(&cell(one, "seen")));
+            say!("  - {}", cell(one, "accepted"));
+            say!("  + {}", cell(one, "seen"));
             continue;
         }
         say!("{upstream} {}", written_out(&cell(one, "tool")));

@@ -8,7 +8,7 @@ mod upstream;
 use crate::cli::PlaceArgs;
 use crate::config::{self, Config};
 use crate::failure::Failure;
-use crate::out::say;
+use crate::out::{say, say_lines};
 use crate::place::{self, config_file};
 use check::Check;
 use portcullis_policy::Policy;
@@ -40,7 +40,7 @@ pub(crate) fn run(place: &PlaceArgs, json: bool) -> Result<ExitCode, Failure> {
     checks.push(machine::separation());
     let failed = checks.iter().any(Check::has_failed);
     for check in &checks {
-        if json { say!("{}", check.to_json()) } else { say!("{check}") }
+        if json { say!("{}", check.to_json()) } else { say_lines!("{check}") }
     }
     Ok(if failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }

@@ -6,7 +6,7 @@ use crate::cli::{DropArgs, PlaceArgs};
 use crate::control::Client;
 use crate::failure::Failure;
 use crate::lock::Lock;
-use crate::out::{aside, say};
+use crate::out::{aside, aside_lines, say};
 use crate::stopping::{counts, result};
 use crate::{peer, place};
 use http::Method;
@@ -38,7 +38,7 @@ pub(crate) fn drop(place: &PlaceArgs, args: &DropArgs) -> Result<ExitCode, Failu
         match answers.and_then(|_| client.ask_within(Method::POST, "drop", &body, Some(grace + DROPS))) {
             Ok(answer) => return Ok(dropped(&scope, &answer, args.json)),
             Err(failure) if !failure.is_unreachable() => return Err(failure),
-            Err(failure) => aside!("{failure}"),
+            Err(failure) => aside_lines!("{failure}"),
         }
     }
     let by = std::env::var("USER").unwrap_or_else(|_| "operator".into());

@@ -11,7 +11,7 @@ use crate::import::journal::{self, Journal, Undone};
 use crate::import::plan::{Before, Outcome, plan};
 use crate::import::point::{Gate, Gone, Pointed, backup_of, point};
 use crate::import::{policy, secret};
-use crate::out::{aside, counted, say};
+use crate::out::{aside, aside_lines, counted, say, say_lines};
 use crate::peer;
 use crate::place::{self, config_file, read_config, rendered};
 use crate::scan::{self, ask_first, look_at_all};
@@ -162,8 +162,9 @@ impl Target {
                     .map_err(|error| Failure::usage(format!("no current folder: {error}")))?;
                 let file = here.join("portcullis.yaml");
                 let text = first_run::without_upstreams();
-                let config =
-                    config::read(&file, &text).map_err(|problems| Failure::bug(rendered(&problems)))?;
+                let config = config::read(&file, &text).map_err(|problems| {
+                    Failure::bug("what was written is not valid:").and_lines(&rendered(&problems))
+                })?;
                 (file, text, config, true)
             }
         };
@@ -243,11 +244,11 @@ impl Target {
             make(journal, &path, &policy::nothing_yet(&addition.name), 0o644)?;
         }
         let by_hand = |why: &str| {
-            Stopped::ByHand(Failure::untrue(format!(
-                "{} was left as it is: {why}. The policies are written; put this into it:\n\n{}",
-                self.file.display(),
-                block(&additions)
-            )))
+            let said = format!(
+                "{} was left as it is: {why}. The policies are written; put this into it:",
+                self.file.display()
+            );
+            Stopped::ByHand(Failure::untrue(said).and_lines(&format!("\n{}", block(&additions))))
         };
         let Some(new) = add(&self.file, &self.text, &additions) else {
             return Err(by_hand("it has a shape that is better edited by hand"));
@@ -261,7 +262,7 @@ impl Target {
         match config::read(&self.file, &new) {
             Ok(read) if self.is_kept_in(&read, &additions) => {}
             Ok(_) => return Err(refused("the additions would not be read as they are meant").into()),
-            Err(problems) => return Err(refused(&rendered(&problems)).into()),
+            Err(problems) => return Err(refused("").and_lines(&rendered(&problems)).into()),
         }
         let careful = policies.join("careful.yaml");
         if self.is_new && !careful.exists() {
@@ -387,7 +388,7 @@ fn say_next(place: &PlaceArgs, target: &Target, additions: &[Addition], as_json:
         target.file.display(),
         target.folder.join("policies").display(),
     );
-    if as_json { aside!("{text}") } else { say!("{text}") }
+    if as_json { aside_lines!("{text}") } else { say_lines!("{text}") }
 }
 
 /// The entries of each file that are behind the gate now.

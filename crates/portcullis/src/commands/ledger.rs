@@ -82,7 +82,7 @@ fn print_rows(data: &Path, filter: &Filter, json: bool) -> Result<Option<u64>, F
     query(data, filter, |row| {
         last = row.get("n").and_then(Value::as_u64);
         let line = if json { Value::Object(row).to_string() } else { line(row) };
-        out::note(writeln!(out, "{line}"))
+        out::note(writeln!(out, "{}", out::one_line(&line)))
     })?;
     out::note(out.flush());
     Ok(last)
@@ -100,7 +100,7 @@ fn line(row: Map<String, Value>) -> String {
         parts.push(format!("{ms:.1} ms"));
     }
     if row.get("message").is_some() {
-        parts.push(format!("- {}", cell(&row, "message").replace('\n', " ")));
+        parts.push(format!("- {}", cell(&row, "message")));
     }
     parts.join("  ")
 }
@@ -138,6 +138,15 @@ fn check(data: &Path, head: Option<&str>, json: bool) -> Result<ExitCode, Failur
         say!("{}", serde_json::to_string(&report).map_err(|error| Failure::bug(error.to_string()))?);
     } else if report.ok {
         say!("{} rows, every link holds, head {}", report.rows, report.head);
+        if let Some(gone) = &report.let_go {
+            say!(
+                "the rows 1 to {} were let go at {} by the rule `{}`: signed by the gate",
+                gone.rows,
+                gone.time,
+                gone.rule
+            );
+        }
+        report.unproved.iter().for_each(|what| say!("NOT PROVED: {what}"));
         if kept.is_none() {
             say!(
                 "Without a head that was kept elsewhere (--head) this cannot tell a chain that was rewritten whole."

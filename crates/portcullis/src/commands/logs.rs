@@ -3,7 +3,7 @@
 use crate::cli::{LogsArgs, PlaceArgs, StreamArg};
 use crate::config::duration;
 use crate::failure::Failure;
-use crate::out::{aside, say};
+use crate::out::{aside, hand_on, one_line, say};
 use crate::place;
 use portcullis_admit::covered_line;
 use portcullis_ledger::time_text;
@@ -11,6 +11,8 @@ use portcullis_runs::spool::Stream;
 use portcullis_runs::{Begin, Left, LogLine, Page, RunId, Wanted, millis, page};
 use regex::Regex;
 use serde_json::json;
+use std::borrow::Cow;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -85,7 +87,13 @@ fn show(page: &Page, as_json: bool) {
         let time = time_text(i64::try_from(*time_ms).unwrap_or(i64::MAX));
         match as_json {
             true => say!("{}", json!({ "time": time, "stream": stream.as_str(), "text": text })),
-            false => say!("{time} {} {text}", stream.as_str()),
+            // A program that reads it gets what was written.
+            false => hand_on(&format!("{time} {} {}\n", stream.as_str(), line_of(text))),
         }
     }
+}
+
+/// A line that a program wrote, without its colours and tricks where a person looks at it.
+fn line_of(text: &str) -> Cow<'_, str> {
+    if std::io::stdout().is_terminal() { one_line(text) } else { Cow::Borrowed(text) }
 }

@@ -15,6 +15,6 @@ pub(crate) fn run(of: SchemaOf) -> ExitCode {
         SchemaOf::Config => CONFIG,
         SchemaOf::Policy => POLICY,
     };
-    out::text(format_args!("{schema}"));
+    out::hand_on(schema);
     ExitCode::SUCCESS
 }

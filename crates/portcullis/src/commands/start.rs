@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::first_run;
 use crate::lock::Lock;
-use crate::out::aside;
+use crate::out::aside_lines;
 use crate::place::{self, config_file, read_config, rendered};
 use crate::running::Own;
 use tokio::runtime::Runtime;
@@ -50,7 +50,7 @@ pub(super) fn prepare(place: &PlaceArgs, args: &UpArgs) -> Result<Prepared, Fail
     };
     own.apply(&mut config);
     if !config.warnings.is_empty() {
-        aside!("{}", rendered(&config.warnings).trim_end());
+        aside_lines!("{}", rendered(&config.warnings).trim_end());
     }
     place::make_data_folder(&config.data)?;
     let lock = Lock::take(&config.data)?;

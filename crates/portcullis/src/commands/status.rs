@@ -4,7 +4,7 @@ use super::table::{cell, print};
 use crate::cli::PlaceArgs;
 use crate::control::Client;
 use crate::failure::Failure;
-use crate::out::say;
+use crate::out::{say, say_lines};
 use http::Method;
 use serde_json::Value;
 use std::process::ExitCode;
@@ -88,7 +88,7 @@ fn troubles(status: &Value) {
         } else {
             "denies everything until it is mended"
         };
-        say!("the policy {} {held}:\n{}\n", cell(policy, "name"), error.trim_end());
+        say_lines!("the policy {} {held}:\n{}\n", cell(policy, "name"), error.trim_end());
     }
 }
 

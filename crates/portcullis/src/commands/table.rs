@@ -1,9 +1,11 @@
 //! Tables for people.
 
-use crate::out::say;
+use crate::out::{say, shown};
 
 /// Prints rows under headings, columns as wide as their widest cell.
 pub(crate) fn print(headings: &[&str], rows: &[Vec<String>]) {
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| shown(cell)).collect()).collect();
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
         cells.chain(headings.get(column).map(|heading| heading.len())).max().unwrap_or(0)
@@ -17,16 +19,16 @@ pub(crate) fn print(headings: &[&str], rows: &[Vec<String>]) {
         say!("{}", cells.join("  ").trim_end());
     };
     line(&mut headings.iter().copied());
-    for row in rows {
+    for row in &rows {
         line(&mut row.iter().map(String::as_str));
     }
 }
 
-/// A member of a JSON object as text for a cell.
+/// A member of a JSON object as text for a cell, in one line and in which nothing is hidden.
 pub(crate) fn cell(value: &serde_json::Value, name: &str) -> String {
     match value.get(name) {
         None | Some(serde_json::Value::Null) => "-".into(),
-        Some(serde_json::Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
+        Some(serde_json::Value::String(text)) => shown(text),
+        Some(other) => shown(&other.to_string()),
     }
 }

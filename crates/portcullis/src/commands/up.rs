@@ -7,7 +7,7 @@ use crate::config::{Config, is_loopback};
 use crate::control;
 use crate::failure::Failure;
 use crate::first_run;
-use crate::out::aside;
+use crate::out::{aside, aside_lines};
 use crate::place;
 use crate::running::{Own, Running};
 use std::net::SocketAddr;
@@ -135,7 +135,7 @@ async fn greet(running: &Arc<Running>, address: &SocketAddr, fresh: bool) {
     match first_grant::mint_where_none(running, fresh).await {
         Ok(Some(token)) => first_run::show_entries(&format!("http://{address}/mcp"), &token),
         Ok(None) => {}
-        Err(failure) => aside!("no grant could be made: {failure}\n`portcullis grant add` makes one"),
+        Err(failure) => aside_lines!("no grant could be made: {failure}\n`portcullis grant add` makes one"),
     }
     running.say_troubles();
 }

@@ -67,6 +67,7 @@ pub(super) async fn answer(running: &Arc<Running>, request: Request<Incoming>) -
         (&Method::GET, ["approvals"]) => approvals::list(running),
         (&Method::POST, ["approvals", id, "approve"]) => approvals::decide(running, id, true, &body).await,
         (&Method::POST, ["approvals", id, "deny"]) => approvals::decide(running, id, false, &body).await,
+        (&Method::POST, ["approvals", id, "reveal"]) => approvals::reveal(running, id, &body).await,
         (&Method::GET, ["catalogue"]) => catalogue::list(running, None),
         (&Method::GET, ["catalogue", upstream]) => catalogue::list(running, Some(upstream)),
         (&Method::POST, ["catalogue", "accept"]) => catalogue::accept(running, &body).await,

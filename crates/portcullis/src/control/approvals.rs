@@ -4,15 +4,20 @@ use super::api::No;
 use super::runs::own_user;
 use crate::running::Running;
 use http::StatusCode;
-use portcullis_admit::{Decider, NotDecided};
+use portcullis_admit::{Decider, NotDecided, Unseen};
+use portcullis_ledger::Grant;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// What a person says.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Said {
     reason: Option<String>,
+    /// Whether a yes counts also where not all was shown.
+    #[serde(default)]
+    unseen: bool,
     /// Of the grant that decides; without one, the operator does.
     token: Option<String>,
 }
@@ -24,28 +29,45 @@ pub(super) fn list(running: &Running) -> Result<Value, No> {
 
 /// Lets a call pass once, or refuses it.
 pub(super) async fn decide(running: &Running, id: &str, yes: bool, body: &[u8]) -> Result<Value, No> {
-    let Said { reason, token } =
-        serde_json::from_slice(body).map_err(|error| No::usage(error.to_string()))?;
-    let admit = running.gate.admit();
-    let user = own_user();
-    let grant = match token {
-        None => None,
-        Some(token) => Some(grant_of(running, &token)?),
-    };
+    let Said { reason, unseen, token } = read(body)?;
+    let (user, grant) = who(running, token.as_deref())?;
     let by = grant.as_deref().map_or(Decider::Operator(&user), Decider::Grant);
-    let decided = admit.decide(id, by, yes, reason.as_deref()).await.map_err(|why| {
-        let (status, code) = match why {
-            NotDecided::Unknown(_) => (StatusCode::NOT_FOUND, 2),
-            NotDecided::Over(..) | NotDecided::Void(_) => (StatusCode::CONFLICT, 1),
-            NotDecided::NotYou(_) => (StatusCode::FORBIDDEN, 4),
-            NotDecided::NotRecorded(_) => (StatusCode::INTERNAL_SERVER_ERROR, 1),
-        };
-        No(status, code, why.to_string())
-    })?;
-    written(&decided)
+    let unseen = if unseen { Unseen::Accept } else { Unseen::Refuse };
+    written(&running.gate.admit().decide(id, by, yes, reason.as_deref(), unseen).await.map_err(refused)?)
 }
 
-fn grant_of(running: &Running, token: &str) -> Result<std::sync::Arc<portcullis_ledger::Grant>, No> {
+/// All of the arguments of a call that waits, where not all are shown.
+pub(super) async fn reveal(running: &Running, id: &str, body: &[u8]) -> Result<Value, No> {
+    let Said { token, .. } = read(body)?;
+    let (user, grant) = who(running, token.as_deref())?;
+    let by = grant.as_deref().map_or(Decider::Operator(&user), Decider::Grant);
+    let whole = running.gate.admit().reveal(id, by).await.map_err(refused)?;
+    let arguments: Value = serde_json::from_str(&whole).unwrap_or(Value::String(whole));
+    Ok(json!({ "id": id, "args": arguments }))
+}
+
+fn read(body: &[u8]) -> Result<Said, No> {
+    serde_json::from_slice(body).map_err(|error| No::usage(error.to_string()))
+}
+
+/// The operator's name, and the grant that decides in their place where a token says so.
+fn who(running: &Running, token: Option<&str>) -> Result<(String, Option<Arc<Grant>>), No> {
+    Ok((own_user(), token.map(|token| grant_of(running, token)).transpose()?))
+}
+
+fn refused(why: NotDecided) -> No {
+    let (status, code) = match why {
+        NotDecided::Unknown(_) => (StatusCode::NOT_FOUND, 2),
+        NotDecided::Over(..) | NotDecided::Void(_) | NotDecided::NotSeen(..) | NotDecided::NothingMore(_) => {
+            (StatusCode::CONFLICT, 1)
+        }
+        NotDecided::NotYou(_) => (StatusCode::FORBIDDEN, 4),
+        NotDecided::NotRecorded(_) => (StatusCode::INTERNAL_SERVER_ERROR, 1),
+    };
+    No(status, code, why.to_string())
+}
+
+fn grant_of(running: &Running, token: &str) -> Result<Arc<Grant>, No> {
     let hash = running.gate.admit().ledger().token_hash(token);
     let found = running.gate.grants().by_token(&hash).cloned();
     found.ok_or_else(|| {

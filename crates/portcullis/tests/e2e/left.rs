@@ -51,7 +51,7 @@ async fn what_a_server_writes_can_be_read_while_it_runs_and_after_it_and_its_gat
         assert_eq!(code, 0, "{err}");
         said.contains("prompt:").then_some(said)
     });
-    assert!(said.contains(" stderr one\n") && said.contains(" stderr two of [redacted]"), "{said}");
+    assert!(said.contains(" stderr one\n") && said.contains(" stderr two of Bearer [redacted]"), "{said}");
     assert!(!said.contains("abcdefghijklmnopqrstuvwxyz0123456789"), "a secret is shown: {said}");
 
     // On from where a page ended; a part; nothing of a stream that is not kept.

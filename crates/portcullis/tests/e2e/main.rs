@@ -63,3 +63,5 @@ mod task_lists;
 mod task_restarts;
 mod task_stops;
 mod tasks;
+mod unseen;
+mod untrusted;

@@ -75,7 +75,7 @@ async fn what_is_covered_is_neither_in_the_record_nor_in_the_answer() {
     let answer = session.call(2, "delay", json!({ "ms": 1, "label": "a b c" })).await;
     assert_eq!(text(&answer), "a b c");
     assert_eq!(decision(&house, "delay")["args"], json!({ "ms": 1, "label": "[redacted]" }));
-    // Who decides does not see it either.
+    // Who decides does not see it either, and says so or asks for it.
     let charge = session.call(3, "create_charge", json!({ "amount": 5, "currency": "chf" }));
     let person = async {
         for _ in 0..400 {
@@ -83,7 +83,12 @@ async fn what_is_covered_is_neither_in_the_record_nor_in_the_answer() {
             if let Some(line) = out.lines().next() {
                 let one: Value = serde_json::from_str(line).unwrap();
                 assert_eq!(one["args"], json!({ "amount": 5, "currency": "[redacted]" }));
-                assert_eq!(house.run(&["approvals", "approve", one["id"].as_str().unwrap()]).0, 0);
+                let id = one["id"].as_str().unwrap();
+                let (code, _, err) = house.run(&["approvals", "approve", id]);
+                assert!(code == 1 && err.contains("1 part of the arguments is not shown"), "{err}");
+                let (code, shown, err) = house.run(&["approvals", "show", id, "--reveal"]);
+                assert!(code == 0 && shown.contains("\"currency\": \"chf\""), "{shown}{err}");
+                assert_eq!(house.run(&["approvals", "approve", id]).0, 0);
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,6 +1,7 @@
 //! Real clients and real servers, as `ci/parts` installs them.
 
 mod agent;
+mod browser;
 #[path = "old_sse.rs"]
 mod old_sse;
 mod quality;

@@ -3,7 +3,7 @@
 use super::{text, tools};
 use crate::cli::PlaceArgs;
 use crate::failure::Failure;
-use crate::out::{aside, say};
+use crate::out::{aside_lines, say};
 use crate::place::rendered;
 use portcullis_document::{Problem, Problems, Severity};
 use portcullis_policy::Policy;
@@ -45,7 +45,7 @@ pub(super) fn check(
         );
     } else {
         for problems in found.iter().filter(|problems| !problems.is_empty()) {
-            aside!("{}", rendered(problems).trim_end());
+            aside_lines!("{}", rendered(problems).trim_end());
         }
         if ok {
             say!("{}: ok", file.display());

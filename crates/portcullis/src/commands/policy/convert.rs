@@ -13,11 +13,11 @@ use std::process::ExitCode;
 /// Translates a file of Intercept, and says what means another thing then.
 pub(super) fn convert(file: &Path, to: Option<&Path>, as_json: bool) -> Result<ExitCode, Failure> {
     let name = file.display().to_string();
-    let converted =
-        from_intercept(&name, &text::read(file)?).map_err(|problems| Failure::usage(rendered(&problems)))?;
+    let converted = from_intercept(&name, &text::read(file)?)
+        .map_err(|problems| Failure::report(&rendered(&problems)))?;
     // What is written must be a policy; where it is none, nothing is written.
     Policy::parse("policy.yaml", &converted.policy).map_err(|problems| {
-        Failure::bug(format!("what came of {name} is no policy:\n{}", rendered(&problems)))
+        Failure::bug(format!("what came of {name} is no policy:")).and_lines(&rendered(&problems))
     })?;
     if let Some(to) = to {
         write_new(to, &converted.policy)?;
@@ -26,7 +26,7 @@ pub(super) fn convert(file: &Path, to: Option<&Path>, as_json: bool) -> Result<E
         (true, _) => {
             say!("{}", serde_json::to_string(&converted).map_err(|error| Failure::bug(error.to_string()))?);
         }
-        (false, None) => out::text(format_args!("{}", converted.policy)),
+        (false, None) => out::hand_on(&converted.policy.to_string()),
         (false, Some(_)) => {}
     }
     if !as_json {

@@ -40,8 +40,8 @@ pub(super) fn explain(
     // It is JSON, whatever its name: `-` is stdin.
     let called = call.with_added_extension("json");
     let called = if call.extension().is_some_and(|it| it == "json") { call } else { &called };
-    let document =
-        Document::read(&called.to_string_lossy(), &call_text).map_err(|it| Failure::usage(rendered(&it)))?;
+    let document = Document::read(&called.to_string_lossy(), &call_text)
+        .map_err(|it| Failure::report(&rendered(&it)))?;
     let reading = Reading::new(&document);
     let mut facts = reading
         .root()
@@ -50,7 +50,7 @@ pub(super) fn explain(
         .unwrap_or_default();
     let problems = reading.finish();
     if problems.has_errors() {
-        return Err(Failure::usage(rendered(&problems)));
+        return Err(Failure::report(&rendered(&problems)));
     }
     if let Some(name) = grant {
         let given = facts.grant.take();
@@ -74,7 +74,7 @@ pub(super) fn explain(
         }
         say!("{value}");
     } else {
-        out::text(format_args!("{explanation}"));
+        out::say_lines!("{}", explanation.to_string().trim_end_matches('\n'));
     }
     Ok(ExitCode::SUCCESS)
 }

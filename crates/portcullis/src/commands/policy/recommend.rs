@@ -17,7 +17,7 @@ pub(super) fn recommend(
     let known = Known::of(of, tools::of(place, of)?);
     match as_json {
         true => say!("{}", recommended(&known, language)),
-        false => out::text(format_args!("{}", recommended_text(of, &known, language))),
+        false => out::hand_on(&recommended_text(of, &known, language).to_string()),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -21,7 +21,7 @@ pub(super) fn test(path: &Path, as_json: bool) -> Result<ExitCode, Failure> {
     let read: Vec<Option<File>> = files(path)?.iter().map(|file| reader.file(file)).collect();
     if !reader.problems.is_empty() {
         let all: Vec<String> = reader.problems.iter().map(rendered).collect();
-        return Err(Failure::usage(all.join("\n")));
+        return Err(Failure::report(&all.join("\n")));
     }
     let files: Vec<File> = read.into_iter().flatten().collect();
     let tried: Vec<(&File, Vec<Tried<'_>>)> = files

@@ -22,5 +22,5 @@ pub(super) fn read(path: &Path) -> Result<String, Failure> {
 /// A policy without mistakes.
 pub(super) fn policy(file: &Path) -> Result<Policy, Failure> {
     let text = read(file)?;
-    Policy::parse(&file.to_string_lossy(), &text).map_err(|problems| Failure::usage(rendered(&problems)))
+    Policy::parse(&file.to_string_lossy(), &text).map_err(|problems| Failure::report(&rendered(&problems)))
 }
