@@ -52,11 +52,6 @@ impl Failure {
         Self::of(70, &text.into())
     }
 
-    /// The same, with what to do next.
-    pub(crate) fn with(self, hint: &str) -> Self {
-        Self { text: format!("{}; {hint}", self.text), ..self }
-    }
-
     /// Whether the gate could not be reached.
     pub(crate) fn is_unreachable(&self) -> bool {
         self.code == 3

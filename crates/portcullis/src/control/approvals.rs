@@ -33,7 +33,14 @@ pub(super) async fn decide(running: &Running, id: &str, yes: bool, body: &[u8]) 
     let (user, grant) = who(running, token.as_deref())?;
     let by = grant.as_deref().map_or(Decider::Operator(&user), Decider::Grant);
     let unseen = if unseen { Unseen::Accept } else { Unseen::Refuse };
-    written(&running.gate.admit().decide(id, by, yes, reason.as_deref(), unseen).await.map_err(refused)?)
+    written(
+        &running
+            .gate
+            .admit()
+            .decide(id, by, yes, reason.as_deref(), unseen)
+            .await
+            .map_err(|why| refused(id, &why))?,
+    )
 }
 
 /// All of the arguments of a call that waits, where not all are shown.
@@ -41,7 +48,7 @@ pub(super) async fn reveal(running: &Running, id: &str, body: &[u8]) -> Result<V
     let Said { token, .. } = read(body)?;
     let (user, grant) = who(running, token.as_deref())?;
     let by = grant.as_deref().map_or(Decider::Operator(&user), Decider::Grant);
-    let whole = running.gate.admit().reveal(id, by).await.map_err(refused)?;
+    let whole = running.gate.admit().reveal(id, by).await.map_err(|why| refused(id, &why))?;
     let arguments: Value = serde_json::from_str(&whole).unwrap_or(Value::String(whole));
     Ok(json!({ "id": id, "args": arguments }))
 }
@@ -55,7 +62,7 @@ fn who(running: &Running, token: Option<&str>) -> Result<(String, Option<Arc<Gra
     Ok((own_user(), token.map(|token| grant_of(running, token)).transpose()?))
 }
 
-fn refused(why: NotDecided) -> No {
+fn refused(id: &str, why: &NotDecided) -> No {
     let (status, code) = match why {
         NotDecided::Unknown(_) => (StatusCode::NOT_FOUND, 2),
         NotDecided::Over(..) | NotDecided::Void(_) | NotDecided::NotSeen(..) | NotDecided::NothingMore(_) => {
@@ -64,7 +71,13 @@ fn refused(why: NotDecided) -> No {
         NotDecided::NotYou(_) => (StatusCode::FORBIDDEN, 4),
         NotDecided::NotRecorded(_) => (StatusCode::INTERNAL_SERVER_ERROR, 1),
     };
-    No(status, code, why.to_string())
+    let hint = match why {
+        NotDecided::NotSeen(..) => format!(
+            "; `portcullis approvals show {id} --reveal` shows everything, `approve {id} --unseen` approves without it"
+        ),
+        _ => String::new(),
+    };
+    No(status, code, format!("{why}{hint}"))
 }
 
 fn grant_of(running: &Running, token: &str) -> Result<Arc<Grant>, No> {

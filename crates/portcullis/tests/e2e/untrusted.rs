@@ -1,6 +1,6 @@
 //! What agents and servers say is recorded within bounds and shown without its tricks.
 
-use crate::house::{ALLOW_ALL, House, PATIENCE};
+use crate::house::{ALLOW_ALL, House, PATIENCE, Plan, fixture};
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -58,6 +58,24 @@ async fn no_name_forges_a_row_or_moves_the_terminal() {
     // JSON is what it was all the same.
     let rows = house.rows(&["--tool", HOSTILE]);
     assert!(!rows.is_empty());
+    assert_harmless("the log", &house.gate.take().unwrap().last_words());
+}
+
+#[tokio::test]
+async fn what_a_server_writes_is_handed_on_as_it_is_to_a_program_and_told_without_its_tricks_elsewhere() {
+    let script = format!("printf '\\\\033[31mred\\\\n' >&2; exec {} stdio", fixture().display());
+    let upstreams = format!("  fix: {{ command: sh, args: [\"-c\", \"{script}\"] }}");
+    let mut house = House::build(&Plan { upstreams: &upstreams, policy: ALLOW_ALL, more: "" });
+    house.session("/mcp/fix").await.call(1, "echo", json!({ "message": "hello" })).await;
+    let (_, runs, _) = house.run(&["runs", "list", "--json"]);
+    let run: Value = serde_json::from_str(runs.lines().next().unwrap()).unwrap();
+    let id = run["id"].as_str().unwrap();
+    let (_, raw, _) = house.run(&["runs", "logs", id]);
+    assert!(raw.contains(" stderr \u{1b}[31mred\n"), "{raw}");
+    let (_, out, _) = house.run(&["runs", "logs", id, "--json"]);
+    assert_harmless("runs logs --json", &out);
+    let line: Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
+    assert_eq!(line["text"], "\u{1b}[31mred");
     assert_harmless("the log", &house.gate.take().unwrap().last_words());
 }
 
