@@ -1,6 +1,7 @@
 //! What a person who decides sees, and what they do not.
 
 use crate::approvals::{POLICY, approver, house, id_of, reached};
+use crate::documents::of;
 use crate::house::text;
 use hyper::Method;
 use serde_json::{Value, json};
@@ -59,6 +60,9 @@ async fn what_was_not_shown_is_approved_only_by_whoever_says_so() {
     house.up();
     for (id, arguments, hidden) in [(&ids[0], with_secret, secret), (&ids[1], with_long, "rm -rf /srv/x")] {
         let (code, _, err) = house.run(&["approvals", "approve", id]);
+        let page = &of("approvals.md", "console")[1];
+        let said = page.lines().find(|line| line.starts_with("error: ")).unwrap();
+        assert!(err.starts_with(said.trim_end_matches('…')), "the page says {said}: {err}");
         assert!(code == 1 && err.contains("1 part of the arguments is not shown"), "{err}");
         assert!(err.contains(&format!("approvals show {id} --reveal")) && err.contains("--unseen"), "{err}");
         let (code, shown, err) = house.run(&["approvals", "show", id, "--reveal"]);
