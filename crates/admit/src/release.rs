@@ -55,6 +55,14 @@ pub enum NotReleased {
     Unjudged,
 }
 
+impl NotReleased {
+    /// As the ledger's row of it says it.
+    #[must_use]
+    pub fn recorded(&self) -> String {
+        format!("withheld from the caller: {self}")
+    }
+}
+
 /// By what a server's message reaches a client.
 #[derive(Debug, Clone)]
 pub struct Authority {
@@ -128,7 +136,7 @@ impl Authority {
 
     /// Records that a message was withheld.
     pub fn note_withheld(&self, method: Option<&str>, run: &str, why: &NotReleased) {
-        let why = format!("withheld from the caller: {why}");
+        let why = why.recorded();
         let draft = Draft {
             grant: Some(&self.grant.name),
             upstream: Some(&self.upstream),

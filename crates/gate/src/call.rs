@@ -9,7 +9,7 @@ mod tasks;
 mod waiting;
 
 pub(crate) use held::AsTask;
-pub(crate) use refusals::{denial, withheld_answer, withheld_text};
+pub(crate) use refusals::{denial, withheld_answer};
 pub(crate) use tasks::about_lost;
 pub(crate) use waiting::{as_task, with_tasks};
 
@@ -378,9 +378,7 @@ impl Call {
                 let released = ticket.authority().release(message, Questions::Keys(&judged), seen_as);
                 let (event, end) = match released {
                     Ok(release) => (release.map(|release| carrying(release).at(place())), end),
-                    Err(why) => {
-                        (Some(saying(self.withheld(&why)).at(place())), End::Broken(withheld_text(&why)))
-                    }
+                    Err(why) => (Some(saying(self.withheld(&why)).at(place())), End::Broken(why.recorded())),
                 };
                 let status = match self.asker.era {
                     Era::New => StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK),

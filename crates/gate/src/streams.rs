@@ -4,7 +4,7 @@
 use crate::answer::{Answer, empty, events, rpc_error};
 use crate::asked::Asking;
 use crate::asker::Asker;
-use crate::call::{withheld_answer, withheld_text};
+use crate::call::withheld_answer;
 use crate::gate::Gate;
 use crate::inbox::fixed_roots;
 use crate::links;
@@ -158,7 +158,7 @@ async fn translate(
                 Ok(release) => (release, End::Answered { error: crate::rewrite::is_error(message) }),
                 Err(why) => {
                     let answer = Release::own(withheld_answer(&known.id, &why));
-                    (Some(answer), End::Broken(withheld_text(&why)))
+                    (Some(answer), End::Broken(why.recorded()))
                 }
             };
             session.resumable.answered(upstream.name(), id, end);

@@ -120,9 +120,13 @@ const OFFERED: [&str; 4] = ["elicitation", "extensions", "roots", "sampling"];
 
 /// The kind of asker that a link belongs to.
 fn variant(link: &Link) -> String {
-    let known = known_capabilities(link.offered());
+    kind_of_asker(link.era(), link.offered())
+}
+
+fn kind_of_asker(era: Era, capabilities: &str) -> String {
+    let known = known_capabilities(capabilities);
     let offered = OFFERED.into_iter().filter(|name| member(&known, name).is_some_and(|it| it != "null"));
-    format!("{:?} {}", link.era(), offered.collect::<Vec<_>>().join(" "))
+    format!("{era:?} {}", offered.collect::<Vec<_>>().join(" "))
 }
 
 fn identity(info: &str) -> Identity {
@@ -247,8 +251,8 @@ impl Lists {
             pinned.see(&list, link).await?;
         }
         for item in list.items().iter().filter(|item| item.blocks()) {
-            let (upstream, item) = (self.pinned.as_ref().map(|pinned| &*pinned.upstream), item.key());
-            tracing::warn!(upstream, item, "it speaks to the model behind its user's back: it is not listed");
+            let why = item.fault().unwrap_or("it speaks to the model behind its user's back");
+            tracing::warn!(upstream = &*self.upstream, item = item.key(), "not listed: {why}");
         }
         let mut kept = self.kept.lock();
         if kept.len() >= KEPT {
@@ -315,4 +319,77 @@ async fn drain(upstream: &str, kind: ListKind, link: &Link) -> Result<List, List
         return Err(ListFailed::Shape(format!("{} has more than {ITEMS} items", kind.method())));
     }
     Ok(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Map, json};
+
+    fn capabilities() -> impl Strategy<Value = Value> {
+        let names =
+            prop_oneof!["[a-z]{1,8}", "(sampling|roots|elicitation|extensions|experimental|Sampling|tasks)"];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<u32>().prop_map(Value::from),
+            "\\PC{0,6}".prop_map(Value::from),
+        ];
+        let any = leaf.prop_recursive(3, 16, 4, move |inner| {
+            proptest::collection::vec((names.clone(), inner), 0..4)
+                .prop_map(|members| Value::Object(members.into_iter().collect::<Map<_, _>>()))
+        });
+        any.prop_map(|it| if it.is_object() { it } else { json!({ "sampling": it }) })
+    }
+
+    /// A definition, and the same with a member that stands twice somewhere in it.
+    fn twice() -> impl Strategy<Value = (String, String)> {
+        let places = (0..4_usize, any::<bool>(), "[a-z ]{0,8}");
+        places.prop_map(|(place, escaped, other)| {
+            let member = ["description", "default", "title", "x"][place];
+            let again = match escaped {
+                true => format!("\\u{:04x}{}", u32::from(member.as_bytes()[0]), &member[1..]),
+                false => member.to_owned(),
+            };
+            let one = format!(r#""{member}":"said""#);
+            let both = format!(r#"{one},"{again}":{}"#, Value::from(other));
+            let within = |members: &str| match place {
+                0 => format!(r#"{{"name":"t",{members},"inputSchema":{{"type":"object"}}}}"#),
+                1 => format!(
+                    r#"{{"name":"t","inputSchema":{{"type":"object","properties":{{"p":{{{members}}}}}}}}}"#
+                ),
+                2 => format!(r#"{{"name":"t","annotations":{{{members}}},"inputSchema":{{}}}}"#),
+                _ => format!(r#"{{"name":"t","_meta":{{"a":[{{{members}}}]}},"inputSchema":{{}}}}"#),
+            };
+            (within(&one), within(&both))
+        })
+    }
+
+    fn listed(definition: &str) -> List {
+        let page = format!(r#"{{"tools":[{definition}]}}"#);
+        List::from_pages("s", ListKind::Tools, &[&page], fault).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn a_client_chooses_among_a_fixed_number_of_kinds(said in capabilities(), new in any::<bool>()) {
+            let era = if new { Era::New } else { Era::Old };
+            let kind = kind_of_asker(era, &said.to_string());
+            let (named, offered) = kind.split_once(' ').unwrap();
+            prop_assert_eq!(named, format!("{era:?}"));
+            let offered: Vec<&str> = offered.split_whitespace().collect();
+            let of_those: Vec<&str> = OFFERED.into_iter().filter(|name| offered.contains(name)).collect();
+            prop_assert_eq!(offered, of_those);
+        }
+
+        #[test]
+        fn a_member_that_stands_twice_is_a_fault_and_another_definition((clear, unclear) in twice()) {
+            let (clear, unclear) = (listed(&clear), listed(&unclear));
+            let (clear, unclear) = (&clear.items()[0], &unclear.items()[0]);
+            prop_assert!(clear.fault().is_none());
+            prop_assert!(unclear.fault().is_some(), "{}", unclear.raw());
+            prop_assert_ne!(clear.fingerprint(), unclear.fingerprint());
+        }
+    }
 }

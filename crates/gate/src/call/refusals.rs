@@ -61,11 +61,6 @@ pub(crate) fn denial(id: &Id, era: Era, is_tool: bool, denied: &Denied) -> Bytes
     result_response(id, &result.to_string())
 }
 
-/// What the record says of an answer that its caller does not see.
-pub(crate) fn withheld_text(why: &NotReleased) -> String {
-    format!("withheld from the caller: {why}")
-}
-
 /// What a client is answered in place of an answer that it does not see.
 pub(crate) fn withheld_answer(id: &Id, why: &NotReleased) -> Bytes {
     let (code, why) = match why {

@@ -227,12 +227,13 @@ async fn what_cannot_be_read_is_not_shown_where_parts_of_it_are_covered() {
     let answer = session.call(1, "work", json!({})).await;
     assert!(!answer.to_string().contains("hunter2"), "{answer}");
     assert!(answer["error"]["message"].as_str().unwrap().contains("withheld"), "{answer}");
-    let rows = house.rows(&["--outcome", "error"]);
-    assert!(
+    until("the row", || async {
+        let rows = house.rows(&["--outcome", "error"]);
         rows.iter()
-            .any(|row| row["message"].as_str().unwrap_or_default().contains("withheld from the caller")),
-        "{rows:?}"
-    );
+            .any(|row| row["message"].as_str().unwrap_or_default().contains("withheld from the caller"))
+            .then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

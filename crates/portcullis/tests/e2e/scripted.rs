@@ -20,6 +20,12 @@ pub enum Reply {
     Result(Value),
     /// This text, as JSON.
     Text(String),
+    /// The result of the request, in a new session of this id.
+    Session(String, Value),
+    /// This HTTP status and nothing else.
+    Status(u16),
+    /// Nothing: the connection breaks.
+    Break,
     /// These events; the stream ends then.
     Events(Vec<String>),
     /// These events; the stream stays open.
@@ -96,7 +102,12 @@ impl Scripted {
     }
 }
 
-async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+/// Has hyper close the connection without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the test wants it so")]
+struct Broken;
+
+async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Body>, Broken> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     if head.method == Method::GET {
@@ -117,15 +128,16 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     let id = message["id"].clone();
     let reply = (shared.script)(&message, &head.headers).or_else(|| plain(&shared, &message));
     let asked = !id.is_null() && message.get("method").is_some();
+    let result_text = |result| json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string();
     Ok(match reply {
-        Some(Reply::Result(result)) => {
-            let mut response = json_text(&json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string());
-            if message["method"] == "initialize" {
-                let session = format!("s{}", shared.sessions.fetch_add(1, Ordering::Relaxed));
-                response.headers_mut().insert("mcp-session-id", session.parse().unwrap());
-            }
+        Some(Reply::Session(session, result)) => {
+            let mut response = json_text(&result_text(result));
+            response.headers_mut().insert("mcp-session-id", session.parse().unwrap());
             response
         }
+        Some(Reply::Break) => return Err(Broken),
+        Some(Reply::Status(status)) => whole(status, "text/plain", ""),
+        Some(Reply::Result(result)) => json_text(&result_text(result)),
         Some(Reply::Text(text)) => json_text(&text),
         Some(Reply::Events(events)) => streamed(stream::iter(events).boxed()),
         Some(Reply::Open(events)) => streamed(stream::iter(events).chain(stream::pending()).boxed()),
@@ -139,10 +151,14 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
 
 fn plain(shared: &Shared, message: &Value) -> Option<Reply> {
     let result = match message["method"].as_str()? {
-        "initialize" => json!({
-            "protocolVersion": message["params"]["protocolVersion"], "capabilities": {"tools": {}, "resources": {"subscribe": true}, "prompts": {}},
-            "serverInfo": {"name": "scripted", "version": "1"},
-        }),
+        "initialize" => {
+            let session = format!("s{}", shared.sessions.fetch_add(1, Ordering::Relaxed));
+            let result = json!({
+                "protocolVersion": message["params"]["protocolVersion"], "capabilities": {"tools": {}, "resources": {"subscribe": true}, "prompts": {}},
+                "serverInfo": {"name": "scripted", "version": "1"},
+            });
+            return Some(Reply::Session(session, result));
+        }
         "tools/list" => json!({"tools": shared.tools}),
         "tools/call" => {
             json!({"content": [{"type": "text", "text": message["params"]["arguments"].to_string()}]})
