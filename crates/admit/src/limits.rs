@@ -460,19 +460,50 @@ mod tests {
         assert!(again.reserve(&draws(&policy, &["shared"]), &[], 61_000).is_ok());
     }
 
-    #[test]
-    fn places_are_free_again_when_the_last_who_holds_them_is_gone() {
+    /// Two calls at a time, and three a day.
+    fn two_at_a_time() -> Policy {
         let text = r#"{"version":"2","default":"deny","tools":{"a":{"limits":[
             {"concurrent":2,"scope":"everyone"},{"counter":"c","window":"day","max":3,"scope":"grant"}]}}}"#;
-        let policy = Policy::parse("p.json", text).unwrap();
+        Policy::parse("p.json", text).unwrap()
+    }
+
+    fn places(policy: &Policy) -> Vec<Place<'_>> {
         let call =
             Call { tool: Target::named("a"), arguments: "{}", properties: &[""; 0], facts: Facts::default() };
         let Judgement::Allow(due) = policy.judge(&call) else { panic!("it is denied") };
-        let counters = Counters::default();
-        let take = || {
-            let places = due.concurrent().map(|limit| Place { policy: "p", scope: "*".into(), limit });
-            counters.reserve(&draws(&policy, &["c"]), &places.collect::<Vec<_>>(), 1000)
-        };
+        let limits = due.concurrent().collect::<Vec<_>>();
+        limits.into_iter().map(|limit| Place { policy: "p", scope: "*".into(), limit }).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_was_given_up_counts_beside_those_that_run_for_a_minute() {
+        let (policy, counters) = (two_at_a_time(), Counters::default());
+        let take = || counters.reserve(&[], &places(&policy), 1000).map(|it| it.0.places.unwrap());
+        for round in ["first", "second"] {
+            // Four in all: two were given up, and two run.
+            for _ in 0..2 {
+                take().unwrap().linger();
+            }
+            let run = [take().unwrap(), take().unwrap()];
+            let full = take().unwrap_err();
+            assert!(!full.message.contains("given up"), "{}", full.message);
+            drop(run);
+            let run = [take().unwrap(), take().unwrap()];
+            run[0].clone().linger();
+            // One that is given up frees no place beyond those.
+            let over = take().unwrap_err();
+            assert!(over.message.contains("3 were given up a moment ago"), "{round}: {}", over.message);
+            drop(run);
+            tokio::time::sleep(LINGERS + Duration::from_secs(1)).await;
+            let table = counters.table.lock();
+            assert!(table.running.is_empty() && table.lingering.is_empty(), "{round}: {table:?}");
+        }
+    }
+
+    #[test]
+    fn places_are_free_again_when_the_last_who_holds_them_is_gone() {
+        let (policy, counters) = (two_at_a_time(), Counters::default());
+        let take = || counters.reserve(&draws(&policy, &["c"]), &places(&policy), 1000);
         let (first, second) = (take().unwrap().0, take().unwrap().0);
         let full = take().unwrap_err();
         assert_eq!((full.rule.as_str(), full.resets_at), ("/tools/a/limits/0", None));

@@ -37,26 +37,23 @@ pub const LOG_LEVELS: [&str; 8] = [
 pub struct Allowance<'a> {
     /// How the server speaks that it goes to.
     pub era: Era,
-    /// Whether members pass that the method does not have.
+    /// Whether members of the message and of `params` pass that the method does not have.
     pub unknown: bool,
-    /// Members of `_meta` that pass in any case, beside those of the protocol.
+    /// Members of `_meta` that pass beside those of the protocol.
     pub meta: &'a [String],
 }
 
-/// Members of `_meta` that a server reads as part of the protocol and that carry nothing of the client's choosing once they
-/// are narrowed.
+/// Members of `_meta` that carry nothing of the client's choosing while they have the form that the protocol has for them.
 const PLAIN_META: u32 = MetaBits::set(&[
     MetaBits::progress_token,
     MetaBits::version,
     MetaBits::capabilities,
     MetaBits::client,
     MetaBits::log_level,
-    MetaBits::related_task,
     MetaBits::traceparent,
 ]);
-/// Those that pass, but are part of what is judged.
-const FREE_META: u32 = MetaBits::set(&[MetaBits::tracestate, MetaBits::baggage]);
-/// Members of `params` that are recorded by themselves, or carry nothing of the client's choosing once they are narrowed.
+/// Members of `params` that are recorded by themselves where their method has them, or carry nothing of the client's choosing
+/// while they have their form.
 const PLAIN_PARAMS: u32 = ParamsBits::set(&[
     ParamsBits::name,
     ParamsBits::arguments,
@@ -68,18 +65,19 @@ const PLAIN_PARAMS: u32 = ParamsBits::set(&[
     ParamsBits::meta,
 ]);
 
+const ARGUMENTS: u32 = ParamsBits::set(&[ParamsBits::arguments, ParamsBits::meta]);
+
 impl Envelope {
     /// The request as it may go on: without the members that neither its method has nor the allowance names. Most have none
     /// and are given back as they are.
     #[must_use]
     pub fn narrowed(&self, allowance: &Allowance<'_>) -> Self {
-        let Some(method) = self.method().filter(|_| !allowance.unknown) else { return self.clone() };
-        let allowed = parts_of(method, allowance.era);
+        let Some(method) = self.method() else { return self.clone() };
+        let allowed = parts_of(method, allowance.era).filter(|_| !allowance.unknown);
         let (params, metas) = self.found();
         let known = allowed.is_none_or(|allowed| !params.others && params.known & !allowed == 0)
             && !metas.others
-            && metas.known & !(PLAIN_META | FREE_META) == 0
-            && !self.has_others();
+            && (allowance.unknown || !self.has_others());
         if known && self.values_are_plain() {
             return self.clone();
         }
@@ -92,8 +90,7 @@ impl Envelope {
             let kept = kept.filter_map(|(name, raw)| {
                 let value = match &*name {
                     "_meta" => Cow::Owned(narrow_meta(raw, allowance)),
-                    "task" if allowed.is_some() => Cow::Owned(task(raw)),
-                    "level" if allowed.is_some() && !LOG_LEVELS.contains(&raw) => return None,
+                    name if allowed.is_some() => plain_param(name, raw)?,
                     _ => Cow::Borrowed(raw),
                 };
                 Some(format!("{}:{value}", Value::from(&*name)))
@@ -101,8 +98,11 @@ impl Envelope {
             format!(",\"params\":{{{}}}", kept.collect::<Vec<_>>().join(","))
         });
         let id = self.id().map(|id| format!("\"id\":{},", id.to_json())).unwrap_or_default();
+        let others = if allowance.unknown { self.others() } else { Vec::new() };
+        let others: String =
+            others.iter().map(|(name, raw)| format!(",{}:{raw}", Value::from(&**name))).collect();
         let text = format!(
-            "{{\"jsonrpc\":\"2.0\",{id}\"method\":{}{}}}",
+            "{{\"jsonrpc\":\"2.0\",{id}\"method\":{}{}{others}}}",
             Value::from(method),
             object.unwrap_or_default()
         );
@@ -114,13 +114,18 @@ impl Envelope {
     #[must_use]
     pub fn extra(&self) -> Option<String> {
         let (params, metas) = self.found();
-        let own_words = self.method().and_then(|method| parts_of(method, Era::New)).is_none();
-        let plain = !params.others
-            && params.known & !PLAIN_PARAMS == 0
+        let own = self.method().and_then(|method| parts_of(method, Era::New).zip(parts_of(method, Era::Old)));
+        // The arguments are recorded by themselves, whatever the method.
+        let plain_parts = match own {
+            Some((new, old)) => PLAIN_PARAMS & (new | old) | ARGUMENTS,
+            None => ARGUMENTS,
+        };
+        let is_plain = !params.others
+            && params.known & !plain_parts == 0
             && !metas.others
             && metas.known & !PLAIN_META == 0
             && !self.has_others();
-        if plain && !own_words {
+        if is_plain && self.values_are_plain() {
             return None;
         }
         let mut all = Vec::new();
@@ -131,22 +136,23 @@ impl Envelope {
                 all.push(format!("\"{place}\":{{{}}}", members.join(",")));
             }
         };
-        let of_params =
-            crate::params::members(self.params().unwrap_or("{}")).into_iter().filter(|(name, _)| {
-                let bit = ParamsBits::of(name).map_or(0, |bit| 1 << bit);
-                let recorded = if own_words {
-                    ParamsBits::set(&[ParamsBits::arguments, ParamsBits::meta])
-                } else {
-                    PLAIN_PARAMS
-                };
-                bit & recorded == 0
-            });
-        add("params", of_params.collect());
-        let of_meta = crate::params::members(self.peek().meta.unwrap_or("{}"));
-        let of_meta = of_meta
-            .into_iter()
-            .filter(|(name, _)| MetaBits::of(name).is_none_or(|bit| PLAIN_META & (1 << bit) == 0));
-        add("_meta", of_meta.collect());
+        let is_said = |bit: Option<u32>, plain: u32, value: Option<Cow<'_, str>>, raw: &str| {
+            bit.is_none_or(|bit| plain & (1 << bit) == 0) || value.is_none_or(|value| value != raw)
+        };
+        let of_params = crate::params::members(self.params().unwrap_or("{}")).into_iter();
+        add(
+            "params",
+            of_params
+                .filter(|(name, raw)| is_said(ParamsBits::of(name), plain_parts, plain_param(name, raw), raw))
+                .collect(),
+        );
+        let of_meta = crate::params::members(self.peek().meta.unwrap_or("{}")).into_iter();
+        add(
+            "_meta",
+            of_meta
+                .filter(|(name, raw)| is_said(MetaBits::of(name), PLAIN_META, plain_meta(name, raw), raw))
+                .collect(),
+        );
         if self.has_others() {
             add("message", self.others());
         }
@@ -155,59 +161,89 @@ impl Envelope {
 
     /// Whether the known members that a client could fill with anything hold only what they are for.
     fn values_are_plain(&self) -> bool {
-        let (peek, metas) = (self.peek(), self.meta());
-        let is_text = |raw: Option<&str>, most: usize| {
-            raw.is_none_or(|raw| raw.starts_with('"') && raw.len() <= most + 2)
+        let (params, metas) = (self.peek(), self.meta());
+        let param = |name, raw: Option<&str>| {
+            raw.is_none_or(|raw| plain_param(name, raw).is_some_and(|it| it == raw))
         };
-        peek.task.is_none_or(|raw| task(raw) == raw)
-            && metas.capabilities.is_none_or(|raw| matches!(known_capabilities(raw), Cow::Borrowed(_)))
-            && metas.client.is_none_or(|raw| matches!(known_client(raw), Cow::Borrowed(_)))
-            && metas.log_level.is_none_or(|raw| LOG_LEVELS.contains(&raw))
-            && metas.related_task.is_none_or(|raw| related_task(raw).as_deref() == Some(raw))
-            && metas.traceparent.is_none_or(is_trace_parent)
-            && is_text(metas.tracestate, TRACE_STATE)
-            && is_text(metas.baggage, BAGGAGE)
+        let meta =
+            |name, raw: Option<&str>| raw.is_none_or(|raw| plain_meta(name, raw).is_some_and(|it| it == raw));
+        param("task", params.task)
+            && param("level", params.level)
+            && meta("progressToken", metas.progress_token)
+            && meta(meta::VERSION, metas.version)
+            && meta(meta::CAPABILITIES, metas.capabilities)
+            && meta(meta::CLIENT, metas.client)
+            && meta(meta::LOG_LEVEL, metas.log_level)
+            && meta(meta::RELATED_TASK, metas.related_task)
+            && meta("traceparent", metas.traceparent)
+            && meta("tracestate", metas.tracestate)
+            && meta("baggage", metas.baggage)
     }
 }
 
+fn is_short_text(raw: &str, most: usize) -> bool {
+    raw.starts_with('"') && raw.len() <= most + 2
+}
+
 fn is_trace_parent(raw: &str) -> bool {
-    let inside = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
-    inside
-        .is_some_and(|it| it.len() <= TRACE_PARENT && it.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-'))
+    is_short_text(raw, TRACE_PARENT)
+        && raw.trim_matches('"').bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+}
+
+/// A known member of `params` in the form that the protocol has for it; `None` where it has not that form.
+fn plain_param<'a>(name: &str, raw: &'a str) -> Option<Cow<'a, str>> {
+    match name {
+        "task" => Some(task(raw)),
+        "level" => LOG_LEVELS.contains(&raw).then_some(Cow::Borrowed(raw)),
+        _ => Some(Cow::Borrowed(raw)),
+    }
+}
+
+/// A member of `_meta` in the form that the protocol has for it; `None` where it has not that form, or is not of the protocol.
+fn plain_meta<'a>(name: &str, raw: &'a str) -> Option<Cow<'a, str>> {
+    let plain = match name {
+        // The gate puts its own in its place.
+        "progressToken" | meta::VERSION => true,
+        meta::CAPABILITIES => return Some(known_capabilities(raw)),
+        meta::CLIENT => return Some(known_client(raw)),
+        meta::LOG_LEVEL => LOG_LEVELS.contains(&raw),
+        meta::RELATED_TASK => return related_task(raw),
+        "traceparent" => is_trace_parent(raw),
+        "tracestate" => is_short_text(raw, TRACE_STATE),
+        "baggage" => is_short_text(raw, BAGGAGE),
+        _ => false,
+    };
+    plain.then_some(Cow::Borrowed(raw))
 }
 
 fn narrow_meta(raw: &str, allowance: &Allowance<'_>) -> String {
-    let is_text = |raw: &str, most: usize| raw.starts_with('"') && raw.len() <= most + 2;
     let kept = crate::params::members(raw).into_iter().filter_map(|(name, raw)| {
-        let value = match &*name {
-            other if allowance.meta.iter().any(|named| named == other) => Cow::Borrowed(raw),
-            "progressToken" | meta::VERSION => Cow::Borrowed(raw),
-            meta::CAPABILITIES => known_capabilities(raw),
-            meta::CLIENT => known_client(raw),
-            meta::LOG_LEVEL if LOG_LEVELS.contains(&raw) => Cow::Borrowed(raw),
-            meta::RELATED_TASK => Cow::Owned(related_task(raw)?),
-            "traceparent" if is_trace_parent(raw) => Cow::Borrowed(raw),
-            "tracestate" if is_text(raw, TRACE_STATE) => Cow::Borrowed(raw),
-            "baggage" if is_text(raw, BAGGAGE) => Cow::Borrowed(raw),
-            _ => return None,
-        };
+        let named = allowance.meta.iter().any(|named| *named == name);
+        // A capability that no version of the protocol has is a member like any other.
+        let whole = named || (allowance.unknown && name == meta::CAPABILITIES);
+        let value = if whole { Cow::Borrowed(raw) } else { plain_meta(&name, raw)? };
         Some(format!("{}:{value}", Value::from(&*name)))
     });
     format!("{{{}}}", kept.collect::<Vec<_>>().join(","))
 }
 
 /// That a call is to become a task, and how long that is to be kept: `{}` or `{"ttl":N}`.
-fn task(raw: &str) -> String {
+fn task(raw: &str) -> Cow<'_, str> {
     let digits = |ttl: &&str| ttl.len() <= 16 && ttl.bytes().all(|b| b.is_ascii_digit());
-    match crate::member(raw, "ttl").filter(digits) {
-        Some(ttl) => format!("{{\"ttl\":{ttl}}}"),
-        None => "{}".to_owned(),
-    }
+    same_or(
+        raw,
+        crate::member(raw, "ttl").filter(digits).map_or("{}".into(), |ttl| format!("{{\"ttl\":{ttl}}}")),
+    )
 }
 
-fn related_task(raw: &str) -> Option<String> {
-    let id = crate::member(raw, "taskId").filter(|id| id.starts_with('"') && id.len() <= TASK_ID)?;
-    Some(format!("{{\"taskId\":{id}}}"))
+fn related_task(raw: &str) -> Option<Cow<'_, str>> {
+    let id = crate::member(raw, "taskId").filter(|id| is_short_text(id, TASK_ID))?;
+    Some(same_or(raw, format!("{{\"taskId\":{id}}}")))
+}
+
+/// The plain text, borrowed where it is what came.
+fn same_or(raw: &str, plain: String) -> Cow<'_, str> {
+    if raw == plain { Cow::Borrowed(raw) } else { Cow::Owned(plain) }
 }
 
 /// What a client says of itself, as it is passed on: name, title, version, description and address, each of bounded length.
@@ -302,12 +338,13 @@ mod tests {
         let expected = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"run","arguments":{"path":"/a"},"_meta":{"mine":"kept","progressToken":"t"},"task":{"ttl":5}}}"#;
         assert_eq!(narrowed.bytes(), expected);
         assert_eq!(narrowed.extra().as_deref(), Some(r#"{"_meta":{"mine":"kept"}}"#));
+        // Where unknown members pass, they are part of what is judged, and `_meta` is as narrow as ever.
         let whole = read(text).narrowed(&Allowance { unknown: true, ..NOTHING });
         let extra = whole.extra().unwrap();
-        for side in 1..=6 {
-            assert!(whole.bytes().windows(2).any(|it| it == format!("S{side}").as_bytes()), "S{side}");
-            // What a resource is named by is recorded by itself, and nothing else is.
-            assert!(side == 6 || extra.contains(&format!("S{side}")), "S{side} {extra}");
+        for side in 1..=8 {
+            let passes = whole.bytes().windows(2).any(|it| it == format!("S{side}").as_bytes());
+            assert_eq!(passes, ![3, 7].contains(&side), "S{side}");
+            assert_eq!(extra.contains(&format!("S{side}")), passes, "S{side} {extra}");
         }
     }
 
@@ -339,22 +376,56 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a client puts anywhere but into its arguments and the places that the protocol has for it: it stays behind.
+        /// Whatever a client puts anywhere but into its arguments and the places that the protocol has for it: it stays behind,
+        /// and where a policy lets it pass, it is part of what is judged.
         #[test]
-        fn nothing_of_the_clients_own_making_goes_on(
-            name in "[a-z]{3,9}", place in 0usize..6, era in proptest::sample::select(vec![Era::Old, Era::New])
+        fn nothing_of_the_clients_own_making_goes_on_unseen(
+            method in proptest::sample::select(vec!["tools/call", "prompts/get", "resources/read", "completion/complete",
+                "logging/setLevel", "tasks/get", "tasks/update", "subscriptions/listen", "vendor/x"]),
+            put in proptest::sample::select(vec![None, Some("name"), Some("uri"), Some("taskId"), Some("level"), Some("task"),
+                Some("cursor"), Some("ref"), Some("requestState"), Some("traceparent"), Some("tracestate"), Some("progress"),
+                Some("io.modelcontextprotocol/logLevel"), Some("io.modelcontextprotocol/related-task"),
+                Some("io.modelcontextprotocol/clientInfo"), Some("io.modelcontextprotocol/clientCapabilities")]),
+            own in "x[a-z]{3,9}",
+            place in 0usize..7,
+            deep in any::<bool>(),
+            named in any::<bool>(),
+            unknown in any::<bool>(),
+            era in proptest::sample::select(vec![Era::Old, Era::New])
         ) {
-            let name = format!("x{name}");
-            let mut message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "a", "arguments": {},
-                "_meta": {meta::CLIENT: {"name": "c"}, meta::CAPABILITIES: {"sampling": {}}, meta::RELATED_TASK: {"taskId": "t"}}}});
-            let at = ["", "/params", "/params/_meta", "/params/_meta/io.modelcontextprotocol~1clientInfo",
+            let name = put.map_or(own, str::to_owned);
+            let side = if deep { json!({"a": ["SIDE"], "ttl": 1}) } else { json!("SIDE") };
+            let mut message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": {"arguments": {}, "task": {"ttl": 1},
+                "_meta": {meta::CLIENT: {}, meta::CAPABILITIES: {"sampling": {}}, meta::RELATED_TASK: {"taskId": "t"}}}});
+            let at = ["", "/params", "/params/_meta", "/params/task", "/params/_meta/io.modelcontextprotocol~1clientInfo",
                 "/params/_meta/io.modelcontextprotocol~1clientCapabilities/sampling", "/params/_meta/io.modelcontextprotocol~1related-task"];
-            message.pointer_mut(at[place]).unwrap().as_object_mut().unwrap().insert(name.clone(), "SIDE".into());
-            let narrowed = read(&message.to_string()).narrowed(&Allowance { era, unknown: false, meta: &[] });
+            message.pointer_mut(at[place]).unwrap().as_object_mut().unwrap().insert(name.clone(), side);
+            let names = if named { vec![name.clone()] } else { Vec::new() };
+            let narrowed = read(&message.to_string()).narrowed(&Allowance { era, unknown, meta: &names });
             let text = String::from_utf8(narrowed.bytes().to_vec()).unwrap();
-            prop_assert!(!text.contains("SIDE") && !text.contains(&name), "{text}");
-            let whole = read(&message.to_string()).narrowed(&Allowance { era, unknown: true, meta: &[] });
-            prop_assert!(place > 2 || whole.extra().unwrap().contains("SIDE"));
+            let goes_on = text.contains("SIDE");
+            let extra = narrowed.extra().unwrap_or_default();
+            // What a request is for is recorded as its name.
+            let subject = match method {
+                "tools/call" | "prompts/get" => "name",
+                "resources/read" => "uri",
+                "tasks/get" | "tasks/update" => "taskId",
+                _ => "",
+            };
+            if place == 1 && name == subject {
+                prop_assert!(goes_on && !extra.contains("SIDE"), "{text} {extra}");
+            } else if method == "vendor/x" && matches!(place, 1 | 3) {
+                prop_assert!(goes_on && extra.contains("SIDE"), "{text} {extra}");
+            } else {
+                let is_words_of_itself = place == 4 && known_client(&format!("{{\"{name}\":\"\"}}")).contains(&name);
+                prop_assert_eq!(goes_on && !is_words_of_itself, extra.contains("SIDE"), "{} {}", text, extra);
+            }
+            if put.is_none() && method != "vendor/x" && !unknown && !(named && place == 2) {
+                prop_assert!(!goes_on && !text.contains(&name), "{text}");
+            }
+            if place == 2 && put.is_none() {
+                prop_assert_eq!(goes_on, named, "{}", text);
+            }
         }
     }
 }

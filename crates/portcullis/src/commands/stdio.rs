@@ -237,12 +237,12 @@ impl Talk {
             }
         };
         let modern = message.meta().version.is_some();
-        let headers = self.headers(modern.then_some(&message));
+        let opens = message.method() == Some("initialize");
+        let headers = if opens { self.grant_header() } else { self.headers(modern.then_some(&message)) };
         match message.kind() {
             Kind::Request => {
                 let Some(id) = message.id().cloned() else { return };
                 let (talk, key) = (self.clone(), id.clone());
-                let opens = message.method() == Some("initialize");
                 if opens {
                     *self.opening.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
                         Some(line.clone());
@@ -287,15 +287,20 @@ impl Talk {
         self.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_some()
     }
 
+    /// For whom all messages are: all that one has which opens a session.
+    fn grant_header(&self) -> Vec<(HeaderName, HeaderValue)> {
+        let grant = HeaderValue::from_str(&self.grant).ok();
+        grant.map(|grant| (HeaderName::from_static(GRANT), grant)).into_iter().collect()
+    }
+
     /// The headers of a message: of the session, or of the new era.
     fn headers(&self, modern: Option<&Envelope>) -> Vec<(HeaderName, HeaderValue)> {
-        let mut headers = Vec::new();
+        let mut headers = self.grant_header();
         let mut put = |name: &'static str, value: &str| {
             if let Ok(value) = HeaderValue::from_str(value) {
                 headers.push((HeaderName::from_static(name), value));
             }
         };
-        put(GRANT, &self.grant);
         if let Some(message) = modern {
             put("mcp-protocol-version", MODERN);
             put("mcp-method", message.method().unwrap_or_default());
@@ -338,8 +343,8 @@ impl Talk {
         }
         let opening = self.opening.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         let Some(opening) = opening else { return false };
-        *self.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
-        let Ok(response) = self.send(opening, self.headers(None)).await else { return false };
+        // Until there is a new one, others send under the lost one, and wait here.
+        let Ok(response) = self.send(opening, self.grant_header()).await else { return false };
         let session = response.headers().get("mcp-session-id").cloned();
         let body = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         let (Some(session), Ok(answer)) = (session, Envelope::reply(body)) else { return false };

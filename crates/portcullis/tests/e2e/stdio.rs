@@ -2,7 +2,7 @@
 
 use crate::house::{ALLOW_ALL, House, Plan, fixture, text};
 use serde_json::{Value, json};
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::process::{Command, Stdio};
 
 /// Speaks these lines to `portcullis stdio`; gives its exit code, what it answered, and what it said on stderr.
@@ -162,4 +162,80 @@ async fn an_answer_over_the_limit_fails_its_own_call_alone() {
     let answer = session.call(1, "flood", json!({"bytes": 500_000})).await;
     assert!(answer["error"]["message"].as_str().unwrap().contains("limit of 65536"), "{answer}");
     assert_eq!(text(&session.call(2, "echo", json!({"message": "still here"})).await), "still here");
+}
+
+/// A client on `portcullis stdio` that stays while its gate comes and goes.
+struct Bridge {
+    child: std::process::Child,
+    out: std::io::BufReader<std::process::ChildStdout>,
+    /// Answers that nobody asked after yet.
+    read: Vec<Value>,
+}
+
+impl Bridge {
+    #[expect(clippy::disallowed_methods, reason = "a client starts this command itself")]
+    fn start(house: &House) -> Self {
+        let mut command = house.command(&["stdio", "--grant", "t"]);
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        let out = std::io::BufReader::new(child.stdout.take().unwrap());
+        Self { child, out, read: Vec::new() }
+    }
+
+    fn say(&mut self, message: &Value) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{message}").unwrap();
+    }
+
+    fn answer(&mut self, id: u64) -> Value {
+        loop {
+            if let Some(at) = self.read.iter().position(|message| message["id"] == json!(id)) {
+                return self.read.swap_remove(at);
+            }
+            let mut line = String::new();
+            assert!(self.out.read_line(&mut line).unwrap() > 0, "it ended before it answered {id}");
+            let message: Value = serde_json::from_str(&line).unwrap();
+            assert!(message.get("id").is_none_or(|id| !id.is_null()), "{message}");
+            if message.get("method").is_none() {
+                self.read.push(message);
+            }
+        }
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_client_on_stdio_goes_on_where_its_gate_was_started_anew() {
+    let (upstreams, more) = plan();
+    let mut house = House::build(&Plan { upstreams: &upstreams, policy: ALLOW_ALL, more });
+    let mut bridge = Bridge::start(&house);
+    let early = json!({"jsonrpc": "2.0", "id": 90, "method": "tools/list"});
+    bridge.say(&early);
+    assert!(bridge.answer(90).get("error").is_some());
+    let [opening, initialized, call] = <[Value; 3]>::try_from(conversation()).unwrap();
+    bridge.say(&opening);
+    bridge.answer(1);
+    bridge.say(&initialized);
+    // Several at once: one of them opens the session again, and all go on.
+    let several = |bridge: &mut Bridge| {
+        for id in 10..15 {
+            let mut call = call.clone();
+            call["id"] = json!(id);
+            bridge.say(&call);
+        }
+        for id in 10..15 {
+            assert_eq!(text(&bridge.answer(id)), "over stdio");
+        }
+    };
+    several(&mut bridge);
+    house.gate.as_mut().unwrap().kill();
+    house.up();
+    several(&mut bridge);
+    house.gate.as_mut().unwrap().terminate();
+    house.up();
+    several(&mut bridge);
 }
