@@ -1,7 +1,7 @@
 //! The handle through which the rest of the gate remembers.
 
 use crate::files::Files;
-use crate::let_go::let_go;
+use crate::let_go::{last_before, let_go};
 use crate::offline;
 use crate::row::Written;
 use crate::schema::{FILE, Failure, keep_house, open_reader, open_writer};
@@ -267,14 +267,13 @@ impl Ledger {
     /// size, SQLite reuses the pages.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// Where it cannot be written, or the chain does not hold up to there.
     pub async fn prune(&self, before: i64, rule: &str) -> Result<(), Failure> {
-        let find = "SELECT n FROM ledger WHERE time < ?1 ORDER BY n DESC LIMIT 1";
         // Only this lets rows go, so the one that is found stays the last of those that are old.
-        let last: Option<i64> = open_reader(&self.0.folder)?
-            .query_row(find, [before], |row| row.get(0))
-            .optional()
-            .map_err(|error| Failure::read(&error))?;
+        let inner = self.0.clone();
+        let find = move || last_before(&inner.folder, before, &inner.key.public_hex());
+        let found = tokio::task::spawn_blocking(find).await;
+        let last = found.map_err(|error| Failure::Read(error.to_string()))??;
         let Some(last) = last else { return Ok(()) };
         let message = format!("the rows up to {last} were let go ({rule})");
         let row = Draft { message: Some(&message), ..Draft::of(Kind::Admin) }.write();

@@ -3,12 +3,15 @@
 //! The chain is verified from the last row that was let go, its anchor. Whoever can write the file can also write an anchor, so one
 //! counts only with a signature of the gate's key over what was let go, by which rule, when, and where the chain ended then.
 
-use crate::chain::Hash;
-use crate::schema::Failure;
+use crate::chain::{GENESIS, Hash};
+use crate::row::time_of;
+use crate::schema::{Failure, open_reader};
+use crate::verify::walk;
 use crate::{GateKey, Head};
 use data_encoding::HEXLOWER;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
+use std::path::Path;
 
 /// Rows that were let go, from the first on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -86,6 +89,37 @@ pub(crate) fn beginning(conn: &Connection, public_key: Option<&str>) -> rusqlite
         Some(key) if GateKey::check(key, &of.signed_text(), &signature) => Ok(Beginning::Signed(of, hash)),
         Some(_) => unsigned("the signature does not hold"),
     }
+}
+
+/// The last row that was written before a time, in milliseconds since 1970, where the chain holds up to it. What the gate signs as let
+/// go by a rule was what it wrote, and was as old as the rule says.
+///
+/// # Errors
+/// Where the file cannot be read, or the chain does not hold.
+pub(crate) fn last_before(folder: &Path, before: i64, public_key: &str) -> Result<Option<i64>, Failure> {
+    let conn = open_reader(folder)?;
+    let find = "SELECT n, text FROM ledger WHERE time < ?1 ORDER BY n DESC LIMIT 1";
+    let run = || -> rusqlite::Result<Result<Option<i64>, String>> {
+        let found =
+            conn.query_row(find, [before], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)));
+        let Some((last, text)) = found.optional()? else { return Ok(Ok(None)) };
+        if time_of(last.cast_unsigned(), &text).is_none_or(|time| time >= before) {
+            return Ok(Err(format!("row {last} is not as old as the column beside it says")));
+        }
+        let begin = match beginning(&conn, Some(public_key))? {
+            Beginning::First => Head { rows: 0, hash: GENESIS },
+            Beginning::Signed(of, hash) => Head { rows: of.rows, hash },
+            Beginning::Unsigned { rows, hash, .. } => Head { rows, hash },
+        };
+        let (_, broken) = walk(&conn, begin, last, |_| Ok(()))?;
+        Ok(match broken {
+            None => Ok(Some(last)),
+            Some((row, why)) => Err(format!("the chain does not hold at row {row}: {why}")),
+        })
+    };
+    run().map_err(|error| Failure::read(&error))?.map_err(|why| {
+        Failure::Read(format!("{why}. Nothing is let go; `portcullis ledger verify` says more"))
+    })
 }
 
 /// Lets go of the rows up to that one, and signs that it was done.

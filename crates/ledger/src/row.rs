@@ -248,6 +248,14 @@ impl Written {
     }
 }
 
+/// When a row was written, as its text says it, in milliseconds since 1970. The column beside it is for searching and is no part of
+/// the chain. `None` where the text does not begin as that row's does.
+pub(crate) fn time_of(n: u64, text: &str) -> Option<i64> {
+    let rest = text.strip_prefix("{\"n\":")?.strip_prefix(&*n.to_string())?;
+    let (time, _) = rest.strip_prefix(",\"time\":\"")?.split_once('"')?;
+    time.parse().ok().map(jiff::Timestamp::as_millisecond)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

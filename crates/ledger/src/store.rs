@@ -1,10 +1,10 @@
 //! The writing connection: one transaction at a time, each appending to the chain.
 
-use crate::chain::{GENESIS, Hash, link};
-use crate::row::Written;
+use crate::chain::{GENESIS, link};
+use crate::row::{Written, time_of};
 use crate::schema::Failure;
 use crate::{ApprovalRow, CounterRow, Head, Keep};
-use rusqlite::{CachedStatement, Connection, ErrorCode, params};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, params};
 use std::cell::Cell;
 use std::time::Duration;
 
@@ -214,20 +214,18 @@ impl Open<'_> {
 /// The end of the chain and the time of its last row.
 pub(crate) fn read_head(conn: &Connection) -> rusqlite::Result<(Head, i64)> {
     let read = |row: &rusqlite::Row<'_>| -> rusqlite::Result<(Head, i64)> {
-        let rows: i64 = row.get(0)?;
-        let hash: Hash = row.get(1)?;
-        Ok((Head { rows: rows.cast_unsigned(), hash }, row.get(2)?))
+        let rows = row.get::<_, i64>(0)?.cast_unsigned();
+        let time = time_of(rows, &row.get::<_, String>(2).unwrap_or_default()).unwrap_or(0);
+        Ok((Head { rows, hash: row.get(1)? }, time))
     };
-    let none = (Head { rows: 0, hash: GENESIS }, 0);
-    match conn.query_row("SELECT n, hash, time FROM ledger ORDER BY n DESC LIMIT 1", [], read) {
-        Err(rusqlite::Error::QueryReturnedNoRows) => {
-            match conn.query_row("SELECT n, hash, 0 FROM anchor ORDER BY n DESC LIMIT 1", [], read) {
-                Err(rusqlite::Error::QueryReturnedNoRows) => Ok(none),
-                other => other,
-            }
-        }
-        other => other,
-    }
+    let last =
+        conn.query_row("SELECT n, hash, text FROM ledger ORDER BY n DESC LIMIT 1", [], read).optional()?;
+    let anchor = "SELECT n, hash, '' FROM anchor ORDER BY n DESC LIMIT 1";
+    let last = match last {
+        None => conn.query_row(anchor, [], read).optional()?,
+        last => last,
+    };
+    Ok(last.unwrap_or((Head { rows: 0, hash: GENESIS }, 0)))
 }
 
 /// Now, in milliseconds since 1970.

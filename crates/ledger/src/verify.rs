@@ -2,8 +2,10 @@
 
 use crate::chain::{GENESIS, Hash, link};
 use crate::let_go::{Beginning, LetGo, beginning};
+use crate::row::time_of;
 use crate::schema::{Failure, open_reader};
 use crate::{GateKey, Head, SignedHead};
+use rusqlite::Connection;
 use serde::Serialize;
 use std::path::Path;
 
@@ -76,40 +78,18 @@ pub fn verify(folder: &Path, kept: Option<&SignedHead>) -> Result<Report, Failur
             bad = Some((n, REWRITTEN.into()));
         }
     }
-    let mut statement = conn.prepare("SELECT n, text, hash FROM ledger ORDER BY n").map_err(failed)?;
-    let mut rows = statement.query([]).map_err(failed)?;
-    while bad.is_none()
-        && let Some(row) = rows.next().map_err(failed)?
-    {
-        let at: i64 = row.get(0).map_err(failed)?;
-        let at = at.cast_unsigned();
-        let (text, stored) = match (row.get::<_, String>(1), row.get::<_, Hash>(2)) {
-            (Ok(text), Ok(stored)) => (text, stored),
-            _ => {
-                bad = Some((at, "its text or hash cannot be read".into()));
-                break;
-            }
-        };
-        // Saturating: whoever changes the file can also write an anchor that no row can follow.
-        let next = n.saturating_add(1);
-        if at != next {
-            bad = Some((next, format!("row {next} is missing: the next one is {at}")));
-            break;
-        }
-        if link(&hash, &text) != stored {
-            bad = Some((at, "its hash does not match its text and the row before".into()));
-            break;
-        }
-        (n, hash) = (at, stored);
-        if let Some(kept) = kept
-            && kept.rows == n
-        {
-            passed_kept = true;
-            if (Head { rows: n, hash }).hex() != kept.head {
-                bad = Some((n, REWRITTEN.into()));
-                break;
-            }
-        }
+    if bad.is_none() {
+        let begin = Head { rows: n, hash };
+        let (end, broken) =
+            walk(&conn, begin, i64::MAX, |at| match kept.filter(|kept| kept.rows == at.rows) {
+                None => Ok(()),
+                Some(kept) => {
+                    passed_kept = true;
+                    if at.hex() == kept.head { Ok(()) } else { Err(REWRITTEN.into()) }
+                }
+            })
+            .map_err(failed)?;
+        (n, hash, bad) = (end.rows, end.hash, broken);
     }
     if let Some(kept) = kept
         && bad.is_none()
@@ -127,4 +107,44 @@ pub fn verify(folder: &Path, kept: Option<&SignedHead>) -> Result<Report, Failur
     let (first_bad, why) = bad.map_or((None, None), |(row, why)| (Some(row), Some(why)));
     let ok = first_bad.is_none();
     Ok(Report { rows: head.rows, head: head.hex(), ok, first_bad, why, let_go, unproved })
+}
+
+/// Follows the chain from the row behind `begin` to its end, or to the row `last`. Gives how far it holds, and the first row that does
+/// not, with the reason.
+pub(crate) fn walk(
+    conn: &Connection,
+    begin: Head,
+    last: i64,
+    mut passes: impl FnMut(Head) -> Result<(), String>,
+) -> rusqlite::Result<(Head, Option<(u64, String)>)> {
+    let mut statement = conn.prepare("SELECT n, time, text, hash FROM ledger WHERE n <= ?1 ORDER BY n")?;
+    let mut rows = statement.query([last])?;
+    let mut head = begin;
+    while let Some(row) = rows.next()? {
+        let at: i64 = row.get(0)?;
+        let at = at.cast_unsigned();
+        let (time, text, stored) =
+            match (row.get::<_, i64>(1), row.get::<_, String>(2), row.get::<_, Hash>(3)) {
+                (Ok(time), Ok(text), Ok(stored)) => (time, text, stored),
+                _ => return Ok((head, Some((at, "its text or hash cannot be read".into())))),
+            };
+        // Saturating: whoever changes the file can also write an anchor that no row can follow.
+        let next = head.rows.saturating_add(1);
+        if at != next {
+            return Ok((head, Some((next, format!("row {next} is missing: the next one is {at}")))));
+        }
+        if link(&head.hash, &text) != stored {
+            return Ok((head, Some((at, "its hash does not match its text and the row before".into()))));
+        }
+        if time_of(at, &text) != Some(time) {
+            let why = "its text is of another number or time than the columns beside it";
+            return Ok((head, Some((at, why.into()))));
+        }
+        let here = Head { rows: at, hash: stored };
+        if let Err(why) = passes(here) {
+            return Ok((here, Some((at, why))));
+        }
+        head = here;
+    }
+    Ok((head, None))
 }

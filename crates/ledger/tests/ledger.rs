@@ -283,6 +283,56 @@ async fn a_record_that_somebody_else_cut_at_its_beginning_does_not_verify() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_age_of_a_row_is_what_its_text_says_and_a_column_beside_it_cannot_change_it() {
+    for (forged, bad) in [
+        ("UPDATE ledger SET time = 0 WHERE n <= 2", 1),
+        ("UPDATE ledger SET time = 0 WHERE n = 2", 2),
+        ("UPDATE ledger SET time = 0", 1),
+        ("UPDATE ledger SET time = time + 1 WHERE n = 3", 3),
+        ("UPDATE ledger SET time = time + 1000000000000 WHERE n = 3", 3),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(folder.path()).unwrap();
+        for _ in 0..3 {
+            ledger.append(row("young"), Vec::new(), Keep::Process).await.unwrap();
+        }
+        ledger.close().await;
+        let by_hand = format!("DROP TRIGGER ledger_is_never_changed; {forged}");
+        file(folder.path()).execute_batch(&by_hand).unwrap();
+        let ledger = Ledger::open(folder.path()).unwrap();
+        let an_hour_ago = portcullis_ledger::now_ms() - 3_600_000;
+        // Either way, all rows are still there.
+        drop(ledger.prune(an_hour_ago, "retain: 1h").await);
+        assert_eq!(ledger.append(row("new"), Vec::new(), Keep::Process).await.unwrap(), 4, "{forged}");
+        let report = verify(folder.path(), None).unwrap();
+        assert!(report.let_go.is_none() && report.first_bad == Some(bad), "{forged}: {report:?}");
+        assert!(report.why.unwrap().contains("another number or time"));
+        // Nor does the clock of the rows that follow go by it.
+        let mut times = Vec::new();
+        query(folder.path(), &Filter::default(), |row| {
+            times.push(row["time"].as_str().unwrap_or_default().get(..4).map(str::to_owned));
+            true
+        })
+        .unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(times.iter().collect::<std::collections::HashSet<_>>().len(), 1, "{times:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_let_go_of_a_chain_that_does_not_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(folder.path()).unwrap();
+    for _ in 0..3 {
+        ledger.append(row("old"), Vec::new(), Keep::Process).await.unwrap();
+    }
+    let by_hand = "DROP TRIGGER ledger_is_never_changed; UPDATE ledger SET text = replace(text, 'old', 'odd') WHERE n = 2";
+    file(folder.path()).execute_batch(by_hand).unwrap();
+    let why = ledger.prune(i64::MAX / 2, "retain: 90d").await.unwrap_err().to_string();
+    assert!(why.contains("at row 2") && why.contains("Nothing is let go"), "{why}");
+    assert_eq!(verify(folder.path(), None).unwrap().first_bad, Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_that_an_older_version_let_go_are_told_of_for_ever() {
     let folder = tempfile::tempdir().unwrap();
     let (ledger, _) = pruned(folder.path()).await;
