@@ -185,13 +185,17 @@ fn hex(text: &str) -> Option<u8> {
 /// How often an escape may be escaped again before nothing is decoded any more.
 const MAX_ESCAPES: usize = 4;
 
-/// Whether a text has `..` for a name between slashes of either kind, however it is escaped.
+/// Whether a text has `..` for a name between slashes of either kind, however it is escaped, and whatever signs that are not seen
+/// stand in it: who fetches an address leaves tabs and line ends out (WHATWG URL, "basic URL parser").
 pub(crate) fn leads_up(text: &str) -> bool {
-    let has = |text: &str| {
-        text.split(['/', '\\'])
-            .any(|name| name.split([';', '?', '#']).next().is_some_and(|name| name.trim() == ".."))
+    let is_up = |name: &str| {
+        let mut seen = name.chars().filter(|sign| !is_unseen(*sign));
+        [seen.next(), seen.next(), seen.next()] == [Some('.'), Some('.'), None]
     };
-    if !text.contains("..") && !text.contains('%') {
+    let has = |text: &str| {
+        text.split(['/', '\\']).any(|name| name.split([';', '?', '#']).next().is_some_and(is_up))
+    };
+    if !text.contains('%') && !text.contains("..") && !text.chars().any(is_unseen) {
         return false;
     }
     let mut text = Cow::Borrowed(text);
@@ -205,6 +209,13 @@ pub(crate) fn leads_up(text: &str) -> bool {
         }
     }
     true
+}
+
+/// Whether a sign leaves no mark: blanks, control characters, and those that only say how others are shown.
+fn is_unseen(sign: char) -> bool {
+    sign.is_whitespace()
+        || sign.is_control()
+        || matches!(sign, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
 /// A text with its escapes of ASCII signs decoded once; `None` where it has none.

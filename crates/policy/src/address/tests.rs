@@ -123,12 +123,33 @@ fn dots_that_lead_up_are_seen_however_they_are_escaped() {
         "/a/..?x",
         "https://h/a/..",
         "%25252525252525252e",
+        "/a/.\t./b",
+        "/a/.\n./b",
+        "/a/.\r./b",
+        "/a/..\t/b",
+        "/a/\t../b",
+        "/a/%2e\t%2e/b",
+        "/a/.%09./b",
+        "/a/.\0./b",
+        "/a/.\u{200b}./b",
     ] {
         assert!(leads_up(text), "{text}");
     }
-    for text in
-        ["", "/a/b", "v1..v2.diff", "/a/..b", "/a/b..", "/a/...", "100%", "%2e", "a.b/c%20d", "/a/%2e/b"]
-    {
+    for text in [
+        "",
+        "/a/b",
+        "v1..v2.diff",
+        "/a/..b",
+        "/a/b..",
+        "/a/...",
+        "100%",
+        "%2e",
+        "a.b/c%20d",
+        "/a/%2e/b",
+        "/a/.\t/b",
+        "a\n/b",
+        "two words/a b",
+    ] {
         assert!(!leads_up(text), "{text}");
     }
 }

@@ -173,7 +173,7 @@ impl Entry {
 
     /// Judges options and other words, of which those of the face are known too.
     fn rest(&self, name: &str, words: &[Word], face: Options, said: Said<'_>) -> Refused {
-        let mut others = 0;
+        let (mut others, mut ended) = (0, false);
         let mut at = 0;
         while let Some(word) = words.get(at).map(|word| word.text.as_str()) {
             let next = words.get(at + 1);
@@ -182,8 +182,12 @@ impl Entry {
                 self.bundled(name, word, said)?;
                 continue;
             }
+            if word == "--" && !ended {
+                ended = true;
+                continue;
+            }
             if !word.starts_with('-') || matches!(word, "-" | "--") {
-                others += usize::from(word != "--");
+                others += 1;
                 if !word.starts_with(self.begin) {
                     return Err(format!("`{word}` may make `{name}` do more than it seems to"));
                 }
@@ -193,6 +197,8 @@ impl Entry {
             if at == 1 && said.told && self.faces.is_empty() {
                 continue;
             }
+            // Some take for a word what stands behind one, or behind `--`.
+            others += usize::from(ended || others > 0);
             let known = face.takes(word).or_else(|| self.options.takes(word));
             if self.kind == Kind::Bundled && !word.starts_with("--") && said.flags.is_none() {
                 self.bundled(name, word.trim_start_matches('-'), said)?;

@@ -195,7 +195,7 @@ pub(super) const TABLE: &[Entry] = &[
         names: "awk gawk mawk nawk original-awk",
         checked: "mawk 1.3.4, gawk 5.2.1",
         options: Options { short: "F:v:", long: "field-separator: assign:", ..NO_OPTIONS },
-        has: "system | > getline @ \\\n",
+        has: "system | > getline @ ARGV SYMTAB /inet/ /inet4/ /inet6/ \\\n",
         ..PLAIN
     },
     // Commands and keys at the beginning, and logs.
