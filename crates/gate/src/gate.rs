@@ -231,7 +231,7 @@ impl Gate {
                 continue;
             }
             for run in self.runs.list().into_iter().filter(|run| run.call.upstream == *name) {
-                run.stop("its upstream was taken out of the configuration");
+                run.stop_by_operator("its upstream was taken out of the configuration");
             }
             for session in self.sessions.all() {
                 if let Some(link) = session.links.lock().await.remove(name) {
@@ -263,7 +263,7 @@ impl Gate {
         self.end_sessions(ended, reason).await;
         // Calls of the new era have no session to end with.
         for run in self.runs.list().into_iter().filter(|run| grant(&run.call.owner)) {
-            run.stop(reason);
+            run.stop_by_operator(reason);
         }
         crate::streams::end_listeners(self, &grant);
         self.pool.end(|owner, _| grant(owner)).await;
@@ -319,7 +319,7 @@ impl Gate {
     pub async fn shut_down(self: &Arc<Self>) {
         crate::streams::end_listeners(self, &|_| true);
         for run in self.runs.list() {
-            run.stop("the gate is stopping");
+            run.stop_by_operator("the gate is stopping");
         }
         self.end_sessions(
             self.sessions.sweep(&self.options.load().sessions, |_| true),

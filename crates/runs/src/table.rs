@@ -117,10 +117,10 @@ impl Runs {
         false
     }
 
-    /// Stops everything that a caller has in flight.
+    /// Stops everything that a caller has in flight, because the caller itself is over. It did not ask for that, and is told.
     pub fn cancel_all_of(&self, caller: Caller, reason: &str) {
         for run in self.list().into_iter().filter(|run| run.key().0 == caller) {
-            run.stop(reason);
+            run.stop_by_operator(reason);
         }
     }
 
@@ -150,7 +150,7 @@ impl Run {
         (Caller(self.caller.load(Ordering::Relaxed)), self.call.request.clone())
     }
 
-    /// Asks it to stop on behalf of the operator: its caller did not ask for it, and is told.
+    /// Asks it to stop on behalf of the operator or of the gate: its caller did not ask for it, and is told.
     pub fn stop_by_operator(&self, reason: &str) {
         self.by_operator.store(true, Ordering::Relaxed);
         self.stop(reason);
@@ -167,7 +167,7 @@ impl Run {
         self.waits.store(waits, Ordering::Relaxed);
     }
 
-    /// Asks it to stop. The first reason stands.
+    /// Asks it to stop, as its caller wants it. The first reason stands.
     pub fn stop(&self, reason: &str) {
         let _ = self.reason.set(reason.to_owned());
         self.stop.cancel();

@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 /// The requests in flight on one line.
 #[derive(Debug)]
 pub(crate) struct Mux {
+    /// Whose line it is.
+    upstream: Arc<str>,
     table: Mutex<Table>,
     /// Bytes that may wait for one caller before that caller alone is cut off.
     limit: usize,
@@ -39,8 +41,13 @@ pub(crate) enum Stray {
 }
 
 impl Mux {
-    pub(crate) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { table: Mutex::default(), limit, gone: CancellationToken::new() })
+    pub(crate) fn new(upstream: Arc<str>, limit: usize) -> Arc<Self> {
+        Arc::new(Self { upstream, table: Mutex::default(), limit, gone: CancellationToken::new() })
+    }
+
+    /// Whose line it is.
+    pub(crate) fn upstream(&self) -> &str {
+        &self.upstream
     }
 
     /// Enters a request before it is sent.
@@ -197,7 +204,7 @@ mod tests {
 
     #[tokio::test]
     async fn answers_and_progress_go_to_their_own_request_and_late_ones_to_nobody() {
-        let mux = Mux::new(1000);
+        let mux = Mux::new("s".into(), 1000);
         let mut one = mux.enter(1).unwrap();
         let mut two = mux.enter(2).unwrap();
         let progress = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":2,"progress":1}}"#;
@@ -215,7 +222,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_caller_that_does_not_read_loses_its_own_stream_only() {
-        let mux = Mux::new(100);
+        let mux = Mux::new("s".into(), 100);
         let mut slow = mux.enter(1).unwrap();
         let _other = mux.enter(2).unwrap();
         for _ in 0..10 {

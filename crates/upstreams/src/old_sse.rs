@@ -51,6 +51,7 @@ pub(crate) struct Stream {
 impl OldSse {
     /// Opens the stream and learns where to post.
     pub(crate) async fn open(
+        upstream: &Arc<str>,
         client: HttpClient,
         spec: &UrlSpec,
         limit: usize,
@@ -84,7 +85,7 @@ impl OldSse {
             })?;
         let endpoint = resolve(&spec.url, &endpoint).map_err(SendFailed::NotReached)?;
         let line = Self {
-            mux: Mux::new(limit.saturating_mul(2)),
+            mux: Mux::new(upstream.clone(), limit.saturating_mul(2)),
             client,
             endpoint,
             headers: spec.headers.clone(),

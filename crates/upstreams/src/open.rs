@@ -124,11 +124,15 @@ impl Opener<'_> {
         let (pipe, readers) = match &self.spec.how {
             How::Command(command) => {
                 let piped = start(command, &self.spec.name, &wish.owner, self.keepers).await;
-                stdio::open(piped.map_err(SendFailed::NotReached)?, self.spec.limits.message)
+                stdio::open(&self.spec.name, piped.map_err(SendFailed::NotReached)?, self.spec.limits.message)
             }
             How::Builtin(_) => {
                 let stream = self.builtins.connect(&self.spec.name, &wish.owner);
-                stdio::open_builtin(stream.map_err(SendFailed::NotReached)?, self.spec.limits.message)
+                stdio::open_builtin(
+                    &self.spec.name,
+                    stream.map_err(SendFailed::NotReached)?,
+                    self.spec.limits.message,
+                )
             }
             How::Url(_) => return Err(SendFailed::NotReached("it is not a program".into())),
         };
@@ -143,7 +147,8 @@ impl Opener<'_> {
     }
 
     async fn old_sse(&self, url: &UrlSpec, wish: &Wish) -> Result<Arc<Link>, SendFailed> {
-        let (line, stream) = OldSse::open(self.client.clone(), url, self.spec.limits.message).await?;
+        let (line, stream) =
+            OldSse::open(&self.spec.name, self.client.clone(), url, self.spec.limits.message).await?;
         let link = Link::new(Era::Old, wish, Line::OldSse(line));
         if let Line::OldSse(line) = &link.line {
             line.run(stream, &link, wish.inbox.clone());

@@ -54,9 +54,9 @@ impl Drop for Pipe {
 }
 
 /// Takes the pipes of a program that was started. Its reader runs until the program or the link is gone.
-pub(crate) fn open(piped: Piped, limit: usize) -> (Pipe, Readers) {
+pub(crate) fn open(upstream: &Arc<str>, piped: Piped, limit: usize) -> (Pipe, Readers) {
     let Piped { stdin, stdout, held, stop } = piped;
-    let mux = Mux::new(limit.saturating_mul(2));
+    let mux = Mux::new(upstream.clone(), limit.saturating_mul(2));
     let (out, queue) = mpsc::channel(OUTGOING);
     if let Some(stdin) = stdin {
         tokio::spawn(write_lines(stdin, queue, stop.clone()));
@@ -67,8 +67,8 @@ pub(crate) fn open(piped: Piped, limit: usize) -> (Pipe, Readers) {
 }
 
 /// Takes a connection to a built-in server.
-pub(crate) fn open_builtin(stream: DuplexStream, limit: usize) -> (Pipe, Readers) {
-    let mux = Mux::new(limit.saturating_mul(2));
+pub(crate) fn open_builtin(upstream: &Arc<str>, stream: DuplexStream, limit: usize) -> (Pipe, Readers) {
+    let mux = Mux::new(upstream.clone(), limit.saturating_mul(2));
     let (out, queue) = mpsc::channel(OUTGOING);
     let (reading, writing) = tokio::io::split(stream);
     let stop = CancellationToken::new();
@@ -168,12 +168,33 @@ async fn read_lines(
     }
 }
 
+/// The id of an answer that cannot be read, where it can be told. What only tells of a message, such as a program's own log of
+/// what it was asked, is none.
+fn unreadable_answer(text: &Bytes, waiting: &[u64]) -> Option<u64> {
+    let trimmed = text.trim_ascii();
+    let is_object = trimmed.starts_with(b"{") && trimmed.ends_with(b"}");
+    let is_answer = is_object && !trimmed.windows(METHOD.len()).any(|part| part == METHOD);
+    let (head, tail) = (text.len().min(END), text.len().saturating_sub(END));
+    is_answer.then(|| id_at_ends(&text.slice(..head), &text.slice(tail..), waiting))?
+}
+
+const METHOD: &[u8] = b"\"method\"";
+/// Bytes at either end of an answer in which its id is looked for.
+const END: usize = 4096;
+
 /// Sorts one message of a line that carries many conversations.
 pub(crate) fn receive(mux: &Mux, link: &Weak<Link>, inbox: &dyn Inbox, text: Bytes) {
-    let message = match Envelope::reply(text) {
+    let message = match Envelope::reply(text.clone()) {
         Ok(message) => message,
         Err(refused) => {
-            tracing::warn!(%refused, "an upstream said something that is no message");
+            match unreadable_answer(&text, &mux.waiting()) {
+                // Nothing better will come, so its caller need not wait for it.
+                Some(id) => mux.give(id, Err(Broken(format!("its answer cannot be read: {refused}")))),
+                None => {
+                    let upstream = mux.upstream();
+                    tracing::warn!(upstream, %refused, "an upstream said something that is no message");
+                }
+            }
             return;
         }
     };
@@ -191,6 +212,44 @@ impl Line {
         match self {
             Self::Pipe(pipe) => Some(pipe),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inbox::Quiet;
+
+    #[tokio::test]
+    async fn an_answer_that_cannot_be_read_fails_the_call_that_it_answers_and_no_other() {
+        let mux = Mux::new("s".into(), 1000);
+        let mut call = mux.enter(5).unwrap();
+        let _other = mux.enter(6).unwrap();
+        let say =
+            |text: &'static str| receive(&mux, &Weak::new(), &Quiet, Bytes::from_static(text.as_bytes()));
+        // What is no answer fails nothing.
+        for text in [
+            "starting",
+            r#"got {"jsonrpc":"2.0","id":5,"method":"tools/call","params":{}} "#,
+            r#"{"level":"info","request":{"id":5,"method":"tools/call"}}"#,
+            r#"{"level":"info","id":5"#,
+            r#"{"jsonrpc":"2.0","id":57,"result":NaN}"#,
+            r#"{"jsonrpc":"2.0","id":5,"result":{"id":6,"x":NaN}}"#,
+        ] {
+            say(text);
+            assert_eq!(mux.waiting().len(), 2, "{text}");
+        }
+        for (text, why) in [
+            (r#"{"jsonrpc": "2.0", "id": 5, "result": {"x": NaN}}"#, "expected value"),
+            (r#"{"result":{"x":Infinity},"id":5,"jsonrpc":"2.0"}"#, "expected value"),
+            (r#"{"jsonrpc":"2.0","id":5}"#, "a message has"),
+            (r#"{"jsonrpc":"2.0","id":5,"result":{},"error":{"code":1,"message":"m"}}"#, "only one of"),
+            (r#"{"id":5,"result":{}}"#, "`jsonrpc` must be"),
+        ] {
+            say(text);
+            let broken = call.next().await.unwrap_err();
+            assert!(broken.0.contains("cannot be read") && broken.0.contains(why), "{text}: {}", broken.0);
         }
     }
 }

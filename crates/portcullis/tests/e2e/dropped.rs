@@ -228,8 +228,8 @@ async fn a_drop_of_a_thousand_runs_denies_at_once_and_ends_them_all_in_time() {
         let denied = loop {
             let at = jiff::Timestamp::now();
             let answer = echoes(&house, "far").await;
-            // One that was in flight at that instant was stopped.
-            if answer["error"]["code"] == -31410 {
+            // One that was in flight at that instant was stopped, or its answer came too late to be shown.
+            if answer["error"]["code"] == -31410 || answer["error"]["code"] == -31503 {
                 continue;
             }
             if text(&answer) != "passes" {

@@ -1,7 +1,7 @@
 //! What reaches a client is what it may see: on every way back, covered where the policy says so, judged where a server asks,
 //! silent once it is dropped, and under the client's own ids.
 
-use crate::house::{ALLOW_ALL, House, Plan, messages};
+use crate::house::{ALLOW_ALL, House, Plan, fixture, messages};
 use crate::scripted::{Reply, Scripted, event};
 use crate::stream::{Stream, modern, open_session, post_modern, until};
 use serde_json::{Value, json};
@@ -342,4 +342,52 @@ async fn nobody_ends_a_subscription_that_another_has_at_a_shared_server() {
     assert_eq!((&own["result"], sent("logging/setLevel")), (&json!({}), 0));
     one.ask(5, "resources/unsubscribe", uri).await;
     assert_eq!(sent("resources/unsubscribe"), 1);
+}
+
+#[tokio::test]
+async fn a_call_that_the_gate_ends_is_answered() {
+    for end in ["rotate", "revoke", "reload", "stop"] {
+        let upstreams = format!("  fix: {{ command: \"{}\", args: [stdio, --extra] }}", fixture().display());
+        let house = House::build(&Plan { upstreams: &upstreams, policy: ALLOW_ALL, more: MORE });
+        let (_, out, _) = house.run(&["grant", "add", "other", "--upstream", "fix=p", "--json"]);
+        let token = serde_json::from_str::<Value>(&out).unwrap()["token"].as_str().unwrap().to_owned();
+        let session = house.session_of(&token, "/mcp/fix").await;
+        let params = json!({"name": "delay", "arguments": {"ms": 60_000, "label": "x"}});
+        let (bearer, (head, body)) =
+            (format!("Bearer {token}"), modern(42, "tools/call", params.clone(), json!({})));
+        let mut headers = vec![
+            ("authorization", &*bearer),
+            ("content-type", "application/json"),
+            ("accept", "application/json, text/event-stream"),
+        ];
+        headers.extend(head.iter().map(|(name, value)| (&**name, &**value)));
+        let ends = async {
+            until("both calls", || async { (house.rows(&["--tool", "delay"]).len() >= 2).then_some(()) })
+                .await;
+            match end {
+                "rotate" | "revoke" => house.run(&["grant", end, "other"]).0,
+                "reload" => {
+                    house.configure("args: [stdio, --extra]", "args: [stdio, --extra], disabled: true");
+                    house.run(&["reload"]).0
+                }
+                _ => {
+                    rustix::process::kill_process(house.pid(), rustix::process::Signal::TERM).unwrap();
+                    0
+                }
+            }
+        };
+        let (old, new, ended) = tokio::join!(
+            session.ask(41, "tools/call", params),
+            house.http(hyper::Method::POST, "/mcp/fix", &headers, body),
+            ends
+        );
+        assert_eq!(ended, 0, "{end}");
+        for (answer, id) in [(old.0, 41), (messages(&new.2).pop().unwrap(), 42)] {
+            assert_eq!(
+                (&answer["id"], &answer["error"]["code"]),
+                (&json!(id), &json!(-31410)),
+                "{end} {answer}"
+            );
+        }
+    }
 }
