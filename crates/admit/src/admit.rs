@@ -179,17 +179,14 @@ impl Admit {
             meta: ask.to.forward_meta.clone(),
         };
         // What a server asks goes to nobody but its client.
-        let is_question = matches!(ask.subject, Subject::Question(_));
+        let is_question = matches!(ask.subject, Subject::Question(..));
         if !is_question {
             ask.message.envelope = ask.message.envelope.narrowed(&passing.allowance());
         }
         let message = ask.message.clone();
         let arguments = message.envelope.peek().arguments.unwrap_or("{}");
-        let extra = if is_question {
-            ask.message.envelope.params().map(str::to_owned)
-        } else {
-            message.envelope.extra()
-        };
+        let extra =
+            if is_question { ask.message.envelope.params().map(str::to_owned) } else { message.extra() };
         let history = match &ask.who.history {
             Some(history) => history.clone(),
             None => self.0.histories.of_grant(ask.who.name()),
@@ -213,7 +210,7 @@ impl Admit {
         let (name, is_tool) = match ask.subject {
             Subject::Tool(name, ..) | Subject::UnknownTool(name) => (name, true),
             Subject::Task(name, _) | Subject::Other(name) => (name, false),
-            Subject::Question(_) => ("", false),
+            Subject::Question(..) => ("", false),
         };
         let method = ask.message.envelope.method().filter(|_| !is_tool);
         let draft = Draft {
@@ -270,7 +267,7 @@ impl Admit {
                     Subject::UnknownTool(_)
                     | Subject::Task(..)
                     | Subject::Other(_)
-                    | Subject::Question(_) => Risk::High,
+                    | Subject::Question(..) => Risk::High,
                 };
                 // What a person approved passes once, also when the power fails.
                 let keep = if used.is_some() { Keep::Disk } else { rules.durability.keep(risk) };

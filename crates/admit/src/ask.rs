@@ -48,8 +48,9 @@ pub enum Subject<'a> {
     Task(&'a str, Option<&'a Tool>),
     /// Anything else: the prompt, the resource, or nothing.
     Other(&'a str),
-    /// What a server asks of its client: `sampling`, `elicitation` or `roots`.
-    Question(&'a str),
+    /// What a server asks of its client: `sampling`, `elicitation` or `roots`; and the rule and the reason by which it is not asked
+    /// whatever the policy says.
+    Question(&'a str, Option<(&'a str, &'a str)>),
 }
 
 impl Ask<'_> {
@@ -62,7 +63,7 @@ impl Ask<'_> {
             (Subject::Task(name, tool), _) => {
                 (What::Tool, name, tool.map_or("", |tool| tool.category.as_str()))
             }
-            (Subject::Question(kind), _) => (What::ServerRequest, kind, ""),
+            (Subject::Question(kind, _), _) => (What::ServerRequest, kind, ""),
             (Subject::Other(name), method) => match What::of_request(method, name) {
                 kind @ (What::Prompt | What::Resource) => (kind, name, ""),
                 What::Tool | What::Method | What::ServerRequest => (What::Method, method, ""),

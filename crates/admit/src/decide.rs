@@ -18,6 +18,25 @@ use portcullis_policy::{
 use portcullis_wire::canonical;
 use std::borrow::Cow;
 
+/// What a server may ask a model (schemas of 2025-11-25 and 2026-07-28, `CreateMessageRequestParams`).
+const SAMPLING: [&str; 12] = [
+    "_meta",
+    "includeContext",
+    "maxTokens",
+    "messages",
+    "metadata",
+    "modelPreferences",
+    "stopSequences",
+    "systemPrompt",
+    "task",
+    "temperature",
+    "toolChoice",
+    "tools",
+];
+/// What a server may ask a user (`ElicitRequestParams`).
+const ELICITATION: [&str; 7] =
+    ["_meta", "elicitationId", "message", "mode", "requestedSchema", "task", "url"];
+
 /// What passes if its limits can be reserved.
 #[derive(Default)]
 pub(crate) struct Passing<'r> {
@@ -92,11 +111,17 @@ pub(crate) fn judge<'r>(
             let call = Call { tool, arguments, properties: &known.properties, facts };
             judge_call(&inner.ledger, &in_force, ask, history, &known.fingerprint, &call)
         }
-        Subject::Other(_) | Subject::Question(_) => {
+        Subject::Question(_, Some((rule, why))) => deny(rule, why.to_owned()),
+        Subject::Other(_) | Subject::Question(..) => {
             let tool = ask.target();
             let params = ask.message.envelope.params().unwrap_or("{}");
             let arguments = if tool.kind == What::Prompt { arguments } else { params };
-            let call = Call { tool, arguments, properties: &[""; 0], facts };
+            let properties: &[&str] = match ask.subject {
+                Subject::Question("sampling", _) => &SAMPLING,
+                Subject::Question("elicitation", _) => &ELICITATION,
+                _ => &[],
+            };
+            let call = Call { tool, arguments, properties, facts };
             judge_call(&inner.ledger, &in_force, ask, history, "", &call)
         }
     };

@@ -1,7 +1,8 @@
 //! The key to the way out.
 
 use bytes::Bytes;
-use portcullis_wire::{Envelope, Id, Splice};
+use portcullis_wire::{Envelope, Id, Splice, is_trace_parent};
+use serde_json::{Map, Value};
 
 /// A message for an upstream, in the very bytes that were judged.
 #[derive(Debug, Clone)]
@@ -13,6 +14,26 @@ pub struct Message {
 }
 
 impl Message {
+    /// What of the client's choosing goes along beside the name and the arguments, by place, JSON; `None` where that is nothing.
+    pub(crate) fn extra(&self) -> Option<String> {
+        // Arguments that headers repeat were held against the arguments.
+        let is_plain = |name: &str, value: &str| {
+            name.starts_with("mcp-param-") || (name == "traceparent" && is_trace_parent(value))
+        };
+        let extra = self.envelope.extra();
+        let told = self.headers.iter().filter(|(name, value)| !is_plain(name, value));
+        let headers: Map<String, Value> =
+            told.map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+        if headers.is_empty() {
+            return extra;
+        }
+        let headers = Value::Object(headers);
+        Some(match extra.as_deref().and_then(|extra| extra.strip_prefix('{')) {
+            Some(rest) => format!("{{\"headers\":{headers},{rest}"),
+            None => format!("{{\"headers\":{headers}}}"),
+        })
+    }
+
     /// The message as it goes out: under our own id, with our own progress token where the client gave one,
     /// every other byte as it was judged.
     #[must_use]

@@ -127,9 +127,10 @@ impl Authority {
         if !judged {
             return Err(NotReleased::Unjudged);
         }
-        let seen = match self.covered(message)? {
+        let plain = message.plain();
+        let seen = match self.covered(&plain)? {
             Some(covered) => seen_as(&covered),
-            None => seen_as(message),
+            None => seen_as(&plain),
         };
         Ok(seen.map(Release))
     }

@@ -6,7 +6,7 @@
 //! ```
 //! use portcullis_catalogue::{List, ListKind};
 //! let page = r#"{"tools":[{"name":"echo","inputSchema":{"type":"object"}}],"ttlMs":5}"#;
-//! let list = List::from_pages("", ListKind::Tools, &[page], |_| None).unwrap();
+//! let list = List::from_pages("", ListKind::Tools, &[page], |_| Reading::Plain).unwrap();
 //! assert_eq!(list.get("echo").unwrap().raw(), r#"{"name":"echo","inputSchema":{"type":"object"}}"#);
 //! assert_eq!(list.write(list.items().iter(), None, &[]), page);
 //! ```
@@ -41,7 +41,7 @@ pub use findings::{
 };
 pub use kind::ListKind;
 pub use known::{Entry, Known};
-pub use list::{BadList, Item, List};
+pub use list::{BadList, Item, List, Reading};
 pub use quality::{
     Dimension, Facts, Flag, Grade, Hints, Quality, Score, ServerQuality, Shadow, Siblings, Tier, quality,
     server_quality,

@@ -20,6 +20,17 @@ pub enum BadList {
     },
 }
 
+/// How a definition reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reading {
+    /// In one way, and JSON as a double has it tells it from every other.
+    Plain,
+    /// In one way, and it has a number that no double holds: its canonical text, every digit of it.
+    Exact(String),
+    /// In two ways, and why.
+    Faulty(String),
+}
+
 /// One item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
@@ -68,6 +79,10 @@ impl Item {
     }
 }
 
+/// Members of a list's result that the protocol has beside the items and the cursor. No other goes to clients: one named `Tools` would
+/// be a second list for whoever reads names without case.
+const BESIDE: [&str; 4] = ["_meta", "cacheScope", "resultType", "ttlMs"];
+
 /// All items of one list in the server's order. An item without a name, or with the name of an earlier one,
 /// could not be called unambiguously and is left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,14 +90,14 @@ pub struct List {
     kind: ListKind,
     items: Vec<Item>,
     places: HashMap<Box<str>, usize>,
-    /// Members of the last page's result beside the items and the cursor, as they came.
+    /// Members of the last page's result beside the items and the cursor, as far as the protocol has them.
     rest: Vec<(String, Box<str>)>,
 }
 
 impl List {
-    /// Joins the pages' results. `server` is the name of the one that gave them, which its tools' names may begin with; `fault`
-    /// says why a definition could be read in two ways, where it could. Such a one has a fingerprint of its own text, and blocks
-    /// where it is no tool.
+    /// Joins the pages' results. `server` is the name of the one that gave them, which its tools' names may begin with; `reading`
+    /// says how a definition reads. One that could be read in two ways has a fingerprint of its own text, and blocks where it is no
+    /// tool.
     ///
     /// # Errors
     /// Where a page is not an object with an array of items.
@@ -90,7 +105,7 @@ impl List {
         server: &str,
         kind: ListKind,
         pages: &[&str],
-        fault: impl Fn(&str) -> Option<String>,
+        reading: impl Fn(&str) -> Reading,
     ) -> Result<Self, BadList> {
         let mut list = Self { kind, items: Vec::new(), places: HashMap::new(), rest: Vec::new() };
         for page in pages {
@@ -100,15 +115,21 @@ impl List {
             let around = Surroundings::of(server, list.items.iter().map(Item::key));
             for item in &mut list.items {
                 let mut tool = Tool::read(&item.raw, &around);
-                item.fault = fault(&item.raw).map(String::into_boxed_str);
-                if item.fault.is_some() {
-                    tool.fingerprint = fingerprint_of(&serde_json::Value::from(&*item.raw));
+                match reading(&item.raw) {
+                    Reading::Plain => {}
+                    Reading::Exact(text) => tool.fingerprint = fingerprint_of(&text.into()),
+                    Reading::Faulty(why) => {
+                        tool.fingerprint = fingerprint_of(&serde_json::Value::from(&*item.raw));
+                        item.fault = Some(why.into());
+                    }
                 }
                 item.tool = Some(Box::new(tool));
             }
         } else {
             for item in &mut list.items {
-                item.fault = fault(&item.raw).map(String::into_boxed_str);
+                if let Reading::Faulty(why) = reading(&item.raw) {
+                    item.fault = Some(why.into());
+                }
                 item.blocks =
                     item.fault.is_some() || serde_json::from_str(&item.raw).is_ok_and(|said| blocks(&said));
             }
@@ -124,8 +145,11 @@ impl List {
         let items = members.remove(self.kind.member()).ok_or_else(|| bad("it is missing".into()))?;
         let items: Vec<&RawValue> =
             serde_json::from_str(items.get()).map_err(|error| bad(error.to_string()))?;
-        members.remove("nextCursor");
-        self.rest = members.into_iter().map(|(name, raw)| (name, raw.get().into())).collect();
+        self.rest = members
+            .into_iter()
+            .filter(|(name, _)| BESIDE.contains(&name.as_str()))
+            .map(|(name, raw)| (name, raw.get().into()))
+            .collect();
         for raw in items {
             let Some(key) = key_of(self.kind, raw.get()) else { continue };
             if self.places.contains_key(&key) {
@@ -232,7 +256,7 @@ mod tests {
             r#"{"tools":[{"name":"b","x":1.0},{"name":"a"}],"nextCursor":"2","_meta":{"k":1}}"#,
             r#"{"tools":[{"name":"b"},{"title":"nameless"},{"name":"c"}],"_meta":{"k":2},"ttlMs":9}"#,
         ];
-        let list = List::from_pages("", ListKind::Tools, &pages, |_| None).unwrap();
+        let list = List::from_pages("", ListKind::Tools, &pages, |_| Reading::Plain).unwrap();
         let keys: Vec<_> = list.items().iter().map(Item::key).collect();
         assert_eq!(keys, ["b", "a", "c"]);
         assert_eq!(list.get("b").unwrap().raw(), r#"{"name":"b","x":1.0}"#);
@@ -242,8 +266,9 @@ mod tests {
 
     #[test]
     fn a_page_of_another_shape_says_what_was_expected() {
-        let error = List::from_pages("", ListKind::Prompts, &[r#"{"tools":[]}"#], |_| None).unwrap_err();
+        let error =
+            List::from_pages("", ListKind::Prompts, &[r#"{"tools":[]}"#], |_| Reading::Plain).unwrap_err();
         assert_eq!(error.to_string(), "the answer to prompts/list has no array `prompts`: it is missing");
-        assert!(List::from_pages("", ListKind::Tools, &[r#"{"tools":{}}"#], |_| None).is_err());
+        assert!(List::from_pages("", ListKind::Tools, &[r#"{"tools":{}}"#], |_| Reading::Plain).is_err());
     }
 }

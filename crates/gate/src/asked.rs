@@ -7,8 +7,8 @@ use portcullis_admit::{
     Ticket,
 };
 use portcullis_ledger::now_ms;
-use portcullis_upstreams::Link;
-use portcullis_wire::{Envelope, Era, Id, request};
+use portcullis_upstreams::{Link, Roots};
+use portcullis_wire::{Envelope, Era, Id, check_strictly, request};
 use std::sync::Arc;
 
 /// Where a question came up.
@@ -99,17 +99,31 @@ impl Asking<'_> {
         self.ticket(&question).await
     }
 
+    /// Why a client is not asked that, whatever the policy says.
+    fn never(&self, kind: &str, question: &Envelope) -> Option<(&'static str, String)> {
+        if let Err(fault) = check_strictly(question.params().unwrap_or("{}")) {
+            return Some(("(malformed)", format!("`params` of the question: {fault}")));
+        }
+        let upstream = self.gate.upstream(self.upstream)?;
+        if kind == "roots" && !matches!(upstream.spec().roots, Roots::Client) {
+            let name = self.upstream;
+            return Some(("(not offered)", format!("upstreams.{name}.roots is not `client`")));
+        }
+        None
+    }
+
     async fn ticket(&self, question: &Envelope) -> Result<Ticket, Denied> {
         let method = question.method().unwrap_or_default();
         let kind = method.split('/').next().unwrap_or_default();
         let nameless = Id::Text("".into());
+        let never = self.never(kind, question);
         let ask = Ask {
             who: self.who,
             upstream: self.upstream,
             run: self.run,
             request: question.id().unwrap_or(&nameless),
             message: Message { envelope: question.clone(), headers: Vec::new() },
-            subject: Subject::Question(kind),
+            subject: Subject::Question(kind, never.as_ref().map(|(rule, why)| (*rule, &**why))),
             to: Recipient { era: Era::Old, forward_meta: &Arc::default() },
         };
         let (_, ticket) = self.gate.admit.judge(ask, now_ms()).await?;

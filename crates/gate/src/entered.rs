@@ -17,9 +17,10 @@ use portcullis_catalogue::{List, ListKind};
 use portcullis_runs::OpenRun;
 use portcullis_upstreams::Upstream;
 use portcullis_wire::{
-    Envelope, Era, HEADER_MISMATCH, MODERN, STOPPED, UPSTREAM_FAILED, error_response, meta,
+    Envelope, Era, HEADER_MISMATCH, MODERN, STOPPED, Splice, UPSTREAM_FAILED, error_response, meta,
 };
 use serde_json::Value;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A call that a cancellation finds.
@@ -89,9 +90,10 @@ impl Entered {
             false => (self.message, false),
         };
         let message = match (self.asker.era, chosen.link.era()) {
-            (Era::Old, Era::New) => modernised(&self.asker, &chosen, &message),
+            (Era::Old, Era::New) => modernised(&self.gate, &self.asker, &self.upstream, &chosen, &message),
+            (Era::New, Era::New) => with_what_may_be_asked(&self.gate, &self.asker, &self.upstream, message),
             (Era::New, Era::Old) => without_modern_meta(&message),
-            _ => message,
+            (Era::Old, Era::Old) => message,
         };
         Some(Call {
             gate: self.gate,
@@ -213,8 +215,27 @@ fn outgoing_headers(
     Ok(out)
 }
 
+/// A request of the new era as its server may have it: it asks its client for nothing that the policy does not let it ask for.
+fn with_what_may_be_asked(gate: &Gate, asker: &Asker, upstream: &Upstream, message: Envelope) -> Envelope {
+    let declared = message.meta().capabilities.unwrap_or("{}");
+    match links::asked_for(gate, asker, upstream, declared) {
+        Cow::Borrowed(_) => message,
+        Cow::Owned(offered) => {
+            let mut splice = Splice::new(message.bytes());
+            splice.replace(message.span_of(declared), offered);
+            Envelope::reply(splice.finish()).unwrap_or_else(|_| Envelope::nothing())
+        }
+    }
+}
+
 /// A request of the old era as the new one writes it.
-fn modernised(asker: &Asker, chosen: &Chosen, message: &Envelope) -> Envelope {
+fn modernised(
+    gate: &Gate,
+    asker: &Asker,
+    upstream: &Upstream,
+    chosen: &Chosen,
+    message: &Envelope,
+) -> Envelope {
     let level = asker.session.as_ref().and_then(|session| session.log_level.lock().clone());
     let version = format!("\"{MODERN}\"");
     let offered = match chosen.link.is_shared() {
@@ -222,8 +243,9 @@ fn modernised(asker: &Asker, chosen: &Chosen, message: &Envelope) -> Envelope {
         true => links::routable(&asker.capabilities),
         false => chosen.link.offered().to_owned(),
     };
+    let offered = links::asked_for(gate, asker, upstream, &offered);
     // The gate waits for tasks in the client's place.
-    let offered = if chosen.link.declares_tasks() { with_tasks(&offered) } else { offered };
+    let offered = if chosen.link.declares_tasks() { with_tasks(&offered) } else { offered.into_owned() };
     let mut members = vec![
         (meta::VERSION, version.as_str()),
         (meta::CAPABILITIES, offered.as_str()),

@@ -76,6 +76,10 @@ pub(crate) async fn initialize(gate: &Arc<Gate>, mut asker: Asker, message: &Env
     }
 }
 
+/// Characters of a client's name and version with a slash between: as much of them as goes on to servers
+/// ([`known_client`](portcullis_wire::known_client)).
+const CLIENT_NAME: usize = 401;
+
 /// Name and version of a client as one word for the record.
 pub(crate) fn client_name(info: &str) -> String {
     let part = |name| member(info, name).and_then(text).unwrap_or_default();
@@ -86,7 +90,7 @@ pub(crate) fn client_name(info: &str) -> String {
     } else {
         format!("{name}/{version}")
     };
-    full.chars().filter(|c| !c.is_control()).take(100).collect()
+    full.chars().filter(|c| !c.is_control()).take(CLIENT_NAME).collect()
 }
 
 async fn one(gate: &Arc<Gate>, asker: &Asker, name: &str, session: &Session) -> Result<String, String> {
@@ -119,8 +123,23 @@ fn may_use(gate: &Gate, who: &Principal, upstream: &str, capability: &str) -> bo
     }
 }
 
-/// Leaves out capabilities that the policy lets nobody use, and instructions that are not meant for people.
+/// The members of what a server says at the beginning (`InitializeResult`, `DiscoverResult`).
+const HELLO: [&str; 9] = [
+    "_meta",
+    "cacheScope",
+    "capabilities",
+    "instructions",
+    "protocolVersion",
+    "resultType",
+    "serverInfo",
+    "supportedVersions",
+    "ttlMs",
+];
+
+/// Leaves out what the protocol does not have, capabilities that the policy lets nobody use, and instructions that are not meant for
+/// people.
 fn narrow(gate: &Gate, asker: &Asker, upstream: &Upstream, link: &Link, hello: &mut Map<String, Value>) {
+    hello.retain(|name, _| HELLO.contains(&name.as_str()));
     // Nobody has to call anything for these to be read.
     let said = hello.get("instructions").map(|text| json!({ "instructions": text }));
     if said.is_some_and(|said| portcullis_catalogue::blocks(&said)) {

@@ -177,6 +177,27 @@ pub(crate) fn offered(gate: &Gate, asker: &Asker, upstream: &Upstream, declared:
     Value::Object(capabilities).to_string()
 }
 
+/// A client's capabilities as a server of the new era is told of them: without what it may not ask for. What an entry fixes as the
+/// roots cannot be asked for there.
+pub(crate) fn asked_for<'a>(
+    gate: &Gate,
+    asker: &Asker,
+    upstream: &Upstream,
+    declared: &'a str,
+) -> Cow<'a, str> {
+    let may = |asked: &str| {
+        gate.admit.may_ask_for(&asker.principal, upstream.name(), What::ServerRequest, asked)
+            && (asked != "roots" || matches!(upstream.spec().roots, Roots::Client))
+    };
+    let is_kept = |name: &str| !matches!(name, "sampling" | "elicitation" | "roots") || may(name);
+    if portcullis_wire::keys(declared).iter().all(|name| is_kept(name)) {
+        return Cow::Borrowed(declared);
+    }
+    let mut capabilities: Map<String, Value> = serde_json::from_str(declared).unwrap_or_default();
+    capabilities.retain(|name, _| is_kept(name));
+    Cow::Owned(Value::Object(capabilities).to_string())
+}
+
 /// What of a client's capabilities any upstream may be offered for one request.
 pub(crate) fn routable(declared: &str) -> String {
     let mut capabilities: Map<String, Value> =

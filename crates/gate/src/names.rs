@@ -109,7 +109,7 @@ mod tests {
     fn list(names: &[&str]) -> List {
         let tools: Vec<_> = names.iter().map(|name| serde_json::json!({ "name": name })).collect();
         let page = serde_json::json!({ "tools": tools }).to_string();
-        List::from_pages("", ListKind::Tools, &[&page], |_| None).unwrap()
+        List::from_pages("", ListKind::Tools, &[&page], |_| portcullis_catalogue::Reading::Plain).unwrap()
     }
 
     #[test]

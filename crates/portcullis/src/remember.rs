@@ -2,7 +2,7 @@
 
 use portcullis_catalogue::{List, ListKind};
 use portcullis_ledger::Ledger;
-use portcullis_upstreams::{Before, Spec, Upstream, definition_fault};
+use portcullis_upstreams::{Before, Spec, Upstream, definition_reading};
 use serde_json::value::RawValue;
 use serde_json::{from_str, json};
 use std::collections::HashMap;
@@ -36,8 +36,8 @@ impl Kept {
                 let kind = ListKind::of_method(method)?;
                 let body: HashMap<&str, &RawValue> = from_str(body).ok()?;
                 let same = body.get("entry")?.get() == format!("\"{entry}\"");
-                let list =
-                    List::from_pages(&spec.name, kind, &[body.get("list")?.get()], definition_fault).ok()?;
+                let list = List::from_pages(&spec.name, kind, &[body.get("list")?.get()], definition_reading)
+                    .ok()?;
                 same.then(|| (kind, Arc::new(list)))
             })
             .collect()

@@ -32,7 +32,7 @@ pub use builtins::Builtins;
 pub use client::HttpClient;
 pub use inbox::{Inbox, Quiet};
 pub use link::{Link, SendFailed};
-pub use lists::{Before, ListFailed, fault as definition_fault};
+pub use lists::{Before, ListFailed, reading as definition_reading};
 pub use reply::{Broken, Heard, Reply};
 pub use spec::{Builtin, BuiltinSpec, CommandSpec, How, Limits, Per, Roots, Spec, Transport, UrlSpec};
 pub use tasks::TASKS;

@@ -5,8 +5,8 @@ use crate::open::{ask, own_meta};
 use crate::{How, Spec};
 use parking_lot::Mutex;
 use portcullis_admit::{Housekeeping, Identity, PinRules, Pins, Sight};
-use portcullis_catalogue::{List, ListKind};
-use portcullis_wire::{Era, check_strictly, known_capabilities, member, meta, text};
+use portcullis_catalogue::{List, ListKind, Reading};
+use portcullis_wire::{Era, canonical, check_strictly, folds_to, known_capabilities, member, meta, text};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -276,9 +276,40 @@ impl Lists {
     }
 }
 
-/// Why a definition could be read in two ways: as strictly as calls are read.
-pub fn fault(raw: &str) -> Option<String> {
-    check_strictly(raw).err().map(|fault| fault.what)
+/// The members of definitions (schemas up to 2026-07-28: `Tool`, `Prompt`, `Resource`, `ResourceTemplate`).
+const DEFINED: [&str; 14] = [
+    "_meta",
+    "annotations",
+    "arguments",
+    "description",
+    "execution",
+    "icons",
+    "inputSchema",
+    "mimeType",
+    "name",
+    "outputSchema",
+    "size",
+    "title",
+    "uri",
+    "uriTemplate",
+];
+
+/// How a definition reads: as strictly as calls are read.
+pub fn reading(raw: &str) -> Reading {
+    if let Err(fault) = check_strictly(raw) {
+        return Reading::Faulty(fault.what);
+    }
+    let keys = portcullis_wire::keys(raw);
+    let twin = keys.iter().find_map(|found| {
+        let known = DEFINED.iter().find(|known| folds_to(found, known))?;
+        Some(format!("`{}` could be read as `{known}`", found.escape_default()))
+    });
+    if let Some(why) = twin {
+        return Reading::Faulty(why);
+    }
+    let exact = canonical(raw);
+    let as_double = serde_json::from_str::<Value>(raw).map(|value| value.to_string()).unwrap_or_default();
+    if exact == canonical(&as_double) { Reading::Plain } else { Reading::Exact(exact.into_owned()) }
 }
 
 async fn drain(upstream: &str, kind: ListKind, link: &Link) -> Result<List, ListFailed> {
@@ -313,7 +344,7 @@ async fn drain(upstream: &str, kind: ListKind, link: &Link) -> Result<List, List
         }
     }
     let pages: Vec<&str> = pages.iter().map(String::as_str).collect();
-    let list = List::from_pages(upstream, kind, &pages, fault)
+    let list = List::from_pages(upstream, kind, &pages, reading)
         .map_err(|error| ListFailed::Shape(error.to_string()))?;
     if list.items().len() > ITEMS {
         return Err(ListFailed::Shape(format!("{} has more than {ITEMS} items", kind.method())));
@@ -368,7 +399,7 @@ mod tests {
 
     fn listed(definition: &str) -> List {
         let page = format!(r#"{{"tools":[{definition}]}}"#);
-        List::from_pages("s", ListKind::Tools, &[&page], fault).unwrap()
+        List::from_pages("s", ListKind::Tools, &[&page], reading).unwrap()
     }
 
     proptest! {
@@ -390,6 +421,23 @@ mod tests {
             prop_assert!(clear.fault().is_none());
             prop_assert!(unclear.fault().is_some(), "{}", unclear.raw());
             prop_assert_ne!(clear.fingerprint(), unclear.fingerprint());
+        }
+
+        #[test]
+        fn a_definition_with_another_number_is_another_one(whole in any::<i64>(), digits in "[0-9]{1,30}", other in "[0-9]{1,30}") {
+            let with = |digits: &str| listed(&format!(r#"{{"name":"t","inputSchema":{{"maximum":{whole}.{digits}}}}}"#));
+            let (one, two) = (with(&digits), with(&other));
+            let is_same = digits.trim_end_matches('0') == other.trim_end_matches('0');
+            prop_assert_eq!(one.items()[0].fingerprint() == two.items()[0].fingerprint(), is_same);
+        }
+
+        #[test]
+        fn a_member_that_could_be_read_as_another_is_a_fault(known in proptest::sample::select(DEFINED.to_vec()), upper in 1u32..255) {
+            let twin: String = known.chars().enumerate()
+                .map(|(at, letter)| if upper >> (at % 8) & 1 == 1 { letter.to_ascii_uppercase() } else { letter }).collect();
+            prop_assume!(twin != known);
+            let list = listed(&format!(r#"{{"name":"t","{twin}":"other","inputSchema":{{"type":"object"}}}}"#));
+            prop_assert!(list.items()[0].fault().is_some(), "{}", list.items()[0].raw());
         }
     }
 }

@@ -301,6 +301,26 @@ impl Envelope {
         self.0.error.as_ref().map(|span| self.slice(span))
     }
 
+    /// The message with the members of JSON-RPC alone. A reader that takes `Result` for `result` finds none.
+    #[must_use]
+    pub fn plain(&self) -> Self {
+        if !self.has_others() {
+            return self.clone();
+        }
+        let id = self.id().map(Id::to_json);
+        let method = self.method().map(|method| serde_json::Value::from(method).to_string());
+        let members = [
+            ("id", id.as_deref()),
+            ("method", method.as_deref()),
+            ("params", self.params()),
+            ("result", self.result()),
+            ("error", self.error()),
+        ];
+        let members = members.into_iter().filter_map(|(name, raw)| Some(format!(",\"{name}\":{}", raw?)));
+        let text = format!("{{\"jsonrpc\":\"2.0\"{}}}", members.collect::<String>());
+        Self::reply(text.into()).unwrap_or_else(|_| Self::nothing())
+    }
+
     /// The place of a part that was peeked out of this message.
     #[must_use]
     pub fn span_of(&self, part: &str) -> Span {

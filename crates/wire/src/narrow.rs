@@ -17,8 +17,6 @@ const TRACE_PARENT: usize = 128;
 const TRACE_STATE: usize = 512;
 /// Bytes of `baggage` (W3C Baggage, section 3.3.2).
 const BAGGAGE: usize = 8192;
-/// Bytes of the id of a task.
-const TASK_ID: usize = 256;
 
 /// The levels that a log has (specification, "Log Levels"), JSON.
 pub const LOG_LEVELS: [&str; 8] = [
@@ -125,7 +123,7 @@ impl Envelope {
             && !metas.others
             && metas.known & !PLAIN_META == 0
             && !self.has_others();
-        if is_plain && self.values_are_plain() {
+        if is_plain && self.values_are_plain() && self.meta().client.is_none_or(is_name_alone) {
             return None;
         }
         let mut all = Vec::new();
@@ -136,6 +134,7 @@ impl Envelope {
                 all.push(format!("\"{place}\":{{{}}}", members.join(",")));
             }
         };
+        let says_more = |name: &str, raw: &str| name == meta::CLIENT && !is_name_alone(raw);
         let is_said = |bit: Option<u32>, plain: u32, value: Option<Cow<'_, str>>, raw: &str| {
             bit.is_none_or(|bit| plain & (1 << bit) == 0) || value.is_none_or(|value| value != raw)
         };
@@ -150,7 +149,10 @@ impl Envelope {
         add(
             "_meta",
             of_meta
-                .filter(|(name, raw)| is_said(MetaBits::of(name), PLAIN_META, plain_meta(name, raw), raw))
+                .filter(|(name, raw)| {
+                    says_more(name, raw)
+                        || is_said(MetaBits::of(name), PLAIN_META, plain_meta(name, raw), raw)
+                })
                 .collect(),
         );
         if self.has_others() {
@@ -174,20 +176,27 @@ impl Envelope {
             && meta(meta::CAPABILITIES, metas.capabilities)
             && meta(meta::CLIENT, metas.client)
             && meta(meta::LOG_LEVEL, metas.log_level)
-            && meta(meta::RELATED_TASK, metas.related_task)
+            && metas.related_task.is_none()
             && meta("traceparent", metas.traceparent)
             && meta("tracestate", metas.tracestate)
             && meta("baggage", metas.baggage)
     }
 }
 
-fn is_short_text(raw: &str, most: usize) -> bool {
-    raw.starts_with('"') && raw.len() <= most + 2
+/// Whether a JSON text is a list as `tracestate` and `baggage` are: `name=value` between commas, of ASCII signs that are seen.
+fn is_list(raw: &str, most: usize) -> bool {
+    let inside = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')).filter(|it| it.len() <= most);
+    inside.is_some_and(|inside| {
+        // No escape either: none of its signs needs one.
+        inside.bytes().all(|sign| matches!(sign, b' '..=b'~') && sign != b'\\')
+            && inside.split(',').all(|item| item.trim().is_empty() || item.contains('='))
+    })
 }
 
-fn is_trace_parent(raw: &str) -> bool {
-    is_short_text(raw, TRACE_PARENT)
-        && raw.trim_matches('"').bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+/// Whether a text has the form of a `traceparent`: hexadecimal digits and `-`, of bounded length.
+#[must_use]
+pub fn is_trace_parent(text: &str) -> bool {
+    text.len() <= TRACE_PARENT && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
 }
 
 /// A known member of `params` in the form that the protocol has for it; `None` where it has not that form.
@@ -207,10 +216,11 @@ fn plain_meta<'a>(name: &str, raw: &'a str) -> Option<Cow<'a, str>> {
         meta::CAPABILITIES => return Some(known_capabilities(raw)),
         meta::CLIENT => return Some(known_client(raw)),
         meta::LOG_LEVEL => LOG_LEVELS.contains(&raw),
-        meta::RELATED_TASK => return related_task(raw),
-        "traceparent" => is_trace_parent(raw),
-        "tracestate" => is_short_text(raw, TRACE_STATE),
-        "baggage" => is_short_text(raw, BAGGAGE),
+        "traceparent" => {
+            raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')).is_some_and(is_trace_parent)
+        }
+        "tracestate" => is_list(raw, TRACE_STATE),
+        "baggage" => is_list(raw, BAGGAGE),
         _ => false,
     };
     plain.then_some(Cow::Borrowed(raw))
@@ -234,11 +244,6 @@ fn task(raw: &str) -> Cow<'_, str> {
         raw,
         crate::member(raw, "ttl").filter(digits).map_or("{}".into(), |ttl| format!("{{\"ttl\":{ttl}}}")),
     )
-}
-
-fn related_task(raw: &str) -> Option<Cow<'_, str>> {
-    let id = crate::member(raw, "taskId").filter(|id| is_short_text(id, TASK_ID))?;
-    Some(same_or(raw, format!("{{\"taskId\":{id}}}")))
 }
 
 /// The plain text, borrowed where it is what came.
@@ -277,6 +282,11 @@ static CAPABILITIES: LazyLock<Value> = LazyLock::new(|| {
         "extensions": { "io.modelcontextprotocol/tasks": {} },
     })
 });
+
+/// Whether a client says no more of itself than its name and its version, which the record has by themselves.
+fn is_name_alone(raw: &str) -> bool {
+    crate::params::keys(raw).iter().all(|name| matches!(&**name, "name" | "version"))
+}
 
 /// A client's capabilities without those that are its own making.
 #[must_use]

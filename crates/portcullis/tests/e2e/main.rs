@@ -65,5 +65,6 @@ mod task_lists;
 mod task_restarts;
 mod task_stops;
 mod tasks;
+mod twins;
 mod unseen;
 mod untrusted;

@@ -287,3 +287,127 @@ async fn under_default_allow_nothing_of_the_protocols_future_is_lost() {
     let sent = server.of("tools/call");
     assert_eq!(sent[0]["vendor"], json!({"x": "SIDE-1"}));
 }
+
+#[tokio::test]
+async fn an_approval_covers_the_headers_that_go_along_and_what_a_client_says_of_itself() {
+    let heads = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let kept = heads.clone();
+    let server = Scripted::start(&["run"], move |message, headers| match message["method"].as_str() {
+        Some("server/discover") => {
+            Some(Reply::Result(json!({"resultType": "complete", "supportedVersions": ["2026-07-28"],
+            "capabilities": {"tools": {}}, "ttlMs": 0, "cacheScope": "private"})))
+        }
+        Some("tools/call") => {
+            kept.lock().unwrap().push(headers.clone());
+            None
+        }
+        _ => None,
+    })
+    .await;
+    let policy = "version: \"2\"\ndefault: deny\ntools: { run: { hold_if: [{ conditions: [] }] } }\n";
+    let upstreams = format!("  fix: {{ url: \"{}\", forward_headers: [x-tenant, traceparent] }}", server.url);
+    let house = House::build(&Plan { upstreams: &upstreams, policy, more: MORE });
+    let bearer = format!("Bearer {TOKEN}");
+    let call = async |tenant: &str, trace: &str, about: &str| {
+        let (_, call) =
+            crate::stream::modern(1, "tools/call", json!({"name": "run", "arguments": {}}), json!({}));
+        let mut call: Value = serde_json::from_str(&call).unwrap();
+        call["params"]["_meta"]["io.modelcontextprotocol/clientInfo"]["description"] = about.into();
+        let headers = [
+            ("authorization", &*bearer),
+            ("content-type", "application/json"),
+            ("accept", "application/json, text/event-stream"),
+            ("mcp-protocol-version", "2026-07-28"),
+            ("mcp-method", "tools/call"),
+            ("mcp-name", "run"),
+            ("x-tenant", tenant),
+            ("traceparent", trace),
+        ];
+        house.http(hyper::Method::POST, "/mcp/fix", &headers, call.to_string()).await.2
+    };
+    let held = |body: &[u8]| {
+        let answer = crate::house::messages(body).pop().unwrap();
+        answer["result"]["_meta"]["portcullis/decision"]["approval"].as_str().map(str::to_owned)
+    };
+    let first = held(&call("small", "00-aa-01", "plain").await).unwrap();
+    let shown = house.run(&["approvals", "show", &first]).1;
+    assert!(shown.contains("x-tenant") && shown.contains("small") && shown.contains("plain"), "{shown}");
+    house.run(&["approvals", "approve", &first, "--reason", "fine"]);
+    // Neither another header nor other words are the call that was approved.
+    for (tenant, about) in [("EVERYTHING", "plain"), ("small", "EVERYTHING")] {
+        let other = held(&call(tenant, "00-aa-01", about).await).expect("it waits by itself");
+        assert_ne!(other, first);
+    }
+    assert!(heads.lock().unwrap().is_empty());
+    // A trace is another one for each call.
+    assert_eq!(held(&call("small", "00-bb-01", "plain").await), None);
+    assert_eq!(heads.lock().unwrap()[0]["x-tenant"], "small");
+    assert!(Value::from(house.rows(&["--tool", "run"])).to_string().contains("small"));
+}
+
+#[tokio::test]
+async fn a_server_hears_of_its_clients_roots_only_where_its_entry_says_so() {
+    for (roots, policy, expected) in [
+        ("none", ALLOW_ALL, None),
+        ("[\"file:///own\"]", ALLOW_ALL, Some("file:///own")),
+        ("client", ALLOW_ALL, Some("file:///theirs")),
+    ] {
+        let server = Scripted::start(&["echo"], |message, _| {
+            let question = json!({"jsonrpc": "2.0", "id": "q", "method": "roots/list"});
+            (message["method"] == "tools/call").then(|| Reply::Open(vec![event("", &question)]))
+        })
+        .await;
+        let upstreams = format!("  fix: {{ url: \"{}\", roots: {roots} }}", server.url);
+        let house = House::build(&Plan { upstreams: &upstreams, policy, more: MORE });
+        for path in ["/mcp/fix", "/mcp"] {
+            server.seen.lock().unwrap().clear();
+            let id = crate::stream::open_session(&house, path, "2025-11-25", json!({"roots": {}})).await;
+            let name = if path == "/mcp" { "fix__echo" } else { "echo" };
+            let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": {}}});
+            let mut stream = Stream::post(&house, path, &id, &call).await;
+            if roots == "client" {
+                let put = stream.message().await.unwrap();
+                assert_eq!(put["method"], "roots/list");
+                let answer = json!({"jsonrpc": "2.0", "id": put["id"], "result": {"roots": [{"uri": "file:///theirs"}]}});
+                Stream::post(&house, path, &id, &answer).await;
+            }
+            let brought = until("the answer", || async {
+                server.seen.lock().unwrap().iter().find(|message| message["id"] == "q").cloned()
+            })
+            .await;
+            match expected {
+                Some(uri) => assert_eq!(brought["result"]["roots"][0]["uri"], uri, "{path} {roots}"),
+                None => assert!(brought["error"]["message"].as_str().unwrap().contains("roots"), "{brought}"),
+            }
+        }
+        let refused = house.rows(&[]).iter().filter(|row| row["rule"] == "(not offered)").count();
+        assert_eq!(refused, if expected.is_none() { 2 } else { 0 });
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_could_be_read_in_two_ways_is_not_put() {
+    let policy = "version: \"2\"\ndefault: deny\ntools: { echo: {} }\nserver_requests: { sampling: { require: [{ path: args.maxTokens, op: lte, value: 10 }] } }\n";
+    for params in [
+        r#"{"messages":[],"maxTokens":5,"maxTokens":99}"#,
+        r#"{"messages":[],"maxTokens":5,"MaxTokens":99}"#,
+        r#"{"messages":[],"maxTokens":5,"max\u0054okens":99}"#,
+        r#"{"messages":[],"maxTokens":5,"x":"\ud800"}"#,
+    ] {
+        let question =
+            format!(r#"{{"jsonrpc":"2.0","id":"q","method":"sampling/createMessage","params":{params}}}"#);
+        let server = Scripted::start(&["echo"], move |message, _| {
+            (message["method"] == "tools/call").then(|| Reply::Open(vec![format!("data: {question}\n\n")]))
+        })
+        .await;
+        let house = house(&server, policy);
+        let id = crate::stream::open_session(&house, "/mcp/fix", "2025-11-25", json!({"sampling": {}})).await;
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "echo", "arguments": {}}});
+        let _stream = Stream::post(&house, "/mcp/fix", &id, &call).await;
+        let brought = until("the refusal", || async {
+            server.seen.lock().unwrap().iter().find(|message| message["id"] == "q").cloned()
+        })
+        .await;
+        assert!(brought.get("error").is_some(), "{params} {brought}");
+    }
+}

@@ -13,7 +13,7 @@ use portcullis_admit::GrantCalls;
 use portcullis_catalogue::{List, ListKind, Tool};
 use portcullis_ledger::{Filter, query};
 use portcullis_policy::{Answer, Call, Facts, Judgement, Kind, Mode, Policy, Target};
-use portcullis_upstreams::definition_fault;
+use portcullis_upstreams::definition_reading;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, from_str};
@@ -67,7 +67,7 @@ impl Known {
                     &upstream,
                     ListKind::of_method(&method)?,
                     &[body.get("list")?.get()],
-                    definition_fault,
+                    definition_reading,
                 )
                 .ok()
             });
