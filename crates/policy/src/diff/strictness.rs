@@ -214,7 +214,7 @@ fn implies(own: &Predicate, other: &Predicate) -> bool {
         || at_one_place(own, other)
             // What is missing is true by `if_missing: match` alone.
             && (own.if_missing != Some(IfMissing::Match) || other.if_missing == Some(IfMissing::Match))
-            && (is_within(&own.operator, &other.operator) || names_fewer(own, other))
+            && (is_within(&own.operator, &other.operator) || names_fewer(own, other) || allows_less(own, other))
 }
 
 /// Whether one predicate is true where the other is, true or unjudged where it is unjudged, and not false where it is missing.
@@ -323,6 +323,14 @@ fn names_fewer(own: &Test, other: &Test) -> bool {
             (Some(own), Some(other)) => own.iter().all(|text| other.contains(text)),
             _ => false,
         }
+}
+
+/// Whether both are about commands, and one allows no line that the other does not.
+fn allows_less(own: &Test, other: &Test) -> bool {
+    match (&own.operator, &other.operator) {
+        (Operator::Command(own), Operator::Command(other)) => own.implies(other),
+        _ => false,
+    }
 }
 
 /// The texts of a value that is one or a list of them.

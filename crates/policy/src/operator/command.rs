@@ -5,6 +5,7 @@
 //! by its name, what it starts by the same rules ([`wrappers`]), its options by what is known of it ([`programs`], [`entry`]).
 
 mod entry;
+mod implication;
 mod line;
 mod options;
 mod place;

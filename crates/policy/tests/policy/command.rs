@@ -1,6 +1,7 @@
 //! `op: command`: lines that try to escape, lines that only look like it, and what real shells make of those that hold.
 
 mod hostile;
+mod implication;
 mod lines;
 mod mutations;
 mod shells;

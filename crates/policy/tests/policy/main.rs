@@ -13,6 +13,7 @@ mod holds;
 mod intercept;
 mod limits;
 mod mistakes;
+mod narrowing;
 mod operators;
 mod others;
 mod properties;

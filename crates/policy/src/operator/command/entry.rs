@@ -98,6 +98,16 @@ impl Entry {
         self.folder || self.kind == Kind::Runs
     }
 
+    /// Whether its first word may be this one, whatever its second, without `arguments` that name it.
+    pub(super) fn is_open_face(&self, first: &str) -> bool {
+        !first.starts_with('-')
+            && self
+                .faces
+                .iter()
+                .find(|face| has(face.names, first))
+                .is_some_and(|face| face.second.is_empty())
+    }
+
     fn looked_up(&self) -> &str {
         if self.checked.is_empty() { "none is known" } else { self.checked }
     }

@@ -64,6 +64,12 @@ impl Options {
         Some(arity(behind))
     }
 
+    /// Whether a letter is known with any number of digits behind it.
+    fn has_counted(&self, letter: char) -> bool {
+        let is_known = |letter| self.letter(letter).is_some();
+        self.letter(letter).is_some_and(|arity| arity != Arity::Nothing || ('0'..='9').all(is_known))
+    }
+
     /// How many words the letters of an option without `-` take, as `tar` has one; `None` where one is not known.
     pub(super) fn bundled(&self, letters: &str) -> Option<usize> {
         letters
@@ -135,6 +141,31 @@ impl Flags {
         let is_counted = word.chars().count() > 2 && letters().skip(1).all(|sign| sign.is_ascii_digit());
         let first: String = word.chars().take(2).collect();
         (is_counted && lists(&first)) || letters().all(|letter| lists(&format!("-{letter}")))
+    }
+}
+
+impl Flags {
+    /// Whether it allows no option at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether the other allows whatever these allow.
+    pub(super) fn imply(&self, other: &Self) -> bool {
+        self.0.iter().all(|flag| other.0.contains(flag))
+    }
+
+    /// Whether all options that these allow are among those that are known, in each of their forms.
+    pub(super) fn are_all_of(&self, known: &Options) -> bool {
+        self.0.iter().all(|flag| {
+            let mut letters = flag.chars().skip(1);
+            known.takes(flag).is_some()
+                && match (letters.next(), letters.next()) {
+                    (Some('-'), Some(_)) => flag.contains('=') || known.takes(&format!("{flag}=")).is_some(),
+                    (Some(letter), None) => known.has_counted(letter),
+                    _ => true,
+                }
+        })
     }
 }
 

@@ -21,6 +21,11 @@ impl Place<'_> {
 #[derive(Debug, Default)]
 pub(super) struct Folder(RefCell<Seen>);
 
+/// Whether a program of this name changes the folder.
+pub(super) fn moves(name: &str) -> bool {
+    matches!(name, "cd" | "pushd" | "popd" | "chdir")
+}
+
 #[derive(Debug, Default)]
 struct Seen {
     moved: bool,
@@ -28,11 +33,6 @@ struct Seen {
 }
 
 impl Folder {
-    /// Whether a program of this name changes it.
-    pub(super) fn is_moved_by(&self, name: &str) -> bool {
-        matches!(name, "cd" | "pushd" | "popd" | "chdir")
-    }
-
     pub(super) fn moved(&self) {
         self.0.borrow_mut().moved = true;
     }

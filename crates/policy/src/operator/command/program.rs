@@ -2,7 +2,7 @@
 
 use super::entry::{Kind, Said};
 use super::options::Flags;
-use super::place::Place;
+use super::place::{Place, moves};
 use super::programs::known;
 use super::word::Word;
 use super::wrappers::{Starts, followed, is_shell, is_wrapper, shell};
@@ -32,7 +32,7 @@ impl Commands {
         if is_wrapper(name) {
             return self.starts(name, words, place);
         }
-        if place.folder.is_moved_by(name) && arguments.is_none() {
+        if moves(name) && arguments.is_none() {
             place.folder.moved();
         }
         let flags = self.flags.get(name);
