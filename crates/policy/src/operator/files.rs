@@ -41,7 +41,7 @@ fn check(path: &str) -> Result<(), &'static str> {
         Some(b'/') => {}
         Some(b'-') => return Err("it begins with `-`, as options do"),
         Some(b'~') => return Err("it begins with `~`, which stands for another folder"),
-        _ => return Err("it is no path from the root"),
+        _ => return Err("it is not an absolute path: begin it with `/`"),
     }
     escaped(path, Escapes::FilePath)?;
     path.split('/').filter(|name| *name != ".").try_for_each(segment)?;

@@ -151,3 +151,19 @@ fn commands_are_kept_in_a_folder_no_further_than_the_pages_say() {
     }
     assert!(!passes(&names, "run", json!(["cat", "/etc/shadow"])));
 }
+
+#[test]
+fn a_path_that_is_not_absolute_is_denied_with_what_to_do() {
+    let policy = policy_under("Keep it in one folder", "policy-cookbook.md");
+    for path in ["hello.txt", "./hello.txt"] {
+        let arguments = json!({ "path": path }).to_string();
+        let Judgement::Deny(denial) = policy.judge(&plain("read_text_file", &arguments)) else {
+            panic!("{path}")
+        };
+        assert!(
+            denial.message.contains("it is not an absolute path: begin it with `/`"),
+            "{}",
+            denial.message
+        );
+    }
+}

@@ -130,7 +130,7 @@ async fn files_come_from_the_folder_that_a_policy_of_version_2_names_and_from_no
         (format!("{work}-2/hello.txt"), "denied by /tools/read_text_file/require/0"),
         ("/etc/motd.txt".to_owned(), "denied by /tools/read_text_file/require/0"),
         (format!("{work}/../work/hello.txt"), "args.path cannot be judged: it has `..` in it"),
-        ("hello.txt".to_owned(), "args.path cannot be judged: it is no path from the root"),
+        ("hello.txt".to_owned(), "args.path cannot be judged: it is not an absolute path: begin it with `/`"),
     ] {
         let answer = session.call(1, "read_text_file", json!({ "path": path })).await;
         assert!(text(&answer).contains(said), "{path}: {answer}");
