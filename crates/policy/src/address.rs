@@ -134,11 +134,13 @@ pub(crate) enum Escapes {
 /// Whether each escape of a text means the same to who decodes it and to who does not.
 pub(crate) fn escaped(text: &str, of: Escapes) -> Result<(), &'static str> {
     for escape in escapes(text) {
-        let Some((at, byte)) = escape else {
-            if of == Escapes::FilePath {
-                continue;
+        let (at, byte) = match escape {
+            Ok(escape) => escape,
+            Err(at) if text.get(at + 1..).is_some_and(is_unicode) => {
+                return Err("it has an escape in it, `%u` and four digits, that only some decode");
             }
-            return Err("it has a `%` in it that begins no escape");
+            Err(_) if of == Escapes::FilePath => continue,
+            Err(_) => return Err("it has a `%` in it that begins no escape"),
         };
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
@@ -146,35 +148,65 @@ pub(crate) fn escaped(text: &str, of: Escapes) -> Result<(), &'static str> {
             }
             b'/' | b'\\' if of != Escapes::Query => return Err("it has a slash in it that is escaped"),
             0..=31 | 127 => return Err("it has a character in it that is not seen"),
-            b'%' if text.get(at + 3..).is_some_and(|behind| hex(behind).is_some()) => {
+            b'%' if text.get(at + 3..).is_some_and(|behind| hex(behind).is_some() || is_unicode(behind)) => {
                 return Err("it has an escape in it that is escaped itself");
             }
             _ => {}
         }
     }
-    if of != Escapes::FilePath && !is_text(text) {
-        return Err("it has escapes in it that are no text");
+    let bytes = decoded_bytes(text);
+    match of {
+        Escapes::FilePath => keeps_its_names(&bytes),
+        _ if std::str::from_utf8(&bytes).is_err() => Err(NO_TEXT),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
-/// Whether what escapes stand for is UTF-8: programs make different signs of anything else, such as a slash of `%c0%af`.
-fn is_text(text: &str) -> bool {
+/// Programs make different signs of what is not UTF-8, such as a slash of `%c0%af`.
+const NO_TEXT: &str = "it has escapes in it that are no text";
+
+/// Whether who decodes a path badly sees the names in it that stand there. A `%` in front of two letters is often no escape, as in
+/// `10%fee`, so not all that is no text is refused: only what begins a sign in more bytes than it needs, of which some make a
+/// dot or a slash, and what leaves such a name behind where it is left out, as `..` of `.%ff.`.
+fn keeps_its_names(decoded: &[u8]) -> Result<(), &'static str> {
+    let mut kept = String::with_capacity(decoded.len());
+    for chunk in decoded.utf8_chunks() {
+        kept.push_str(chunk.valid());
+        if matches!(chunk.invalid().first(), Some(0xc0 | 0xc1 | 0xe0 | 0xf0 | 0xf8 | 0xfc)) {
+            return Err(NO_TEXT);
+        }
+    }
+    if kept.len() == decoded.len() { Ok(()) } else { kept.split('/').try_for_each(segment) }
+}
+
+/// A text with its escapes decoded once. A `%` that begins none stays.
+fn decoded_bytes(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, behind)) = rest.split_once('%') {
         bytes.extend_from_slice(before.as_bytes());
-        let Some(byte) = hex(behind) else { return false };
-        bytes.push(byte);
-        rest = behind.get(2..).unwrap_or_default();
+        let byte = hex(behind);
+        bytes.push(byte.unwrap_or(b'%'));
+        rest = if byte.is_some() { behind.get(2..).unwrap_or_default() } else { behind };
     }
     bytes.extend_from_slice(rest.as_bytes());
-    std::str::from_utf8(&bytes).is_ok()
+    bytes
 }
 
-/// Each `%` of a text: where it stands and the byte that it escapes, or `None` where it begins no escape.
-fn escapes(text: &str) -> impl Iterator<Item = Option<(usize, u8)>> {
-    text.match_indices('%').map(|(at, _)| Some((at, hex(text.get(at + 1..)?)?)))
+/// Each `%` of a text: where it stands and the byte that it escapes, or where it stands alone if it begins no escape.
+fn escapes(text: &str) -> impl Iterator<Item = Result<(usize, u8), usize>> {
+    text.match_indices('%').map(|(at, _)| {
+        let byte = text.get(at + 1..).and_then(hex);
+        byte.map(|byte| (at, byte)).ok_or(at)
+    })
+}
+
+/// Whether a text behind a `%` begins as `%u002e`, an escape that is no URI's and that some programs decode.
+fn is_unicode(behind: &str) -> bool {
+    behind
+        .strip_prefix(['u', 'U'])
+        .and_then(|digits| digits.get(..4))
+        .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 fn hex(text: &str) -> Option<u8> {

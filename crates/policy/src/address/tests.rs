@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
-use super::{leads_up, normal, unclear};
+use super::{decoded_bytes, leads_up, normal, unclear};
+use crate::operator::Folders;
 
 #[test]
 fn what_leads_to_one_place_is_clear() {
@@ -187,8 +188,52 @@ fn place(address: &str, decodes: usize) -> String {
     names.join("/")
 }
 
+/// What a decoder makes of bytes that believes each first byte of a sign and checks none of the others, or leaves out what is no text.
+fn badly_decoded(path: &str, believes: bool) -> String {
+    let bytes = decoded_bytes(path);
+    if !believes {
+        return bytes.utf8_chunks().map(|chunk| chunk.valid()).collect();
+    }
+    let mut out = String::new();
+    let mut rest = bytes.as_slice();
+    while let Some((lead, behind)) = rest.split_first() {
+        let more = match lead {
+            0xc0..=0xdf => 1,
+            0xe0..=0xef => 2,
+            0xf0..=0xf7 => 3,
+            0xf8..=0xfb => 4,
+            0xfc..=0xfd => 5,
+            _ => 0,
+        };
+        let own = if more == 0 { u32::from(*lead) } else { u32::from(*lead) & (0x3f >> more) };
+        let Some((others, behind)) = behind.split_at_checked(more) else { break };
+        let sign = others.iter().fold(own, |sign, byte| (sign << 6) | (u32::from(*byte) & 0x3f));
+        out.push(char::from_u32(sign).unwrap_or('?'));
+        rest = behind;
+    }
+    out
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    #[test]
+    fn a_path_within_a_folder_stays_there_however_badly_it_is_decoded(
+        pieces in prop::collection::vec(prop::sample::select(vec![
+            "a", "n", "o", "/", "/", ".", ".", "..", "%c0%ae", "%c0", "%c1", "%ae", "%af", "%e0", "%80", "%f0", "%f8", "%fc", "%ff",
+            "%de", "%C3%BC", "%", "u002e", "u", "%25", "/../", "é",
+        ]), 0..9)
+    ) {
+        let path = format!("/srv/project/{}", pieces.concat());
+        let folders = Folders::of(["/srv/project"].into_iter()).unwrap();
+        if folders.hold(&path) == Ok(true) {
+            for believes in [false, true] {
+                let decoded = badly_decoded(&path, believes);
+                prop_assert!(place(&decoded, 0).starts_with("srv/project"), "{} {:?}", path, decoded);
+                prop_assert!(!decoded.split('/').any(|name| name == ".."), "{} {:?}", path, decoded);
+            }
+        }
+    }
 
     /// However often a server decodes, a clear address that begins with the folder is in it.
     #[test]

@@ -316,6 +316,54 @@ fn a_pattern_with_a_slash_does_not_judge_what_leads_up_from_where_it_begins() {
 }
 
 #[test]
+fn a_path_in_which_a_bad_decoder_may_see_a_dot_or_a_slash_is_within_nothing_that_is_known() {
+    for path in [
+        "%c0%ae%c0%ae/x",
+        "..%c0%af/x",
+        "%C0%AE",
+        "%c1%9c",
+        "%c0n%c0n/x",
+        "%e0%80%ae",
+        "%e0%80%af",
+        "%f0%80%80%ae",
+        "%f8%80%80%80%ae",
+        "%fc%80%80%80%80%ae",
+        "%u002e%u002e/x",
+        "%U002E",
+        "a%u2215b",
+        "%25u002e",
+        ".%ff./x",
+        "%ff../x",
+        "a.%80",
+    ] {
+        let arguments = format!("{{\"a\":\"/srv/{path}\"}}");
+        assert_eq!(gives_in("2", "within", "/srv", &arguments), 'U', "{path}");
+    }
+    for path in [
+        "100%",
+        "50%25off",
+        "100%deluxe.txt",
+        "10%fee",
+        "5%-50%.csv",
+        "a%",
+        "%",
+        "%%",
+        "3%fat.md",
+        "20%under",
+        "%u",
+        "%u12",
+        "%C3%BCber.txt",
+        "%E2%82%AC",
+        "%e0%a4%85",
+        "%f0%9f%99%82",
+        "a%ffb.txt",
+    ] {
+        let arguments = format!("{{\"a\":\"/srv/{path}\"}}");
+        assert_eq!(gives_in("2", "within", "/srv", &arguments), 'T', "{path}");
+    }
+}
+
+#[test]
 fn a_path_that_may_be_read_in_two_ways_is_within_nothing_that_is_known() {
     for path in
         ["%2e%2e/x", "a%2fb", "a%5Cb", "%252e", "%61", "a./b", "a /b", "a%20/b", "..;/x", "a%00", "k::$DATA"]
