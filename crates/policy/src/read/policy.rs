@@ -195,7 +195,9 @@ fn choice<T>(text: &str, version: Version, value: &Value<'_>, span: Span, said: 
 
 fn hide<'r>(value: &Value<'r>, version: Version) -> Option<Vec<Choice<Value<'r>>>> {
     let mut hidden: Vec<Choice<Value<'r>>> = Vec::new();
-    for value in value.list()? {
+    let is_all = matches!(&value.node().kind, Kind::Text(text) if text == "*");
+    let values = if is_all { vec![value.clone()] } else { value.list()? };
+    for value in values {
         let Some(text) = value.text() else { continue };
         // The one pattern that version 1 has, and here alone.
         let read = if text == "*" { Version::Two } else { version };

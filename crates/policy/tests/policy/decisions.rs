@@ -1,6 +1,6 @@
 //! Missing values, lists, look-alikes, and what outweighs what.
 
-use portcullis_policy::{Call, Facts, Judgement, Mode, Target};
+use portcullis_policy::{Call, Direction, Facts, Judgement, Mode, Policy, Target};
 
 use crate::{decide, decide_tool, message, policy, read};
 
@@ -192,6 +192,21 @@ fn hidden_tools_are_unknown_and_unnamed_tools_follow_the_default() {
         panic!("a hidden tool was allowed")
     };
     assert!(denial.hidden);
+}
+
+#[test]
+fn all_tools_are_hidden_by_one_word_and_no_other_word_is_a_list() {
+    for version in ["1", "2"] {
+        let of = |hide| format!("version: \"{version}\"\ndefault: allow\nhide: {hide}\n");
+        let (word, list) = (read(&of("\"*\"")), read(&of("[\"*\"]")));
+        assert_eq!(decide_tool(&word, "t", "{}", &[]), "(hidden)");
+        assert!(!word.visible(&Target::named("t"), Mode::Enforced));
+        assert_eq!(word.direction(&list), Direction::Same);
+        for other in ["t", "\"admin_*\"", "true"] {
+            let problems = Policy::parse("p.yaml", &of(other)).unwrap_err().to_string();
+            assert!(problems.contains("expected a list"), "{problems}");
+        }
+    }
 }
 
 #[test]
