@@ -92,7 +92,7 @@ pub(super) const TABLE: &[Entry] = &[Entry {
             names: "remote",
             second: "show get-url",
             options: Options { short: "v", long: "verbose all push", ..NO_OPTIONS },
-            ..FACE
+            has: "::",
         },
         Face {
             names: "worktree",

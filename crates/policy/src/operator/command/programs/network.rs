@@ -3,6 +3,14 @@
 use crate::operator::command::entry::{Entry, FACE, Face, Kind, PLAIN};
 use crate::operator::command::options::{NO_OPTIONS, Options};
 
+/// What shows certificates, of files and of servers.
+const CERTIFICATES: Options = Options {
+    single: "in: inform: noout text subject issuer dates enddate startdate serial fingerprint purpose modulus pubkey hash sha1 \
+        sha256 sha512 md5 CAfile: CApath: untrusted: verify_hostname: connect: servername: showcerts brief starttls: alpn: \
+        tls1_2 tls1_3 v a d checkend: ext: nameopt:",
+    ..NO_OPTIONS
+};
+
 pub(super) const TABLE: &[Entry] = &[
     // Name spaces, batches and files of options run commands, and what changes a link may load a program into the kernel.
     Entry {
@@ -90,19 +98,22 @@ pub(super) const TABLE: &[Entry] = &[
         options: Options { short: "AKNSeflnpqtuvxXc:i:r:s:", long: "interface: count", ..NO_OPTIONS },
         ..PLAIN
     },
-    // Not what writes, what reads options, and what uploads a file.
+    // Not what writes, what reads options, and what uploads a file: `@file` and `<file`, also behind a letter. Addresses of other kinds
+    // read files (`file:`, `{file}:`) and talk to anything (`dict:`, `telnet:`), and what has no kind is guessed from its name.
     Entry {
         names: "curl",
         checked: "curl 7.88.1",
         options: Options {
             short: "0246GILNSfghijklnqsvA:H:X:Y:b:d:e:m:r:u:x:y:F:",
             long: "silent show-error fail fail-with-body location head verbose include insecure compressed get max-time: \
-                connect-timeout: header: request: data: data-raw: data-binary: data-urlencode: json: form: user-agent: \
-                referer: user: retry: retry-delay: retry-all-errors range: url: proxy: ipv4 ipv6 http1.1 http2 globoff \
+                connect-timeout: header: request: data: data-raw: data-binary: json: form: user-agent: \
+                referer: user: retry: retry-delay: retry-all-errors range: proxy: ipv4 ipv6 http1.1 http2 globoff \
                 max-redirs: resolve: tlsv1.2 no-progress-meter no-buffer path-as-is",
             ..NO_OPTIONS
         },
-        has: "%output",
+        begin: "http",
+        begins: "@",
+        has: "%output =@ =< d@ H@",
         ..PLAIN
     },
     // A download is a file, wherever it is told to go.
@@ -118,7 +129,8 @@ pub(super) const TABLE: &[Entry] = &[
         kind: Kind::Writes,
         ..PLAIN
     },
-    // -e names the program that connects. Words for another host are read by a shell there.
+    // -e names the program that connects, and so may a host behind `@` that is an option to it. Words for another host are read by a
+    // shell there.
     Entry {
         names: "rsync",
         checked: "rsync 3.5.0",
@@ -129,7 +141,7 @@ pub(super) const TABLE: &[Entry] = &[
                 ignore-existing bwlimit: max-size: min-size: timeout:",
             ..NO_OPTIONS
         },
-        has: "$ ` ; | & ( < >",
+        has: "$ ` ; | & ( < > @-",
         ..PLAIN
     },
     // ProxyCommand and the like stand behind -o and in a file behind -F; -S and -D name a program.
@@ -140,21 +152,19 @@ pub(super) const TABLE: &[Entry] = &[
         has: "$ ` ; | & ( < >",
         ..PLAIN
     },
-    // Engines and providers are libraries, and -out and -keyout write.
+    // Engines and providers are libraries, and -out and -keyout write. What has a colon in it is an address to many, and that of an
+    // engine (`org.openssl.engine:/tmp/x.so:`) loads it.
     Entry {
         names: "openssl",
         checked: "OpenSSL 3.0",
         faces: &[
             Face {
-                names: "x509 req verify crl asn1parse dgst sha256 md5 s_client version ciphers",
-                options: Options {
-                    single: "in: inform: noout text subject issuer dates enddate startdate serial fingerprint purpose modulus \
-                        pubkey hash sha1 sha256 sha512 md5 CAfile: CApath: untrusted: verify_hostname: connect: servername: \
-                        showcerts brief starttls: alpn: tls1_2 tls1_3 v a d checkend: ext: nameopt:",
-                    ..NO_OPTIONS
-                },
+                names: "x509 req verify crl asn1parse dgst sha256 md5 version ciphers",
+                options: CERTIFICATES,
+                has: ":",
                 ..FACE
             },
+            Face { names: "s_client", options: CERTIFICATES, ..FACE },
             Face { names: "rand", options: Options { single: "hex base64", ..NO_OPTIONS }, ..FACE },
         ],
         ..PLAIN

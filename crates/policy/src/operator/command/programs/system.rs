@@ -22,7 +22,7 @@ pub(super) const TABLE: &[Entry] = &[
         ..PLAIN
     },
     Entry {
-        names: "free uptime w who last id groups whoami users uname arch nproc tty vmstat pgrep lscpu lsblk lsmod lspci lsusb logname",
+        names: "free uptime w who last id groups users vmstat pgrep lscpu lsblk lsmod lspci lsusb",
         checked: "procps 4.0.2, coreutils 9.1, util-linux 2.38.1",
         options: Options {
             short: "GHSTVZabcdefghiklmpqrtuvwxzn::o::s::",
@@ -32,6 +32,18 @@ pub(super) const TABLE: &[Entry] = &[
             ..NO_OPTIONS
         },
         open: true,
+        ..PLAIN
+    },
+    // `arch` runs its words on macOS, and the others have none.
+    Entry {
+        names: "arch logname nproc tty uname whoami",
+        checked: "coreutils 9.1",
+        options: Options {
+            short: "aimnoprsv",
+            long: "all ignore: kernel-name kernel-release kernel-version machine nodename operating-system processor quiet silent",
+            ..NO_OPTIONS
+        },
+        most: Some(0),
         ..PLAIN
     },
     // -D writes.

@@ -167,7 +167,7 @@ pub(super) const TABLE: &[Entry] = &[
     },
     // -i and -s write.
     Entry { names: "yq", checked: "yq 3.1.0", options: Options { short: "CMNPenr", ..NO_OPTIONS }, ..PLAIN },
-    // -o and --shell write.
+    // -o and --shell write, and a word may be an address, which it fetches.
     Entry {
         names: "xmllint",
         checked: "libxml2 2.9.14",
@@ -176,6 +176,7 @@ pub(super) const TABLE: &[Entry] = &[
             long: "noout format html valid nonet noblanks xpath: schema:",
             ..NO_OPTIONS
         },
+        has: "://",
         ..PLAIN
     },
     Entry {
@@ -198,12 +199,13 @@ pub(super) const TABLE: &[Entry] = &[
         has: "system | > getline @ ARGV SYMTAB /inet/ /inet4/ /inet6/ \\\n",
         ..PLAIN
     },
-    // Commands and keys at the beginning, and logs.
+    // Commands and keys at the beginning, and logs. A new line in a name ends the quotes around it in what LESSOPEN runs (CVE-2024-32487).
     Entry {
         names: "less zless",
         checked: "less 590",
         options: Options { short: "EFGIJMNQRSXacegimnqrswx:j:", ..NO_OPTIONS },
         begins: "+",
+        has: "\n",
         ..PLAIN
     },
     Entry {
