@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// Differences that are told at most.
-const MOST: usize = 200;
+pub const MOST_DIFFERENCES: usize = 200;
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -35,7 +35,7 @@ pub fn differences(before: &Value, after: &Value) -> Vec<Difference> {
 }
 
 fn compare(before: Option<&Value>, after: Option<&Value>, place: &mut String, found: &mut Vec<Difference>) {
-    if before == after || found.len() >= MOST {
+    if before == after || found.len() >= MOST_DIFFERENCES {
         return;
     }
     let mut step = |step: &str, before: Option<&Value>, after: Option<&Value>| {

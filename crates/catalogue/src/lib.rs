@@ -34,7 +34,7 @@ pub use canonical::{fingerprint, fingerprint_of};
 pub use category::{Category, Risk};
 pub use classify::{Class, Confidence, Evidence, Place, RULES, Rule, Surroundings, classify};
 pub use definition::Definition;
-pub use difference::{Difference, differences};
+pub use difference::{Difference, MOST_DIFFERENCES, differences};
 pub use findings::{
     Finding, Others, PLAIN_RULES, PlainRule, Severity, TEXT_RULES, TextRule, blocks, compare, findings,
     is_seen, says, written_out,

@@ -1,5 +1,7 @@
 //! `portcullis catalogue …`: what is known of the tools behind the gate, and what of it was accepted.
 
+mod diff;
+
 use super::table::{cell, print};
 use crate::cli::{CatalogueCommand, PlaceArgs};
 use crate::control::Client;
@@ -12,8 +14,8 @@ use portcullis_ledger::{Filter, query};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
-/// Characters of a value that a difference shows.
-const SHOWN: usize = 100;
+/// Places of differences that the list names; the others are counted.
+const PLACES: usize = 3;
 
 /// Runs one command on the catalogue of the running gate.
 pub(crate) fn run(
@@ -46,7 +48,16 @@ pub(crate) fn run(
             }
             Ok(ExitCode::SUCCESS)
         }
-        CatalogueCommand::Diff { upstream, tool } => diff(&client, &upstream, tool.as_deref(), as_json),
+        CatalogueCommand::Diff { upstream, tool } => {
+            let mut found = known(&client, Some(&upstream), tool.as_deref())?;
+            found.retain(diff::waits);
+            if as_json {
+                lines(&found)
+            } else {
+                diff::print(&upstream, &found)
+            }
+            Ok(ExitCode::SUCCESS)
+        }
         CatalogueCommand::Accept { upstream, tool, reason } => {
             let body = json!({ "upstream": upstream, "tool": tool, "reason": reason });
             let done = client.ask(Method::POST, "catalogue/accept", &body)?;
@@ -59,6 +70,9 @@ pub(crate) fn run(
             }
             for tool in done.get("tools").and_then(Value::as_array).into_iter().flatten() {
                 say!("accepted: {upstream} {}", written_out(tool.as_str().unwrap_or_default()));
+                for finding in all(&done, "blocking").iter().filter(|it| it.get("tool") == Some(tool)) {
+                    say!("  although: {}", finding_text(finding));
+                }
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -115,7 +129,10 @@ fn list(found: &[Value]) {
             }
             let changed = one.get("differences").and_then(Value::as_array);
             says.extend(changed.map(|all| {
-                let places: Vec<String> = all.iter().take(3).map(|it| cell(it, "where")).collect();
+                let mut places: Vec<String> = all.iter().take(PLACES).map(|it| cell(it, "where")).collect();
+                if all.len() > PLACES {
+                    places.push(format!("and {} more", all.len() - PLACES));
+                }
                 format!("changed: {}", places.join(", "))
             }));
             [
@@ -137,7 +154,6 @@ fn list(found: &[Value]) {
 fn show(one: &Value) {
     say!("{} {}", written_out(&cell(one, "upstream")), written_out(&cell(one, "tool")));
     let line = |name: &str, text: &str| say!("  {name:<12} {}", written_out(text));
-    let all = |of: &Value, name: &str| of.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
     for name in ["state", "category", "risk", "why", "fingerprint", "since", "by", "reason"] {
         if one.get(name).is_some_and(|value| !value.is_null() && value.as_str() != Some("")) {
             line(name, &cell(one, name));
@@ -157,11 +173,7 @@ fn show(one: &Value) {
         }
     }
     for finding in all(one, "findings") {
-        let (severity, rule) = (cell(&finding, "severity"), cell(&finding, "rule"));
-        line(
-            "finding",
-            &format!("{severity} {rule} in {}: {}", cell(&finding, "where"), cell(&finding, "text")),
-        );
+        line("finding", &finding_text(&finding));
     }
     if let Some(policy) =
         one.get("policy").filter(|policy| policy.as_object().is_some_and(|it| !it.is_empty()))
@@ -179,6 +191,17 @@ fn show(one: &Value) {
     say!("");
 }
 
+/// The members of an array of an object.
+fn all(of: &Value, name: &str) -> Vec<Value> {
+    of.get(name).and_then(Value::as_array).cloned().unwrap_or_default()
+}
+
+/// A finding in one line, how grave it is first.
+fn finding_text(finding: &Value) -> String {
+    let [severity, rule, place, text] = ["severity", "rule", "where", "text"].map(|name| cell(finding, name));
+    format!("{severity} {rule} in {place}: {text}")
+}
+
 /// What became of a tool's definition, as the record has it, the oldest first.
 fn history(place: &PlaceArgs, upstream: &str, tool: &str) -> Result<Vec<Value>, Failure> {
     let filter = Filter { kind: Some("pin".into()), upstream: Some(upstream.into()), ..Filter::default() };
@@ -191,45 +214,4 @@ fn history(place: &PlaceArgs, upstream: &str, tool: &str) -> Result<Vec<Value>, 
         true
     })?;
     Ok(rows)
-}
-
-fn diff(client: &Client, upstream: &str, tool: Option<&str>, as_json: bool) -> Result<ExitCode, Failure> {
-    let mut found = known(client, Some(upstream), tool)?;
-    found.retain(|one| {
-        one.get("differences").is_some_and(Value::is_array) || one.get("tool") == Some(&Value::Null)
-    });
-    if as_json {
-        lines(&found);
-        return Ok(ExitCode::SUCCESS);
-    }
-    if found.is_empty() {
-        say!("nothing of it is different from what was accepted");
-    }
-    for one in &found {
-        if one.get("tool") == Some(&Value::Null) {
-            say!("{upstream}: the server");
-            say!("  - {}", cell(one, "accepted"));
-            say!("  + {}", cell(one, "seen"));
-            continue;
-        }
-        say!("{upstream} {}", written_out(&cell(one, "tool")));
-        for difference in one.get("differences").and_then(Value::as_array).into_iter().flatten() {
-            let weakens = difference.get("weakens").is_some();
-            let note = if weakens { " (promises less harm than before)" } else { "" };
-            say!("  {}{note}", written_out(&cell(difference, "where")));
-            for (sign, name) in [("-", "before"), ("+", "after")] {
-                if let Some(value) = difference.get(name) {
-                    say!("    {sign} {}", written_out(&shortened(&value.to_string())));
-                }
-            }
-        }
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
-        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
-        None => text.to_owned(),
-    }
 }

@@ -6,7 +6,7 @@ use crate::running::Running;
 use crate::scan;
 use http::StatusCode;
 use portcullis_admit::{Kept, ServerPin, ToolPin};
-use portcullis_catalogue::{Entry, Known, ListKind, compare, differences, recommended_for};
+use portcullis_catalogue::{Entry, Known, ListKind, Severity, compare, differences, recommended_for};
 use portcullis_ledger::time_text;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -123,10 +123,29 @@ pub(super) async fn accept(running: &Running, body: &[u8]) -> Result<Value, No> 
             format!("nothing of `{what}` waits to be accepted; `portcullis catalogue list` shows what does");
         return Err(No(StatusCode::NOT_FOUND, 1, hint));
     }
+    let blocking = blocking(running, &upstream, &accepted)?;
     if let Some(upstream) = running.gate.upstream(&upstream) {
         upstream.look_again();
     }
     let server = accepted.iter().any(String::is_empty);
     let tools: Vec<&String> = accepted.iter().filter(|name| !name.is_empty()).collect();
-    Ok(json!({ "upstream": upstream, "server": server, "tools": tools }))
+    Ok(json!({ "upstream": upstream, "server": server, "tools": tools, "blocking": blocking }))
+}
+
+/// What blocks in the definitions of those tools: whoever accepts them is told what they accept.
+fn blocking(running: &Running, upstream: &str, tools: &[String]) -> Result<Vec<Value>, No> {
+    let listed = list(running, Some(upstream))?;
+    let mut blocking = Vec::new();
+    for one in listed.as_array().into_iter().flatten() {
+        let Some(tool) = one.get("tool").and_then(Value::as_str) else { continue };
+        let findings = one.get("findings").and_then(Value::as_array);
+        for finding in findings.into_iter().flatten().filter(|_| tools.iter().any(|name| name == tool)) {
+            if finding.get("severity").and_then(Value::as_str) == Some(Severity::Block.as_str()) {
+                let mut finding = finding.clone();
+                extend(&mut finding, json!({ "tool": tool }));
+                blocking.push(finding);
+            }
+        }
+    }
+    Ok(blocking)
 }
