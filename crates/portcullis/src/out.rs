@@ -43,6 +43,8 @@ pub(crate) use aside_lines;
 
 /// Characters of a cell of a table, or of another text in a line, at most.
 const CELL: usize = 400;
+/// Characters of a cell that others stand behind, at most: it does not push them off the screen.
+pub(crate) const NARROW: usize = 80;
 
 /// A text in one line: what is not seen is escaped as JSON escapes it.
 pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
@@ -54,16 +56,24 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     escaped(text, true)
 }
 
-/// A text that somebody else chose, for a cell or within a line: nothing in it is hidden, and of a long one the beginning is shown,
-/// and its length.
+/// A text that somebody else chose, for a cell or within a line: nothing in it is hidden, and a long one is cut.
 pub(crate) fn shown(text: &str) -> String {
+    shown_within(text, CELL)
+}
+
+/// The same with so many characters at most. Of a longer one the beginning is shown, and how much is missing: whoever reads it
+/// must not take it for the whole. The one place where texts are cut for tables.
+pub(crate) fn shown_within(text: &str, most: usize) -> String {
     let text = written_out(text);
     let count = text.chars().count();
-    if count <= CELL {
+    if count <= most {
         return text;
     }
-    let head: String = text.chars().take(CELL - 40).collect();
-    format!("{head}… ({count} characters)")
+    // The longest mark that can come of it.
+    let mark = format!("… ({count} more characters)").chars().count();
+    let kept = most.saturating_sub(mark);
+    let head: String = text.chars().take(kept).collect();
+    format!("{head}… ({} more characters)", count - kept)
 }
 
 fn escaped(text: &str, with_lines: bool) -> Cow<'_, str> {
@@ -221,9 +231,23 @@ mod tests {
     fn of_escape_sequences_only_plain_colours_pass_and_only_in_reports() {
         assert_eq!(
             plain("\u{1b}[31mred\u{1b}[0m\u{1b}[2A\u{1b}[8m"),
+                let narrow = shown_within(&text, NARROW);
+                prop_assert!(narrow.chars().count() <= NARROW);
+                prop_assert_eq!(shown(&narrow), narrow);
             "\u{1b}[31mred\u{1b}[0m\\u001b[2A\\u001b[8m"
         );
         assert_eq!(one_line("\u{1b}[31mred"), "\\u001b[31mred");
         assert_eq!(one_line("a\nb\u{1f600}\u{e0041}"), "a\\nb\u{1f600}\\udb40\\udc41");
     }
 }
+    #[test]
+    fn a_text_that_is_cut_says_how_much_is_missing() {
+        let long = format!("ls {} && rm -rf /srv", "/a".repeat(60));
+        let cut = shown_within(&long, NARROW);
+        let (head, mark) = cut.split_once('…').unwrap();
+        assert!(long.starts_with(head) && cut.chars().count() <= NARROW, "{cut}");
+        let missing = long.chars().count() - head.chars().count();
+        assert_eq!(mark, format!(" ({missing} more characters)"));
+        assert_eq!(shown_within("ls", NARROW), "ls");
+    }
+

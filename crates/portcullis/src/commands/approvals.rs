@@ -1,6 +1,6 @@
 //! `portcullis approvals …`: calls that wait for a person.
 
-use super::table::{cell, print};
+use super::table::{cell, narrow_cell, print};
 use crate::cli::{ApprovalsCommand, PlaceArgs};
 use crate::control::Client;
 use crate::failure::Failure;
@@ -10,8 +10,6 @@ use portcullis_catalogue::written_out;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
-/// Characters of the arguments that the list shows.
-const SHOWN: usize = 60;
 /// Whose token decides, where it is not the operator.
 const TOKEN: &str = "PORTCULLIS_TOKEN";
 
@@ -108,13 +106,12 @@ fn list(known: &[Value], all: bool) {
         let rows: Vec<Vec<String>> = shown
             .iter()
             .map(|one| {
-                let args: String = written_out(&cell(one, "args")).chars().take(SHOWN).collect();
                 vec![
                     cell(one, "id"),
                     cell(one, "state"),
                     cell(one, "grant"),
                     format!("{} {}", cell(one, "upstream"), name_of(one, "tool")),
-                    args,
+                    narrow_cell(one, "args"),
                     cell(one, "expires"),
                 ]
             })

@@ -1,6 +1,6 @@
 //! `portcullis status`.
 
-use super::table::{cell, print};
+use super::table::{cell, narrow_cell, print};
 use crate::cli::PlaceArgs;
 use crate::control::Client;
 use crate::failure::Failure;
@@ -60,10 +60,11 @@ pub(crate) fn run(place: &PlaceArgs, json: bool) -> Result<ExitCode, Failure> {
 
 fn section(status: &Value, name: &str, columns: &[&str]) {
     let entries = status.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
-    let rows: Vec<Vec<String>> = entries
-        .iter()
-        .map(|entry| columns.iter().map(|column| short(&cell(entry, column))).collect())
-        .collect();
+    let Some((last, others)) = columns.split_last() else { return };
+    let row = |entry: &Value| -> Vec<String> {
+        others.iter().map(|column| narrow_cell(entry, column)).chain([cell(entry, last)]).collect()
+    };
+    let rows: Vec<Vec<String>> = entries.iter().map(row).collect();
     if rows.is_empty() {
         say!("no {name}");
     } else {
@@ -89,15 +90,5 @@ fn troubles(status: &Value) {
             "denies everything until it is mended"
         };
         say_lines!("the policy {} {held}:\n{}\n", cell(policy, "name"), error.trim_end());
-    }
-}
-
-/// A cell that does not push the others off the screen.
-fn short(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    if line.chars().count() > 60 {
-        line.chars().take(57).chain("...".chars()).collect()
-    } else {
-        line.to_owned()
     }
 }

@@ -1,6 +1,6 @@
 //! Tables for people.
 
-use crate::out::{say, shown};
+use crate::out::{NARROW, say, shown, shown_within};
 
 /// Prints rows under headings, columns as wide as their widest cell.
 pub(crate) fn print(headings: &[&str], rows: &[Vec<String>]) {
@@ -26,6 +26,15 @@ pub(crate) fn print(headings: &[&str], rows: &[Vec<String>]) {
 
 /// A member of a JSON object as text for a cell, in one line and in which nothing is hidden.
 pub(crate) fn cell(value: &serde_json::Value, name: &str) -> String {
+    text_of(value, name, shown)
+}
+
+/// The same for a cell that others stand behind.
+pub(crate) fn narrow_cell(value: &serde_json::Value, name: &str) -> String {
+    text_of(value, name, |text| shown_within(text, NARROW))
+}
+
+fn text_of(value: &serde_json::Value, name: &str, shown: impl Fn(&str) -> String) -> String {
     match value.get(name) {
         None | Some(serde_json::Value::Null) => "-".into(),
         Some(serde_json::Value::String(text)) => shown(text),
