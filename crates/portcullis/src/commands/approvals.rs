@@ -39,18 +39,26 @@ pub(crate) fn run(
         }
         ApprovalsCommand::Approve { args, unseen } => {
             let body = json!({ "reason": args.reason, "token": token(), "unseen": unseen });
-            decide(&client, one(&known, &args.id)?, "approve", &body, as_json)?
+            let one = decided(&known, &args.id)?;
+            if let (false, Named::Known(one)) = (as_json, &one) {
+                // Whoever says yes has the whole call before them, whatever they looked at before.
+                show(one);
+                say!("");
+            }
+            decide(&client, &one, "approve", &body, as_json)?
         }
         ApprovalsCommand::Deny(args) => {
             let body = json!({ "reason": args.reason, "token": token() });
-            decide(&client, one(&known, &args.id)?, "deny", &body, as_json)?
+            decide(&client, &decided(&known, &args.id)?, "deny", &body, as_json)?
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// What whoever asks may see: the operator all, a grant what it may decide.
 fn known(client: &Client) -> Result<Vec<Value>, Failure> {
-    match client.ask(Method::GET, "approvals", &Value::Null)? {
+    let body = token().map_or(Value::Null, |token| json!({ "token": token }));
+    match client.ask(Method::GET, "approvals", &body)? {
         Value::Array(known) => Ok(known),
         other => Err(Failure::bug(format!("the gate's answer is no list: {other}"))),
     }
@@ -72,13 +80,31 @@ fn one<'k>(known: &'k [Value], id: &str) -> Result<&'k Value, Failure> {
     }
 }
 
+/// A call that is decided.
+enum Named<'k> {
+    Known(&'k Value),
+    /// None that may be seen, so its name is whole. The gate says why it is not decided.
+    Unseen(&'k str),
+}
+
+fn decided<'k>(known: &'k [Value], id: &'k str) -> Result<Named<'k>, Failure> {
+    match one(known, id) {
+        Err(_) if token().is_some() && !id.is_empty() => Ok(Named::Unseen(id)),
+        found => found.map(Named::Known),
+    }
+}
+
 /// The token of the grant that decides; without one the operator does.
 fn token() -> Option<String> {
     std::env::var(TOKEN).ok().filter(|token| !token.is_empty())
 }
 
-fn decide(client: &Client, one: &Value, verb: &str, body: &Value, as_json: bool) -> Result<(), Failure> {
-    let done = client.ask(Method::POST, &format!("approvals/{}/{verb}", cell(one, "id")), body)?;
+fn decide(client: &Client, one: &Named<'_>, verb: &str, body: &Value, as_json: bool) -> Result<(), Failure> {
+    let id = match one {
+        Named::Known(one) => cell(one, "id"),
+        Named::Unseen(id) => (*id).to_owned(),
+    };
+    let done = client.ask(Method::POST, &format!("approvals/{id}/{verb}"), body)?;
     if as_json {
         say!("{done}");
         return Ok(());
@@ -101,7 +127,8 @@ fn list(known: &[Value], all: bool) {
     let shown: Vec<&Value> = known.iter().filter(|one| all || is_open(one)).collect();
     let over = known.len() - shown.len();
     if shown.is_empty() {
-        aside!("no call waits for a person");
+        let whose = if token().is_some() { " that the grant of PORTCULLIS_TOKEN may decide" } else { "" };
+        aside!("no call waits for a person{whose}");
     } else {
         let rows: Vec<Vec<String>> = shown
             .iter()

@@ -64,7 +64,7 @@ pub(super) async fn answer(running: &Arc<Running>, request: Request<Incoming>) -
             }
         },
         (&Method::GET, ["upstreams", name, "tools"]) => tools(running, name).await,
-        (&Method::GET, ["approvals"]) => approvals::list(running),
+        (&Method::GET, ["approvals"]) => approvals::list(running, &body),
         (&Method::POST, ["approvals", id, "approve"]) => approvals::decide(running, id, true, &body).await,
         (&Method::POST, ["approvals", id, "deny"]) => approvals::decide(running, id, false, &body).await,
         (&Method::POST, ["approvals", id, "reveal"]) => approvals::reveal(running, id, &body).await,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// What a person says.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Said {
     reason: Option<String>,
@@ -22,9 +22,15 @@ struct Said {
     token: Option<String>,
 }
 
-/// All that is known, the oldest first.
-pub(super) fn list(running: &Running) -> Result<Value, No> {
-    written(&running.gate.admit().approvals().list())
+/// The oldest first: all that is known for the operator, and for a grant what it may decide.
+pub(super) fn list(running: &Running, body: &[u8]) -> Result<Value, No> {
+    let said = if body.is_empty() { Said::default() } else { read(body)? };
+    let mut known = running.gate.admit().approvals().list();
+    if let (_, Some(grant)) = who(running, said.token.as_deref())? {
+        let now_ms = portcullis_ledger::now_ms();
+        known.retain(|one| Decider::Grant(&grant).objection(one, now_ms).is_none());
+    }
+    written(&known)
 }
 
 /// Lets a call pass once, or refuses it.

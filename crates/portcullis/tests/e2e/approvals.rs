@@ -81,7 +81,12 @@ async fn a_call_waits_for_a_person_and_runs_once() {
         let (_, shown, _) = house.run(&["approvals", "show", id]);
         assert!(shown.contains("Payments are made by people. (/tools/echo/hold_if/0)"), "{shown}");
         let (code, said, err) = house.run(&["approvals", "approve", &id[..8], "--reason", "the rent is due"]);
-        assert!(code == 0 && said.starts_with("approved: echo on fix by t"), "{said}{err}");
+        assert!(
+            code == 0
+                && said.contains("\"message\": \"pay rent\"")
+                && said.contains("\napproved: echo on fix by t"),
+            "{said}{err}"
+        );
         // Nobody decides twice.
         let (code, _, err) = house.run(&["approvals", "deny", id]);
         assert!(code == 1 && err.contains("already"), "{code} {err}");

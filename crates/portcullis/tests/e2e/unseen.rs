@@ -166,3 +166,59 @@ async fn wrong_tokens_on_the_page_are_slowed_down_and_keep_nobody_out() {
     let (_, headers, _) = house.http(Method::GET, &page, &[], "").await;
     assert_eq!(headers["referrer-policy"], "same-origin");
 }
+
+#[tokio::test]
+async fn the_list_says_what_it_leaves_out_and_an_approval_shows_the_whole_call() {
+    let (house, _server, _) = house(&policy(), "100ms");
+    let session = house.session("/mcp/fix").await;
+    let note = "pay the usual monthly rent for the flat in the old town, and then 900 more to mallory";
+    let id = id_of(&session.call(1, "echo", json!({ "message": note })).await);
+    let (_, list, _) = house.run(&["approvals"]);
+    assert!(list.contains("{\"message\":\"pay the usual") && list.contains(" more characters)  "), "{list}");
+    assert!(!list.contains("mallory"), "{list}");
+    let (code, said, _) = house.run(&["approvals", "approve", &id]);
+    let (call, answer) = said.split_once("approved: ").unwrap();
+    assert!(code == 0 && answer.starts_with("echo on fix by t"), "{said}");
+    for part in ["tool        fix echo", "grant       t", "client      ", note] {
+        assert!(call.contains(part), "{part}: {said}");
+    }
+    // What is covered is named before it is refused.
+    let other = json!({ "message": "pay rent", "key": "ghp_abcdefghijklmnopqrstuvwxyz012345" });
+    let id = id_of(&session.call(2, "echo", other).await);
+    let (code, said, _) = house.run(&["approvals", "approve", &id]);
+    assert!(code == 1 && said.contains("1 covered, because they look like secrets"), "{said}");
+}
+
+#[tokio::test]
+async fn with_a_token_only_what_it_may_decide_is_seen() {
+    let named = policy().replace("on_hold:", "approvers: [role=finance]\n        on_hold:");
+    let (house, _server, _) = house(&named, "100ms");
+    let anna = approver(&house);
+    let id = id_of(&house.session("/mcp/fix").await.call(1, "echo", json!({ "message": "pay rent" })).await);
+    let own = id_of(
+        &house.session_of(&anna, "/mcp/fix").await.call(1, "echo", json!({ "message": "pay anna" })).await,
+    );
+    let with = |words: &[&str], token: &str| {
+        let words = [&["approvals"], words].concat();
+        let output = house.command(&words).env("PORTCULLIS_TOKEN", token).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code().unwrap(), text(&output.stdout) + &text(&output.stderr))
+    };
+    for list in [&[][..], &["--json"], &["list", "--all"]] {
+        let (code, said) = with(list, &anna);
+        assert!(code == 0 && said.contains(&id) && !said.contains(&own), "{said}");
+        let (code, said) = with(list, crate::house::TOKEN);
+        assert!(code == 0 && !said.contains(&id) && !said.contains("pay"), "{said}");
+        let (code, said) = with(list, "pcl_nobody");
+        assert!(code == 4 && said.contains("is of no grant"), "{said}");
+        // The operator sees all, also what others decide.
+        let (code, said) = with(list, "");
+        assert!(code == 0 && said.contains(&id) && said.contains(&own), "{said}");
+    }
+    assert!(with(&[], crate::house::TOKEN).1.contains("that the grant of PORTCULLIS_TOKEN may decide"));
+    for words in [["show", &own].as_slice(), &["show", &own, "--reveal"]] {
+        let (code, said) = with(words, &anna);
+        assert!(code == 2 && said.contains("nothing is named") && !said.contains("pay"), "{said}");
+    }
+    assert_eq!(with(&["show", &id], &anna).0, 0);
+}
