@@ -1,6 +1,6 @@
 //! How a command fails: what is said and with which exit code.
 
-use crate::out::{one_line, plain};
+use crate::out::{one_line, plain, uncoloured};
 use std::fmt;
 use std::process::ExitCode;
 
@@ -8,23 +8,41 @@ use std::process::ExitCode;
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     code: u8,
+    /// In one line; empty where the lines say it all.
     text: String,
+    /// Of a report or a file, where there are any.
+    lines: String,
 }
 
 impl Failure {
     /// In one line, whoever's words are in it.
     fn of(code: u8, text: &str) -> Self {
-        Self { code, text: one_line(text.trim_end()).into_owned() }
+        Self { code, text: one_line(text.trim_end()).into_owned(), lines: String::new() }
     }
 
     /// A list of mistakes in a person's file, in lines and colours of its own (exit code 2).
     pub(crate) fn report(text: &str) -> Self {
-        Self { code: 2, text: plain(text).into_owned() }
+        Self { code: 2, text: String::new(), lines: plain(text.trim_end()).into_owned() }
     }
 
     /// The same, with lines of a report or a file behind it.
     pub(crate) fn and_lines(self, lines: &str) -> Self {
-        Self { text: format!("{}\n{}", self.text, plain(lines)), ..self }
+        Self { lines: plain(lines.trim_end()).into_owned(), ..self }
+    }
+
+    /// What another program or the log is told: without the word `error` and without colours. [`Failure::told`] reads it.
+    pub(crate) fn bare(&self) -> String {
+        let lines = uncoloured(&self.lines);
+        if lines.is_empty() { self.text.clone() } else { format!("{}\n{lines}", self.text) }
+    }
+
+    /// A mistake in files of which another program told.
+    pub(crate) fn told(text: &str) -> Self {
+        match text.split_once('\n') {
+            Some(("", lines)) => Self::report(lines),
+            Some((text, lines)) => Self::usage(text).and_lines(lines),
+            None => Self::usage(text),
+        }
     }
 
     /// What was asked did not come true (exit code 1).
@@ -65,9 +83,12 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.text.trim_end();
-        // A list of mistakes brings its own headings.
-        if text.contains('\n') { f.write_str(text) } else { write!(f, "error: {text}") }
+        match (self.text.as_str(), self.lines.as_str()) {
+            // A list of mistakes brings its own headings.
+            ("", lines) if lines.contains('\n') => f.write_str(lines),
+            ("", text) | (text, "") => write!(f, "error: {text}"),
+            (text, lines) => write!(f, "error: {text}\n{lines}"),
+        }
     }
 }
 

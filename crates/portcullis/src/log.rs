@@ -8,6 +8,10 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format::debug_fn;
 
+/// The field of a report of several lines of our own, such as mistakes in a file. Each stands behind a margin, so that none passes for
+/// another entry of the log.
+const LINES: &str = "lines";
+
 /// Sets up the log. What looks at servers says itself what came of it.
 pub(crate) fn set_up(cli: &Cli) -> Result<(), Failure> {
     let looks = matches!(cli.command, Some(Command::Scan(_) | Command::Import { .. }));
@@ -26,6 +30,7 @@ pub(crate) fn set_up(cli: &Cli) -> Result<(), Failure> {
         let text = format!("{value:?}");
         match field.name() {
             "message" => write!(out, "{}", one_line(&text)),
+            LINES => text.lines().try_for_each(|line| write!(out, "\n    {}", one_line(line))),
             name => write!(out, "{name}={}", one_line(&text)),
         }
     });

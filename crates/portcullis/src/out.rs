@@ -104,6 +104,23 @@ fn escaped(text: &str, with_lines: bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// A report without its colours, for whoever does not write to a terminal.
+pub(crate) fn uncoloured(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(letter) = rest.chars().next() {
+        let length = colour(rest).map_or_else(
+            || {
+                out.push(letter);
+                letter.len_utf8()
+            },
+            str::len,
+        );
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    out
+}
+
 /// A colour of our own reports at the beginning of a text. None of them hides what follows.
 fn colour(text: &str) -> Option<&str> {
     let codes = text.strip_prefix("\u{1b}[")?;
@@ -214,6 +231,9 @@ mod tests {
                 prop_assert!(!one_line(&text).chars().any(is_control));
                 prop_assert!(!shown(&text).chars().any(is_control));
                 prop_assert!(shown(&text).chars().count() <= CELL);
+                let narrow = shown_within(&text, NARROW);
+                prop_assert!(narrow.chars().count() <= NARROW);
+                prop_assert_eq!(shown(&narrow), narrow);
                 let lines = plain(&text);
                 prop_assert_eq!(lines.matches('\n').count(), text.matches('\n').count());
             }
@@ -228,19 +248,6 @@ mod tests {
     }
 
     #[test]
-    fn of_escape_sequences_only_plain_colours_pass_and_only_in_reports() {
-        assert_eq!(
-            plain("\u{1b}[31mred\u{1b}[0m\u{1b}[2A\u{1b}[8m"),
-                let narrow = shown_within(&text, NARROW);
-                prop_assert!(narrow.chars().count() <= NARROW);
-                prop_assert_eq!(shown(&narrow), narrow);
-            "\u{1b}[31mred\u{1b}[0m\\u001b[2A\\u001b[8m"
-        );
-        assert_eq!(one_line("\u{1b}[31mred"), "\\u001b[31mred");
-        assert_eq!(one_line("a\nb\u{1f600}\u{e0041}"), "a\\nb\u{1f600}\\udb40\\udc41");
-    }
-}
-    #[test]
     fn a_text_that_is_cut_says_how_much_is_missing() {
         let long = format!("ls {} && rm -rf /srv", "/a".repeat(60));
         let cut = shown_within(&long, NARROW);
@@ -251,3 +258,13 @@ mod tests {
         assert_eq!(shown_within("ls", NARROW), "ls");
     }
 
+    #[test]
+    fn of_escape_sequences_only_plain_colours_pass_and_only_in_reports() {
+        assert_eq!(
+            plain("\u{1b}[31mred\u{1b}[0m\u{1b}[2A\u{1b}[8m"),
+            "\u{1b}[31mred\u{1b}[0m\\u001b[2A\\u001b[8m"
+        );
+        assert_eq!(one_line("\u{1b}[31mred"), "\\u001b[31mred");
+        assert_eq!(one_line("a\nb\u{1f600}\u{e0041}"), "a\\nb\u{1f600}\\udb40\\udc41");
+    }
+}

@@ -187,10 +187,14 @@ impl Running {
         taken.extend(contents(new.policies.values().cloned().filter_map(whole)));
         let (rules, troubles) = load_rules(&new, Some(&self.gate.admit().rules()));
         if !troubles.is_empty() {
-            let all = troubles.iter().map(|(name, why)| format!("the policy {name} has mistakes\n{why}"));
-            let text = format!("nothing was changed: {}", all.collect::<Vec<_>>().join("\n"));
+            let names: Vec<&str> = troubles.keys().map(String::as_str).collect();
+            let have = if names.len() == 1 { "policy {} has" } else { "policies {} have" };
+            let have = have.replace("{}", &names.join(", "));
+            let said = format!("nothing was changed: the {have} mistakes");
+            let all: Vec<&str> = troubles.values().map(|why| why.trim_end()).collect();
+            let all = all.join("\n");
             *self.troubles.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = troubles;
-            return Err(Failure::usage(text));
+            return Err(Failure::usage(said).and_lines(&all));
         }
         let grants = load_grants(self.gate.ledger(), &new)?;
         self.gate.set_options(new.options.clone());

@@ -3,9 +3,9 @@
 //! unasked is for machines where no run shares the operator's uid; but a policy that only tightens is taken at once anywhere.
 
 use crate::failure::Failure;
-use crate::place::rendered;
 use crate::running::Running;
 use notify::{RecursiveMode, Watcher};
+use portcullis_document::Colours;
 use portcullis_policy::Policy;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -95,7 +95,7 @@ impl Watched {
 pub(crate) async fn changed(running: &Arc<Running>) {
     if running.config.lock().await.watch {
         if let Err(failure) = running.reload().await {
-            tracing::error!("a changed file was not taken: {failure}");
+            tracing::error!(lines = %failure.bare(), "a changed file was not taken");
         }
         return;
     }
@@ -104,10 +104,17 @@ pub(crate) async fn changed(running: &Arc<Running>) {
         return;
     }
     let text = match problems(running).await {
-        None => "changed files are waiting: `portcullis reload` takes them".to_owned(),
-        Some(why) => format!("changed files are waiting, and they have mistakes:\n{why}"),
+        None => {
+            let text = "changed files are waiting: `portcullis reload` takes them";
+            tracing::warn!("{text}");
+            text.to_owned()
+        }
+        Some(why) => {
+            let text = "changed files are waiting, and they have mistakes";
+            tracing::warn!(lines = %why, "{text}");
+            format!("{text}:\n{why}")
+        }
     };
-    tracing::warn!("{text}");
     *running.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(text);
 }
 
@@ -116,7 +123,7 @@ async fn problems(running: &Running) -> Option<String> {
     let file = running.config.lock().await.file.clone();
     let config = match crate::place::read_config(&file) {
         Ok(config) => config,
-        Err(failure) => return Some(failure.to_string()),
+        Err(failure) => return Some(failure.bare().trim_start_matches('\n').to_owned()),
     };
     let wrong: Vec<String> = config
         .policies
@@ -124,7 +131,9 @@ async fn problems(running: &Running) -> Option<String> {
         .filter_map(|path| match std::fs::read_to_string(path) {
             Err(error) => Some(format!("{}: {error}", path.display())),
             Ok(text) => {
-                Policy::parse(&path.to_string_lossy(), &text).err().map(|problems| rendered(&problems))
+                // Without colours: the log and `status` show it, wherever they are read.
+                let problems = Policy::parse(&path.to_string_lossy(), &text).err()?;
+                Some(problems.render(100, Colours::Never).trim_end().to_owned())
             }
         })
         .collect();

@@ -53,7 +53,8 @@ pub(crate) fn run(place: &PlaceArgs, json: bool) -> Result<ExitCode, Failure> {
         }
     }
     if let Some(waiting) = status.get("waiting").and_then(Value::as_str) {
-        say!("{waiting}");
+        // Mistakes in files are lines of ours.
+        say_lines!("{waiting}");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -60,7 +60,7 @@ pub(super) async fn answer(running: &Arc<Running>, request: Request<Incoming>) -
             Err(failure) => {
                 // Whoever asked is told why; the log of the gate says that it was asked.
                 tracing::warn!("a reload was asked for and changed nothing");
-                Err(No::usage(failure.to_string()))
+                Err(No::usage(failure.bare()))
             }
         },
         (&Method::GET, ["upstreams", name, "tools"]) => tools(running, name).await,

@@ -95,7 +95,7 @@ impl Client {
             let text = value.get("error").and_then(Value::as_str).unwrap_or("it gave no reason");
             Err(match value.get("code").and_then(Value::as_u64) {
                 // Mistakes in files are a list; other errors are a sentence, whoever's words are in it.
-                Some(2) if path == "reload" => Failure::report(text),
+                Some(2) if path == "reload" => Failure::told(text),
                 Some(2) => Failure::usage(text),
                 Some(3) => Failure::unreachable(text),
                 Some(4) => Failure::denied(text),

@@ -191,3 +191,29 @@ async fn a_policy_that_changes_under_load_fails_no_call_and_holds_at_once() {
     );
     assert_eq!(house.run(&["ledger", "verify"]).0, 0);
 }
+
+#[tokio::test]
+async fn mistakes_are_told_in_lines_of_their_own() {
+    let (mut house, _server) = House::fixture(ALLOW_ALL, &[]);
+    let policy = house.folder.path().join("policy.yaml");
+    let mistakes = "version: \"1\"\ndefault: allow\ntols: {}\n";
+    std::fs::write(&policy, mistakes).unwrap();
+    let (code, _, err) = house.run(&["reload"]);
+    assert!(code == 2 && err.starts_with("error: nothing was changed: the policy p has mistakes\n"), "{err}");
+    assert!(err.contains("\n 3 │ tols: {}\n") && !err.contains("\\n"), "{err}");
+    assert_eq!(err.matches("error:").count(), 1, "{err}");
+    // In the configuration too.
+    std::fs::write(&policy, ALLOW_ALL).unwrap();
+    house.configure("data: data", "data: data\nupstrems: {}");
+    let (code, _, err) = house.run(&["reload"]);
+    assert!(code == 2 && err.contains(" │ upstrems: {}\n") && !err.contains("error:"), "{err}");
+    let shown = until("the announcement", || async {
+        let said = house.run(&["status"]).1;
+        (said.contains("and they have mistakes:") && said.contains("upstrems")).then_some(said)
+    });
+    let shown = shown.await;
+    assert!(shown.contains(" │ upstrems: {}\n") && !shown.contains("error:"), "{shown}");
+    let log = house.gate.as_mut().unwrap().last_words();
+    let of_report: Vec<&str> = log.lines().filter(|line| line.contains("upstrems: {}")).collect();
+    assert!(!of_report.is_empty() && of_report.iter().all(|line| line.starts_with("    ")), "{log}");
+}
