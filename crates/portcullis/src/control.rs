@@ -6,7 +6,7 @@ mod catalogue;
 mod client;
 mod runs;
 
-pub(crate) use client::Client;
+pub(crate) use client::{Client, not_running};
 
 use crate::failure::Failure;
 use crate::peer;

@@ -25,9 +25,10 @@ use portcullis_wire::{
 use serde_json::Value;
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -46,11 +47,12 @@ pub(crate) fn run(place: &PlaceArgs, grant: &str, upstream: Option<&str>) -> Res
     let client = known.then(|| Client::of(place)).transpose()?;
     let attached = client.as_ref().and_then(|client| Some((client, client.socket()?.to_owned())));
     let done = if let Some((client, socket)) = attached {
+        let data = client.data().to_owned();
         let grants = client.ask(Method::GET, "grants", &Value::Null)?;
         let names: Vec<&str> =
             grants.as_array().into_iter().flatten().filter_map(|it| it.get("name")?.as_str()).collect();
         check_grant(grant, &names)?;
-        runtime.block_on(speak(Way::Socket(socket), path, grant.to_owned()))
+        runtime.block_on(speak(Way::Socket { socket, data }, path, grant.to_owned()))
     } else {
         keep_others_out();
         let Prepared { config, own, lock, fresh } = start::prepare(place, &UpArgs::default())?;
@@ -98,7 +100,7 @@ fn check_grant(grant: &str, known: &[&str]) -> Result<(), Failure> {
 /// How the gate is reached.
 #[derive(Clone)]
 enum Way {
-    Socket(PathBuf),
+    Socket { socket: PathBuf, data: PathBuf },
     Here(Arc<Running>),
 }
 
@@ -109,9 +111,12 @@ impl Way {
     ) -> Result<Response<hyper::body::Incoming>, String> {
         request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
         match self {
-            Self::Socket(path) => {
-                let stream =
-                    tokio::net::UnixStream::connect(path).await.map_err(|error| error.to_string())?;
+            Self::Socket { socket, data } => {
+                let stream = tokio::net::UnixStream::connect(socket).await;
+                let stream = stream.map_err(|error| match error.kind() {
+                    ErrorKind::NotFound | ErrorKind::ConnectionRefused => control::not_running(data),
+                    _ => cannot_be_reached(&error),
+                })?;
                 over(stream, request).await
             }
             Self::Here(running) => {
@@ -138,9 +143,13 @@ where
 {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| cannot_be_reached(&error))?;
     tokio::spawn(async move { drop(connection.await) });
-    sender.send_request(request).await.map_err(|error| error.to_string())
+    sender.send_request(request).await.map_err(|error| cannot_be_reached(&error))
+}
+
+fn cannot_be_reached(why: &dyn std::fmt::Display) -> String {
+    format!("the gate cannot be reached: {why}")
 }
 
 /// One conversation.
@@ -157,8 +166,8 @@ struct Talk {
     reopening: tokio::sync::Mutex<()>,
     /// Requests in flight.
     open: Mutex<HashMap<Id, AbortHandle>>,
-    /// Why the gate did not take a message, the first time.
-    trouble: OnceLock<Failure>,
+    /// Why the gate takes no message.
+    trouble: Mutex<Option<Failure>>,
 }
 
 async fn speak(way: Way, path: String, grant: String) -> Result<(), Failure> {
@@ -173,7 +182,7 @@ async fn speak(way: Way, path: String, grant: String) -> Result<(), Failure> {
         opening: Mutex::default(),
         reopening: tokio::sync::Mutex::default(),
         open: Mutex::default(),
-        trouble: OnceLock::new(),
+        trouble: Mutex::default(),
     });
     let mut stdin = tokio::io::stdin();
     let mut decoder = LineDecoder::new(MESSAGE);
@@ -199,7 +208,7 @@ async fn speak(way: Way, path: String, grant: String) -> Result<(), Failure> {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     talk.end().await;
-    let trouble = talk.trouble.get().cloned();
+    let trouble = talk.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
     drop(talk);
     let _ = tokio::time::timeout(Duration::from_secs(1), writer).await;
     trouble.map_or(Ok(()), Err)
@@ -332,7 +341,19 @@ impl Talk {
         *request.method_mut() = Method::POST;
         self.address(&mut request, headers)?;
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        self.way.send(request).await.map_err(|why| format!("the gate cannot be reached: {why}"))
+        self.way.send(request).await
+    }
+
+    /// Keeps why the gate takes no message. The first reason stays: what follows comes of it.
+    fn keep_trouble(&self, failure: Failure) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        trouble.get_or_insert(failure);
+    }
+
+    /// A gate that answers was started anew, if it was away before.
+    fn is_back(&self) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        trouble.take_if(|failure| failure.is_unreachable());
     }
 
     /// Opens the session again that the gate does not know any more. Whether there is one now.
@@ -380,10 +401,13 @@ impl Talk {
             sent = self.send(body, self.headers(None)).await;
         }
         let response = match sent {
-            Ok(response) => response,
+            Ok(response) => {
+                self.is_back();
+                response
+            }
             Err(why) => {
+                self.keep_trouble(Failure::unreachable(&why));
                 self.fail(id, &why).await;
-                let _ = self.trouble.set(Failure::unreachable(why));
                 return;
             }
         };
@@ -417,11 +441,11 @@ impl Talk {
             let said = said.trim();
             self.fail(id, said).await;
             // What holds for every message is the command's own failure too; others are the client's alone.
-            let _ = match status {
-                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.trouble.set(Failure::denied(said)),
-                StatusCode::NOT_FOUND => self.trouble.set(Failure::usage(said)),
-                _ => Ok(()),
-            };
+            match status {
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.keep_trouble(Failure::denied(said)),
+                StatusCode::NOT_FOUND => self.keep_trouble(Failure::usage(said)),
+                _ => {}
+            }
         }
     }
 

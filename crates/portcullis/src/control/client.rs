@@ -35,6 +35,11 @@ impl Client {
         Self { data, holder }
     }
 
+    /// The data folder.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
+    }
+
     /// Whether a gate holds the data folder.
     pub(crate) fn is_held(&self) -> bool {
         self.holder.is_some()
@@ -58,12 +63,12 @@ impl Client {
         body: &Value,
         limit: Option<Duration>,
     ) -> Result<Value, Failure> {
-        let data = self.data.display();
         let Some(holder) = &self.holder else {
-            return Err(Failure::unreachable(format!("no gate runs on {data}; `portcullis up` starts it")));
+            return Err(Failure::unreachable(not_running(&self.data)));
         };
         let Some(socket) = &holder.socket else {
             let pid = holder.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+            let data = self.data.display();
             return Err(Failure::unreachable(format!(
                 "the gate on {data}{pid} takes no commands: it is still starting, or it is the one of `portcullis stdio`, \
                  which ends with its client"
@@ -112,6 +117,11 @@ impl Client {
             }
         })
     }
+}
+
+/// What is said where no gate runs on a data folder.
+pub(crate) fn not_running(data: &Path) -> String {
+    format!("no gate runs on {}; `portcullis up` starts it", data.display())
 }
 
 /// Sends one request over a connection of its own.

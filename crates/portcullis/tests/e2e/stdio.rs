@@ -201,6 +201,14 @@ impl Bridge {
     }
 }
 
+impl Bridge {
+    /// Its exit code once the client has nothing more to say.
+    fn end(mut self) -> Option<i32> {
+        drop(self.child.stdin.take());
+        self.child.wait().unwrap().code()
+    }
+}
+
 impl Drop for Bridge {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -238,4 +246,36 @@ async fn a_client_on_stdio_goes_on_where_its_gate_was_started_anew() {
     house.gate.as_mut().unwrap().terminate();
     house.up();
     several(&mut bridge);
+}
+
+#[tokio::test]
+async fn a_restart_that_stdio_got_over_is_no_failure_and_a_gate_that_stays_away_is() {
+    let (upstreams, more) = plan();
+    let mut house = House::build(&Plan { upstreams: &upstreams, policy: ALLOW_ALL, more });
+    let [opening, initialized, mut call] = <[Value; 3]>::try_from(conversation()).unwrap();
+    for comes_back in [true, false] {
+        let mut bridge = Bridge::start(&house);
+        bridge.say(&opening);
+        bridge.answer(1);
+        bridge.say(&initialized);
+        call["id"] = json!(9);
+        bridge.say(&call);
+        bridge.answer(9);
+        house.gate.as_mut().unwrap().terminate();
+        call["id"] = json!(10);
+        bridge.say(&call);
+        let answer = bridge.answer(10);
+        let said = answer["error"]["message"].as_str().unwrap_or_else(|| panic!("{answer}"));
+        assert!(
+            said.starts_with("no gate runs on ") && said.ends_with("`portcullis up` starts it"),
+            "{said}"
+        );
+        if comes_back {
+            house.up();
+            call["id"] = json!(11);
+            bridge.say(&call);
+            assert_eq!(text(&bridge.answer(11)), "over stdio");
+        }
+        assert_eq!(bridge.end(), Some(if comes_back { 0 } else { 3 }));
+    }
 }
