@@ -20,7 +20,7 @@ pub struct Filter {
     pub upstream: Option<String>,
     /// Rows of this grant.
     pub grant: Option<String>,
-    /// Rows of this tool.
+    /// Rows of this tool; `server__tool`, its name on the common endpoint, is the tool of that server.
     pub tool: Option<String>,
     /// Rows with this outcome.
     pub outcome: Option<String>,
@@ -38,10 +38,17 @@ impl Filter {
         is("kind", &self.kind)
             && is("upstream", &self.upstream)
             && is("grant", &self.grant)
-            && is("tool", &self.tool)
+            && self.tool.as_deref().is_none_or(|tool| is_of_tool(row, tool))
             && is("outcome", &self.outcome)
             && is("run", &self.run)
     }
+}
+
+fn is_of_tool(row: &Map<String, Value>, wanted: &str) -> bool {
+    let text = |key: &str| row.get(key).and_then(Value::as_str);
+    let Some(tool) = text("tool") else { return false };
+    let of_server = || wanted.strip_suffix(tool).and_then(|rest| rest.strip_suffix("__"));
+    tool == wanted || text("upstream").is_some_and(|upstream| of_server() == Some(upstream))
 }
 
 /// Hands every matching row, oldest first, to `each`, with `prev` and `hash` added. `each` ends the reading

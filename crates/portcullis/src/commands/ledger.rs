@@ -4,7 +4,7 @@ use super::table::cell;
 use crate::cli::{LedgerCommand, PlaceArgs};
 use crate::config::duration;
 use crate::failure::Failure;
-use crate::out::{self, say};
+use crate::out::{self, aside, say};
 use crate::place;
 use portcullis_ledger::{Filter, GateKey, SignedHead, query, verify};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -28,7 +28,9 @@ pub(crate) fn run(place: &PlaceArgs, command: LedgerCommand) -> Result<ExitCode,
         LedgerCommand::Query { since, grant, tool, outcome, run, limit, json } => {
             let since = since.as_deref().map(time).transpose()?;
             let filter = Filter { since, grant, tool, outcome, run, limit, ..Filter::default() };
-            print_rows(&data, &filter, json)?;
+            if print_rows(&data, &filter, json)?.is_none() {
+                say_unknown(&data, &filter)?;
+            }
             Ok(ExitCode::SUCCESS)
         }
         LedgerCommand::Verify { head, json } => check(&data, head.as_deref(), json),
@@ -88,14 +90,38 @@ fn print_rows(data: &Path, filter: &Filter, json: bool) -> Result<Option<u64>, F
     Ok(last)
 }
 
-fn line(row: Map<String, Value>) -> String {
-    let row = Value::Object(row);
-    let mut parts = vec![cell(&row, "n"), cell(&row, "time"), cell(&row, "kind")];
-    for name in ["grant", "upstream", "method", "tool", "outcome", "rule"] {
-        if row.get(name).is_some() {
-            parts.push(cell(&row, name));
+/// Says of a name in the filter that stands in no row at all: nothing is then no answer to what was asked.
+fn say_unknown(data: &Path, filter: &Filter) -> Result<(), Failure> {
+    let Filter { grant, tool, run, .. } = filter.clone();
+    for (what, name, alone) in [
+        ("grant", grant.clone(), Filter { grant, ..Filter::default() }),
+        ("tool", tool.clone(), Filter { tool, ..Filter::default() }),
+        ("run", run.clone(), Filter { run, ..Filter::default() }),
+    ] {
+        let Some(name) = name else { continue };
+        let mut known = false;
+        query(data, &alone, |_| {
+            known = true;
+            false
+        })?;
+        if !known {
+            aside!("no row is of a {what} named `{name}`");
         }
     }
+    Ok(())
+}
+
+/// The columns stand in each row, with `-` where it has nothing; time and message follow where there are any.
+fn line(row: Map<String, Value>) -> String {
+    let row = Value::Object(row);
+    let called = match (row.get("method"), row.get("tool")) {
+        (Some(_), Some(_)) => format!("{} {}", cell(&row, "method"), cell(&row, "tool")),
+        (Some(_), None) => cell(&row, "method"),
+        (None, _) => cell(&row, "tool"),
+    };
+    let [n, time, kind, grant, upstream, outcome, rule] =
+        ["n", "time", "kind", "grant", "upstream", "outcome", "rule"].map(|name| cell(&row, name));
+    let mut parts = vec![n, time, kind, grant, upstream, called, outcome, rule];
     if let Some(ms) = row.get("duration_ms").and_then(Value::as_f64) {
         parts.push(format!("{ms:.1} ms"));
     }

@@ -230,3 +230,29 @@ async fn a_bad_policy_is_told_once_and_whole() {
     let said = house.gate.as_mut().unwrap().last_words();
     assert_eq!(said.matches("deny_iff").count(), status.matches("deny_iff").count(), "{said}");
 }
+
+#[tokio::test]
+async fn rows_are_found_by_the_name_that_agents_use_and_keep_their_columns() {
+    let (house, _server) = House::fixture(ALLOW_ALL, &[]);
+    let session = house.session("/mcp").await;
+    session.call(1, "fix__echo", json!({ "message": "hello" })).await;
+    session.call(2, "nobody__knows", json!({})).await;
+    let found = house.rows(&["--tool", "fix__echo"]);
+    assert!(!found.is_empty() && found.iter().all(|row| row["tool"] == "echo"), "{found:?}");
+    assert_eq!(found, house.rows(&["--tool", "echo"]));
+    // A row without a server has its tool in the tools' column.
+    let (_, rows, _) = house.run(&["ledger", "query", "--tool", "nobody__knows"]);
+    let columns: Vec<&str> = rows.lines().next().unwrap().split("  ").collect();
+    assert_eq!(columns[3..6], ["t", "-", "nobody__knows"], "{rows}");
+    for (name, value) in [("--grant", "nobody"), ("--tool", "no__such"), ("--run", "r_none")] {
+        let (code, out, err) = house.run(&["ledger", "query", name, value]);
+        let what = name.trim_start_matches('-');
+        assert_eq!((code, out.as_str()), (0, ""));
+        assert_eq!(err, format!("no row is of a {what} named `{value}`\n"));
+    }
+    // One that is there, with nothing that matches the rest, is no mistake.
+    assert_eq!(
+        house.run(&["ledger", "query", "--grant", "t", "--outcome", "held"]),
+        (0, "".into(), "".into())
+    );
+}
