@@ -92,7 +92,16 @@ pub(super) fn states(status: &Value) -> Vec<Check> {
                 Check::warn(name, "starting", "a first start may install it; look again in a minute")
             }
             state => {
-                let advice = "what it wrote is in the data folder under stderr/; the gate goes on trying";
+                let advice = match (upstream.get("run").and_then(Value::as_str), text(upstream, "kind").as_str())
+                {
+                    (Some(run), _) => {
+                        format!("`portcullis runs logs {run}` shows what it wrote; the gate goes on trying")
+                    }
+                    (None, "stdio") => "`portcullis runs list --all` names what was started of it, `portcullis runs logs ID` shows \
+                                        what that wrote; the gate goes on trying"
+                        .to_owned(),
+                    _ => "the gate goes on trying".to_owned(),
+                };
                 Check::fail(name, format!("{state}: {}", text(upstream, "reason")), advice)
             }
         }
@@ -120,5 +129,16 @@ mod tests {
         let checks: Vec<String> = states(&status).iter().map(ToString::to_string).collect();
         assert_eq!(checks[0], "ok    upstream a in the gate: ready, 3 tools");
         assert!(checks[1].starts_with("fail  upstream b in the gate: down: gone"), "{}", checks[1]);
+    }
+
+    #[test]
+    fn only_a_program_s_output_is_pointed_to() {
+        let of = |kind: &str, run: serde_json::Value| {
+            let down = serde_json::json!({ "name": "b", "kind": kind, "state": "down", "reason": "gone", "run": run });
+            states(&serde_json::json!({ "upstreams": [down] }))[0].to_string()
+        };
+        assert!(of("stdio", "r_1".into()).contains("portcullis runs logs r_1"));
+        assert!(of("stdio", serde_json::Value::Null).contains("portcullis runs list --all"));
+        assert!(!of("http", serde_json::Value::Null).contains("runs"));
     }
 }
