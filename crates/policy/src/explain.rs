@@ -258,12 +258,24 @@ fn saw(test: &Test, arguments: &Arguments<'_>) -> Option<String> {
     }
 }
 
+impl Explanation {
+    /// The message behind the rule's name. One that no author wrote names the rule itself: of it only what follows the name.
+    fn reason(&self) -> String {
+        let named = format!(" by {}", self.rule);
+        match self.message.split_once(&named) {
+            Some((_, ".")) => String::new(),
+            Some((_, why)) if why.starts_with(": ") => why.to_owned(),
+            _ => format!(": {}", self.message),
+        }
+    }
+}
+
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.outcome {
             Outcome::Allowed => write!(f, "allowed")?,
-            Outcome::Held => write!(f, "held for a person by {}: {}", self.rule, self.message)?,
-            Outcome::Denied => write!(f, "denied by {}: {}", self.rule, self.message)?,
+            Outcome::Held => write!(f, "held for a person by {}{}", self.rule, self.reason())?,
+            Outcome::Denied => write!(f, "denied by {}{}", self.rule, self.reason())?,
         }
         writeln!(f, "\npolicy {} ({})", self.policy, self.digest.get(..12).unwrap_or_default())?;
         self.tree.iter().try_for_each(|branch| branch.print(f, 1))

@@ -293,7 +293,7 @@ impl Clause {
 
     /// Where it is left to a person.
     fn waits(&self, tool: &str, truth: Truth<'_>) -> (&str, Cow<'_, str>) {
-        self.says(tool, "waits for a person by", truth, None)
+        self.says(tool, "is held by", truth, None)
     }
 
     fn says(

@@ -104,3 +104,30 @@ fn what_of_a_command_is_not_allowed_is_said() {
     assert_eq!(said(json!(["ls"])), ("true".into(), None));
     assert_eq!(said(json!(["ls '"])).0, "unjudged");
 }
+
+#[test]
+fn a_reason_that_no_author_wrote_names_its_rule_once() {
+    let policy = read(
+        "version: \"2\"\ndefault: deny\ntools:\n  pay:\n    deny_if: [{ conditions: [{ path: args.a, op: gt, value: 9 }] }]\n    hold_if: [{ conditions: [] }]\n",
+    );
+    for (arguments, first) in [
+        ("{\"a\":10}", "denied by /tools/pay/deny_if/0"),
+        (
+            "{\"a\":\"x\"}",
+            "denied by /tools/pay/deny_if/0: args.a cannot be judged: expected a number, found a string.",
+        ),
+        ("{\"a\":1}", "held for a person by /tools/pay/hold_if/0"),
+    ] {
+        let tool = Target::named("pay");
+        let call = Call { tool, arguments, properties: &["a"], facts: Facts::default() };
+        assert_eq!(policy.explain(&call).to_string().lines().next(), Some(first));
+    }
+    let held = policy.explain(&Call {
+        tool: Target::named("pay"),
+        arguments: "{\"a\":1}",
+        properties: &["a"],
+        facts: Facts::default(),
+    });
+    // The gate says behind it who is waited for.
+    assert_eq!(held.message, "pay is held by /tools/pay/hold_if/0.");
+}
