@@ -17,11 +17,11 @@ pub(super) struct Entry {
     pub(super) faces: &'static [Face],
     /// How many words it may have that are no options, where more would be written to.
     pub(super) most: Option<usize>,
-    /// Words that are no options must begin with this.
+    /// Words that are no options must begin with one of these.
     pub(super) begin: &'static str,
     /// Words that begin with this are refused.
     pub(super) begins: &'static str,
-    /// Words that have this in them are refused.
+    /// Words that have this in them are refused; behind a `-`, options that have it.
     pub(super) has: &'static str,
     /// Whether a word may stand for what only the shell knows, as whatever it becomes is harmless.
     pub(super) open: bool,
@@ -198,7 +198,7 @@ impl Entry {
             }
             if !word.starts_with('-') || matches!(word, "-" | "--") {
                 others += 1;
-                if !word.starts_with(self.begin) {
+                if !self.begin.is_empty() && !listed(self.begin).any(|begin| word.starts_with(begin)) {
                     return Err(format!("`{word}` may make `{name}` do more than it seems to"));
                 }
                 continue;
@@ -257,6 +257,11 @@ fn value(takes: Takes, next: Option<&Word>, option: &str) -> Result<usize, Strin
     }
 }
 
+/// What is to be in a word and begins with `-` is refused in options alone.
 fn refuses(begins: &str, has: &str, word: &str) -> bool {
-    listed(begins).any(|begin| word.starts_with(begin)) || listed(has).any(|part| word.contains(part))
+    let is_in = |part: &str| match part.strip_prefix('-') {
+        Some(part) => word.starts_with('-') && word.contains(part),
+        None => word.contains(part),
+    };
+    listed(begins).any(|begin| word.starts_with(begin)) || listed(has).any(is_in)
 }

@@ -111,9 +111,9 @@ pub(super) const TABLE: &[Entry] = &[
                 max-redirs: resolve: tlsv1.2 no-progress-meter no-buffer path-as-is",
             ..NO_OPTIONS
         },
-        begin: "http",
+        begin: "http localhost 127. [::1]",
         begins: "@",
-        has: "%output =@ =< d@ H@",
+        has: "%output =@ =< -d@ -H@",
         ..PLAIN
     },
     // A download is a file, wherever it is told to go.
