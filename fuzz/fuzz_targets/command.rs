@@ -9,9 +9,29 @@ use serde_json::json;
 
 /// Two tools: `holds` is allowed where the line holds, `refused` where it does not, and neither where that cannot be told.
 static POLICY: LazyLock<Policy> = LazyLock::new(|| {
-    let programs =
-        ["ls", "echo", "git", "sort", "sed", "env", "sh", "xargs", "ssh", "find", "tar", "export", "printf", "uniq", "ip",
-        "openssl", "tee", "cd", "curl", "journalctl", "frobnicate"];
+    let programs = [
+        "ls",
+        "echo",
+        "git",
+        "sort",
+        "sed",
+        "env",
+        "sh",
+        "xargs",
+        "ssh",
+        "find",
+        "tar",
+        "export",
+        "printf",
+        "uniq",
+        "ip",
+        "openssl",
+        "tee",
+        "cd",
+        "curl",
+        "journalctl",
+        "frobnicate",
+    ];
     let value = json!({ "programs": programs, "flags": { "git": ["-n", "--stat"] }, "arguments": { "git": ["log"] },
         "sequences": true, "pipes": true, "redirections": true, "substitutions": true, "background": true, "assignments": true });
     let test = json!({ "path": "args.line", "op": "command", "value": value });
