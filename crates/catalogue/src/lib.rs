@@ -4,7 +4,7 @@
 //! Pure: lists come in as JSON text and go out as JSON text.
 //!
 //! ```
-//! use portcullis_catalogue::{List, ListKind};
+//! use portcullis_catalogue::{List, ListKind, Reading};
 //! let page = r#"{"tools":[{"name":"echo","inputSchema":{"type":"object"}}],"ttlMs":5}"#;
 //! let list = List::from_pages("", ListKind::Tools, &[page], |_| Reading::Plain).unwrap();
 //! assert_eq!(list.get("echo").unwrap().raw(), r#"{"name":"echo","inputSchema":{"type":"object"}}"#);

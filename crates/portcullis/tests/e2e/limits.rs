@@ -72,8 +72,8 @@ async fn calls_that_were_taken_back_still_count_where_a_server_goes_on_with_them
     for id in 0..10_u64 {
         let before = now.load(Ordering::Relaxed);
         let call = async {
-            let answer = session.call(id, "work", json!({"id": id})).await;
-            answer.to_string()
+            let call = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "work", "arguments": {"id": id}}});
+            session.post(call.to_string()).await.1
         };
         let cancel = async {
             for _ in 0..50 {
@@ -87,10 +87,12 @@ async fn calls_that_were_taken_back_still_count_where_a_server_goes_on_with_them
             session.post(notice.to_string()).await;
         };
         tokio::select! {
-            answer = call => {
+            // A call that was cancelled has no answer.
+            answer = call => if !answer.is_empty() {
+                let answer = String::from_utf8_lossy(&answer);
                 assert!(answer.contains("given up a moment ago"), "{answer}");
                 refused += 1;
-            }
+            },
             () = cancel => {}
         }
     }
