@@ -86,37 +86,38 @@ impl Question {
 impl Asking<'_> {
     /// Whether a client may be asked that. The record says that it was, or why not.
     pub(crate) async fn judge(&self, link: &Arc<Link>, question: &Envelope) -> Result<Question, Denied> {
-        let ticket = self.ticket(question).await?;
+        let ticket = self.ticket(question, false).await?;
         let token = question.meta().progress_token.map(str::to_owned);
         let id = question.id().cloned().unwrap_or_else(|| Id::Text("".into()));
         Ok(Question { link: link.clone(), id, token, ticket })
     }
 
-    /// The same of what a server of the new era asks in an answer.
-    pub(crate) async fn judge_input(&self, method: &str, params: &str) -> Result<Ticket, Denied> {
+    /// The same of what a server of the new era asks in an answer. `told` says whether the request that is answered brought what its
+    /// client can do.
+    pub(crate) async fn judge_input(&self, method: &str, params: &str, told: bool) -> Result<Ticket, Denied> {
         let text = request(&Id::Text("".into()), method, params);
         let question = Envelope::reply(text).unwrap_or_else(|_| Envelope::nothing());
-        self.ticket(&question).await
+        self.ticket(&question, told).await
     }
 
     /// Why a client is not asked that, whatever the policy says.
-    fn never(&self, kind: &str, question: &Envelope) -> Option<(&'static str, String)> {
+    fn never(&self, kind: &str, question: &Envelope, told: bool) -> Option<(&'static str, String)> {
         if let Err(fault) = check_strictly(question.params().unwrap_or("{}")) {
             return Some(("(malformed)", format!("`params` of the question: {fault}")));
         }
         let upstream = self.gate.upstream(self.upstream)?;
-        if kind == "roots" && !matches!(upstream.spec().roots, Roots::Client) {
+        if kind == "roots" && !told && !matches!(upstream.spec().roots, Roots::Client) {
             let name = self.upstream;
             return Some(("(not offered)", format!("upstreams.{name}.roots is not `client`")));
         }
         None
     }
 
-    async fn ticket(&self, question: &Envelope) -> Result<Ticket, Denied> {
+    async fn ticket(&self, question: &Envelope, told: bool) -> Result<Ticket, Denied> {
         let method = question.method().unwrap_or_default();
         let kind = method.split('/').next().unwrap_or_default();
         let nameless = Id::Text("".into());
-        let never = self.never(kind, question);
+        let never = self.never(kind, question, told);
         let ask = Ask {
             who: self.who,
             upstream: self.upstream,

@@ -177,8 +177,9 @@ pub(crate) fn offered(gate: &Gate, asker: &Asker, upstream: &Upstream, declared:
     Value::Object(capabilities).to_string()
 }
 
-/// A client's capabilities as a server of the new era is told of them: without what it may not ask for. What an entry fixes as the
-/// roots cannot be asked for there.
+/// A client's capabilities as a server of the new era is told of them: without what it may not ask for. A client of the new era says
+/// with each request whether it shows its roots for it; for one of the old era the entry says so. What an entry fixes as the roots
+/// cannot be asked for there.
 pub(crate) fn asked_for<'a>(
     gate: &Gate,
     asker: &Asker,
@@ -187,7 +188,7 @@ pub(crate) fn asked_for<'a>(
 ) -> Cow<'a, str> {
     let may = |asked: &str| {
         gate.admit.may_ask_for(&asker.principal, upstream.name(), What::ServerRequest, asked)
-            && (asked != "roots" || matches!(upstream.spec().roots, Roots::Client))
+            && (asked != "roots" || asker.era == Era::New || matches!(upstream.spec().roots, Roots::Client))
     };
     let is_kept = |name: &str| !matches!(name, "sampling" | "elicitation" | "roots") || may(name);
     if portcullis_wire::keys(declared).iter().all(|name| is_kept(name)) {

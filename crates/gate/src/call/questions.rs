@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use http::StatusCode;
 use portcullis_admit::{AnswerText, ClientAnswers, End, FollowUp, Message, Ticket};
 use portcullis_upstreams::Reply;
-use portcullis_wire::{Envelope, INTERNAL_ERROR, Id};
+use portcullis_wire::{Envelope, Era, INTERNAL_ERROR, Id};
 use tokio::time::Instant;
 
 impl Call {
@@ -76,7 +76,8 @@ impl Call {
     pub(super) async fn judge_inputs(&mut self, inputs: &mrtr::Inputs) -> Result<Vec<(String, Ticket)>, End> {
         let mut asked = Vec::new();
         for (key, method, params) in &inputs.requests {
-            match self.asking().judge_input(method, params).await {
+            let told = self.asker.era == Era::New;
+            match self.asking().judge_input(method, params, told).await {
                 Ok(ticket) => asked.push((key.clone(), ticket)),
                 Err(denied) => {
                     self.deny(&denied).await;

@@ -208,7 +208,7 @@ pub(crate) async fn judge_inputs(gate: &Gate, task: &Task, answer: &Envelope) ->
         let may = match task.was_judged(&key) {
             Some(may) => may,
             None => {
-                let asked = asking.judge_input(&method, &params).await;
+                let asked = asking.judge_input(&method, &params, false).await;
                 let may = asked.is_ok();
                 asked.into_iter().for_each(|asked| asked.close(&End::Answered { error: false }));
                 task.note_judged(&key, may);
