@@ -23,7 +23,7 @@ async fn of_five_hundred_calls_in_flight_exactly_the_hundred_cancelled_ones_end(
     let calls = (1000..1500u64).map(|id| async move {
         let tool = if id % 2 == 0 { "one__delay" } else { "two__delay" };
         let body = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
-            "params": {"name": tool, "arguments": {"ms": 8000, "label": format!("l{id}")}}});
+            "params": {"name": tool, "arguments": {"ms": 20_000, "label": format!("l{id}")}}});
         let (_, answer) = session.post(body.to_string()).await;
         (id, crate::house::messages(&answer).pop())
     });
