@@ -364,17 +364,22 @@ async fn a_server_hears_of_its_clients_roots_only_where_its_entry_says_so() {
             let id = crate::stream::open_session(&house, path, "2025-11-25", json!({"roots": {}})).await;
             let name = if path == "/mcp" { "fix__echo" } else { "echo" };
             let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": {}}});
-            let mut stream = Stream::post(&house, path, &id, &call).await;
-            if roots == "client" {
+            let answered = until("the answer", || async {
+                server.seen.lock().unwrap().iter().find(|message| message["id"] == "q").cloned()
+            });
+            let client = async {
+                let mut stream = Stream::post(&house, path, &id, &call).await;
                 let put = stream.message().await.unwrap();
-                assert_eq!(put["method"], "roots/list");
+                assert!(roots == "client" && put["method"] == "roots/list", "{roots} {put}");
                 let answer = json!({"jsonrpc": "2.0", "id": put["id"], "result": {"roots": [{"uri": "file:///theirs"}]}});
                 Stream::post(&house, path, &id, &answer).await;
-            }
-            let brought = until("the answer", || async {
-                server.seen.lock().unwrap().iter().find(|message| message["id"] == "q").cloned()
-            })
-            .await;
+                // The call itself stays open.
+                std::future::pending().await
+            };
+            let brought = tokio::select! {
+                brought = answered => brought,
+                () = client => unreachable!("it waits for ever"),
+            };
             match expected {
                 Some(uri) => assert_eq!(brought["result"]["roots"][0]["uri"], uri, "{path} {roots}"),
                 None => assert!(brought["error"]["message"].as_str().unwrap().contains("roots"), "{brought}"),
