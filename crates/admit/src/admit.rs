@@ -10,7 +10,7 @@ use crate::permit::Permit;
 use crate::person::HeldCall;
 use crate::pins::Pins;
 use crate::rules::Rules;
-use crate::ticket::{Manner, PassRules, ResultRules, Ticket};
+use crate::ticket::{PassRules, ResultRules, Ticket};
 use crate::{Authority, Principal};
 use arc_swap::ArcSwap;
 use portcullis_catalogue::{Risk, Tool};
@@ -172,10 +172,11 @@ impl Admit {
     /// Where the request does not pass; that is recorded too.
     pub async fn judge(&self, mut ask: Ask<'_>, now_ms: i64) -> Result<(Permit, Ticket), Denied> {
         let rules = self.0.rules.load_full();
-        let in_force = rules.in_force(&ask.who.grant, ask.upstream);
+        let who = ask.who;
+        let in_force = rules.in_force(&who.grant, ask.upstream);
         let passing = PassRules {
             era: ask.to.era,
-            unknown: in_force.is_ok_and(|in_force| in_force.default_allows()),
+            unknown: in_force.as_ref().is_ok_and(|in_force| in_force.default_allows()),
             meta: ask.to.forward_meta.clone(),
         };
         // What a server asks goes to nobody but its client.
@@ -191,7 +192,7 @@ impl Admit {
             Some(history) => history.clone(),
             None => self.0.histories.of_grant(ask.who.name()),
         };
-        let mut judged = judge(&self.0, &rules, &ask, &history, arguments, now_ms);
+        let mut judged = judge(&self.0, in_force, &ask, &history, arguments, now_ms);
         if let Some(why) = self.0.drops.holds(ask.who.name(), ask.upstream) {
             judged.outcome = Err(No::new(Answer::Dropped, "(dropped)", why));
         }
@@ -295,8 +296,7 @@ impl Admit {
                             .then(|| Arc::new(ResultRules::new(&rules, &ask.who.grant, &ask.target())));
                         let (grant, upstream) = (ask.who.grant.clone(), ask.upstream.into());
                         let authority = Authority::new(self.clone(), grant, upstream, results);
-                        let manner = Manner { stopping };
-                        let ticket = Ticket::new(self.clone(), row, reserved, about, authority, manner);
+                        let ticket = Ticket::new(self.clone(), row, reserved, about, authority, stopping);
                         Ok((Permit::new(ask.message), ticket))
                     }
                     Err(failure) => {

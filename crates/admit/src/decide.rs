@@ -8,7 +8,7 @@ use crate::history::Seen;
 use crate::limits::{Draw, Place, Wants};
 use crate::person::Hold;
 use crate::pins::Withheld;
-use crate::rules::{InForce, Rules};
+use crate::rules::InForce;
 use portcullis_catalogue::Tool;
 use portcullis_ledger::Ledger;
 use portcullis_policy::{
@@ -57,7 +57,7 @@ pub(crate) struct Judged<'r> {
 /// The decision, in the order that the policy language fixes.
 pub(crate) fn judge<'r>(
     inner: &Inner,
-    rules: &'r Rules,
+    in_force: Result<InForce<'r>, String>,
     ask: &'r Ask<'_>,
     history: &'r History,
     arguments: &str,
@@ -68,7 +68,7 @@ pub(crate) fn judge<'r>(
         let message = format!("The grant {} has expired.", ask.who.name());
         return Judged { outcome: deny("(no policy)", message), policy: None, redactions: Vec::new() };
     }
-    let in_force = match rules.in_force(&ask.who.grant, ask.upstream) {
+    let in_force = match in_force {
         Ok(in_force) => in_force,
         Err(message) => {
             return Judged { outcome: deny("(no policy)", message), policy: None, redactions: Vec::new() };

@@ -54,12 +54,6 @@ impl PassRules {
     }
 }
 
-/// How a call that passed is to be carried out.
-#[derive(Debug, Default)]
-pub(crate) struct Manner {
-    pub stopping: Stopping,
-}
-
 /// What keeps parts of a result from its caller.
 #[derive(Debug)]
 pub(crate) struct ResultRules {
@@ -92,7 +86,7 @@ pub struct Ticket {
     reserved: Reservation,
     about: About,
     authority: Authority,
-    manner: Manner,
+    stopping: Stopping,
     began: Instant,
     closed: bool,
 }
@@ -104,9 +98,9 @@ impl Ticket {
         reserved: Reservation,
         about: About,
         authority: Authority,
-        manner: Manner,
+        stopping: Stopping,
     ) -> Self {
-        Self { admit, row, reserved, about, authority, manner, began: Instant::now(), closed: false }
+        Self { admit, row, reserved, about, authority, stopping, began: Instant::now(), closed: false }
     }
 
     /// Number of the decision's row.
@@ -118,7 +112,7 @@ impl Ticket {
     /// When and how the call is to be ended, as the policy says.
     #[must_use]
     pub fn stopping(&self) -> &Stopping {
-        &self.manner.stopping
+        &self.stopping
     }
 
     /// By what the caller sees what is answered.
@@ -169,7 +163,7 @@ impl Ticket {
         let arguments = peek.arguments.unwrap_or("{}");
         let same_arguments = self.admit.ledger().arguments_digest(arguments) == self.about.digest;
         let method = message.envelope.method()?;
-        let same_method = method == self.about.method.as_deref().unwrap_or("tools/call");
+        let same_method = method == self.method();
         let named = peek.name.or(peek.uri).and_then(text).unwrap_or_default();
         let same_name =
             named == self.about.name || !matches!(method, "tools/call" | "prompts/get" | "resources/read");
