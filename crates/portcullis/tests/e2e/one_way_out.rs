@@ -4,6 +4,7 @@ use crate::house::{ALLOW_ALL, House, Plan, TOKEN, fixture, text};
 use crate::scripted::{Reply, Scripted, event};
 use crate::stream::{Stream, until};
 use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
 
 const LINE_ENDS: [char; 10] =
     ['\n', '\r', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}'];
@@ -205,11 +206,11 @@ async fn an_approval_covers_all_that_is_sent() {
     }
 }
 
-#[tokio::test]
-async fn headers_that_mirror_no_argument_of_the_tool_stay_behind() {
-    let heads = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+/// A server of the new era with one tool, and the headers of each call that came to it.
+async fn new_server_that_keeps_heads(tool: &str) -> (Scripted, Arc<Mutex<Vec<hyper::HeaderMap>>>) {
+    let heads = Arc::new(Mutex::new(Vec::new()));
     let kept = heads.clone();
-    let server = Scripted::start(&["echo"], move |message, headers| match message["method"].as_str() {
+    let server = Scripted::start(&[tool], move |message, headers| match message["method"].as_str() {
         Some("server/discover") => {
             Some(Reply::Result(json!({"resultType": "complete", "supportedVersions": ["2026-07-28"],
             "capabilities": {"tools": {}}, "ttlMs": 0, "cacheScope": "private"})))
@@ -221,6 +222,12 @@ async fn headers_that_mirror_no_argument_of_the_tool_stay_behind() {
         _ => None,
     })
     .await;
+    (server, heads)
+}
+
+#[tokio::test]
+async fn headers_that_mirror_no_argument_of_the_tool_stay_behind() {
+    let (server, heads) = new_server_that_keeps_heads("echo").await;
     let house = house(&server, ECHO_ALONE);
     let bearer = format!("Bearer {TOKEN}");
     let (_, call) =
@@ -290,20 +297,7 @@ async fn under_default_allow_nothing_of_the_protocols_future_is_lost() {
 
 #[tokio::test]
 async fn an_approval_covers_the_headers_that_go_along_and_what_a_client_says_of_itself() {
-    let heads = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-    let kept = heads.clone();
-    let server = Scripted::start(&["run"], move |message, headers| match message["method"].as_str() {
-        Some("server/discover") => {
-            Some(Reply::Result(json!({"resultType": "complete", "supportedVersions": ["2026-07-28"],
-            "capabilities": {"tools": {}}, "ttlMs": 0, "cacheScope": "private"})))
-        }
-        Some("tools/call") => {
-            kept.lock().unwrap().push(headers.clone());
-            None
-        }
-        _ => None,
-    })
-    .await;
+    let (server, heads) = new_server_that_keeps_heads("run").await;
     let policy = "version: \"2\"\ndefault: deny\ntools: { run: { hold_if: [{ conditions: [] }] } }\n";
     let upstreams = format!("  fix: {{ url: \"{}\", forward_headers: [x-tenant, traceparent] }}", server.url);
     let house = House::build(&Plan { upstreams: &upstreams, policy, more: MORE });
