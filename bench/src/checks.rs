@@ -17,6 +17,8 @@ pub const PASS: &str = "pass-through";
 pub const GATE: &str = "gate";
 /// The gate with a policy without rules.
 pub const NO_RULES: &str = "gate, no rules";
+/// An earlier gate.
+pub const BEFORE: &str = "gate, before";
 
 /// Many calls in flight.
 pub const MANY: usize = 32;
@@ -79,6 +81,17 @@ pub fn rules(all: &Comparison) -> Vec<Check> {
     vec![Check::judged("a hundred rules: more CPU per call, 32 in flight", more, "%", Bar::AtMost(5.0))]
 }
 
+/// What a call costs more, or less, than through an earlier gate.
+pub fn before(all: &Comparison) -> Vec<Check> {
+    let times = |in_flight| ratio(all.figure(GATE, in_flight, cpu), all.figure(BEFORE, in_flight, cpu));
+    [1, MANY]
+        .map(|in_flight| {
+            let what = format!("CPU per call, {in_flight} in flight, times before");
+            Check::judged(what, times(in_flight), "", Bar::AtMost(1.03))
+        })
+        .into()
+}
+
 /// How soon the gate is ready, and how small it is then.
 pub fn idle(ready: Duration, resident_kib: u64) -> Vec<Check> {
     let megabytes = resident_kib as f64 / MEGABYTE_KIB;
@@ -131,7 +144,7 @@ fn cpu(figures: &Figures) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{DIRECT, GATE, PASS, traffic};
+    use super::{BEFORE, DIRECT, GATE, PASS, before, traffic};
     use crate::{compare::Figures, report::Comparison};
 
     fn side(side: &'static str, p50_us: f64, cpu: Option<f64>) -> [Figures; 2] {
@@ -157,5 +170,14 @@ mod tests {
         let values: Vec<_> = checks.iter().map(|check| check.value).collect();
         assert_eq!(values, [3.0, 2.5, 2.5, 0.4, 2.5, 1.0, 1.0].map(Some));
         assert!(checks.iter().all(|check| check.holds == Some(true)), "{checks:?}");
+    }
+
+    #[test]
+    fn a_gate_may_cost_little_more_than_the_one_before() {
+        let held = |now: f64| {
+            let figures = [side(BEFORE, 200.0, Some(100.0)), side(GATE, 200.0, Some(now))].concat();
+            before(&Comparison { what: "test", figures }).iter().all(|check| check.holds == Some(true))
+        };
+        assert!(held(90.0) && held(103.0) && !held(104.0));
     }
 }

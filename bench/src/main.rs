@@ -101,6 +101,9 @@ struct Run {
     /// Put a second pass-through in the gate's place: shows how much is noise
     #[arg(long)]
     stand_in: bool,
+    /// Compare the gate with an earlier one, and nothing else
+    #[arg(long, value_name = "GATE", conflicts_with_all = ["yardstick", "stand_in"])]
+    before: Option<PathBuf>,
     /// Under a minute: short blocks, fewer calls and sessions
     #[arg(long)]
     quick: bool,
@@ -216,16 +219,12 @@ impl Run {
         let gate = match (self.yardstick, self.stand_in) {
             (true, _) => None,
             (false, true) => Some(Binary::StandIn),
-            (false, false) => {
-                Some(Binary::Portcullis(fs::canonicalize(&self.gate).map_err(Error::io(format!(
-                    "finding the gate, expected an executable at {} (cargo build --release, or --gate)",
-                    self.gate.display()
-                )))?))
-            }
+            (false, false) => Some(executable(&self.gate, "cargo build --release, or --gate")?),
         };
         let choose = |full, quick| if self.quick { quick } else { full };
         Ok(Plan {
             gate,
+            before: self.before.as_deref().map(|path| executable(path, "--before")).transpose()?,
             folder: self.folder.clone().unwrap_or_else(std::env::temp_dir),
             era: self.era,
             blocks: Blocks {
@@ -254,4 +253,9 @@ impl Run {
         }
         Ok(())
     }
+}
+
+fn executable(path: &Path, named_by: &str) -> Result<Binary> {
+    let expected = format!("finding the gate, expected an executable at {} ({named_by})", path.display());
+    fs::canonicalize(path).map(Binary::Portcullis).map_err(Error::io(expected))
 }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use crate::{
-    checks::{self, DIRECT, GATE, MANY, NO_RULES, PASS},
+    checks::{self, BEFORE, DIRECT, GATE, MANY, NO_RULES, PASS},
     compare::{Blocks, Figures, Side, compare, median},
     disk::Disk,
     error::Result,
@@ -19,7 +19,7 @@ use crate::{
 const SESSIONS_TO_WARM_UP: u64 = 50;
 /// More than the default cap of sessions: from here on memory should stand still.
 const SESSIONS_TO_FILL: u64 = 200;
-/// Pairs of gates, without rules and with, that are compared.
+/// Pairs of gates that are compared where a difference of a few per cent matters.
 const PAIRS: usize = 3;
 
 /// What to measure, and how long.
@@ -27,6 +27,8 @@ const PAIRS: usize = 3;
 pub struct Plan {
     /// The gate; without one, only the yardstick is measured.
     pub gate: Option<Binary>,
+    /// An earlier gate: it is compared with the gate, and nothing else is measured.
+    pub before: Option<Binary>,
     /// Where temporary folders go.
     pub folder: PathBuf,
     /// The era to speak.
@@ -72,10 +74,18 @@ pub async fn run(plan: &Plan, say: impl Fn(&str)) -> Result<Report> {
     let ground = Ground::start(plan).await?;
     match &plan.gate {
         Some(binary) => {
-            let upstream = ground.behind();
-            let gates =
-                Gates { binary: binary.clone(), upstream, folder: plan.folder.clone(), era: plan.era };
-            Measurement { plan, ground: &ground, gates, report: &mut report, say: &say }.all().await?;
+            let gates = |binary: &Binary| Gates {
+                binary: binary.clone(),
+                upstream: ground.behind(),
+                folder: plan.folder.clone(),
+                era: plan.era,
+            };
+            let mut measurement =
+                Measurement { plan, ground: &ground, gates: gates(binary), report: &mut report, say: &say };
+            match &plan.before {
+                Some(before) => measurement.before(&gates(before)).await?,
+                None => measurement.all().await?,
+            }
         }
         None => {
             say("direct and pass-through");
@@ -190,22 +200,44 @@ impl<S: Fn(&str)> Measurement<'_, S> {
 
     async fn rules(&mut self) -> Result<()> {
         (self.say)("no rules and a hundred rules in turn");
-        // A difference of a few per cent is no more than two processes of the same program differ.
-        let mut gates = Vec::new();
-        for _ in 0..PAIRS {
-            let none = Setup { rules: Rules::None, ..Setup::USUAL };
-            gates.push((NO_RULES, self.gates.start_and_settle(none).await?));
-            gates.push((GATE, self.gates.start_and_settle(Setup::USUAL).await?));
-        }
-        let sides: Vec<Side> = gates.iter().map(|(name, gate)| self.ground.through(name, gate)).collect();
-        let figures = compare(&sides, MANY, self.plan.blocks).await?;
-        for (_, gate) in gates {
-            gate.stop().await?;
-        }
+        let none = Setup { rules: Rules::None, ..Setup::USUAL };
+        let figures = self.pairs((NO_RULES, &self.gates, none), &[MANY]).await?;
         let compared = Comparison { what: "no rules, a hundred rules", figures };
         self.report.checks.extend(checks::rules(&compared));
         self.report.comparisons.push(compared);
         Ok(())
+    }
+
+    async fn before(&mut self, before: &Gates) -> Result<()> {
+        (self.say)("the earlier gate and the gate in turn");
+        let figures = self.pairs((BEFORE, before, Setup::USUAL), &[1, MANY]).await?;
+        let compared = Comparison { what: "before and now, a hundred rules", figures };
+        self.report.checks.extend(checks::before(&compared));
+        self.report.comparisons.push(compared);
+        Ok(())
+    }
+
+    /// The gate as usual beside another. There are several processes of each: a difference of a few per cent is no more
+    /// than two processes of the same program differ.
+    async fn pairs(
+        &self,
+        (name, others, setup): (&'static str, &Gates, Setup),
+        levels: &[usize],
+    ) -> Result<Vec<Figures>> {
+        let mut gates = Vec::new();
+        for _ in 0..PAIRS {
+            gates.push((name, others.start_and_settle(setup).await?));
+            gates.push((GATE, self.gates.start_and_settle(Setup::USUAL).await?));
+        }
+        let sides: Vec<Side> = gates.iter().map(|(name, gate)| self.ground.through(name, gate)).collect();
+        let mut figures = Vec::new();
+        for &in_flight in levels {
+            figures.extend(compare(&sides, in_flight, self.plan.blocks).await?);
+        }
+        for (_, gate) in gates {
+            gate.stop().await?;
+        }
+        Ok(figures)
     }
 
     async fn sessions(&mut self) -> Result<()> {
