@@ -11,7 +11,7 @@ use crate::{Admit, Ticket};
 use bytes::Bytes;
 use portcullis_ledger::{Draft, Grant, Kind, Outcome};
 use portcullis_policy::Target;
-use portcullis_wire::{Envelope, Kind as MessageKind, Splice, member};
+use portcullis_wire::{Envelope, Kind as MessageKind, Splice, folds_to, keys, member};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -117,14 +117,18 @@ impl Authority {
         if let Some(why) = self.admit.drops().holds(&self.grant.name, &self.upstream) {
             return Err(NotReleased::Dropped(why));
         }
-        let judged = match (message.kind(), asked) {
-            (MessageKind::Request, asked) => matches!(asked, Questions::One(_)),
-            (_, Questions::Keys(judged)) => inputs_of(message).is_none_or(|asked| {
-                portcullis_wire::keys(asked).iter().all(|key| judged.iter().any(|judged| **judged == **key))
-            }),
-            (_, _) => inputs_of(message).is_none(),
+        let were_judged = |asked: &str, judged: &[String]| {
+            keys(asked).iter().all(|key| judged.iter().any(|judged| **judged == **key))
         };
-        if !judged {
+        let may_be_put = match (message.kind(), asked) {
+            (MessageKind::Request, asked) => matches!(asked, Questions::One(_)),
+            (_, asked) => match (Inputs::of(message), asked) {
+                (Inputs::None, _) => true,
+                (Inputs::Plain(inputs), Questions::Keys(judged)) => were_judged(inputs, judged),
+                (Inputs::Plain(_) | Inputs::Odd, _) => false,
+            },
+        };
+        if !may_be_put {
             return Err(NotReleased::Unjudged);
         }
         let plain = message.plain();
@@ -179,12 +183,47 @@ impl Authority {
     }
 }
 
-/// The questions that stand in a message: in an answer, or in what is told of a task.
-fn inputs_of(message: &Envelope) -> Option<&str> {
-    // A search of the bytes: nearly no message has any.
-    memchr::memmem::find(message.bytes(), b"inputRequests")?;
-    let inside = message.result().or_else(|| message.params())?;
-    member(inside, "inputRequests").filter(|asked| *asked != "null")
+/// The member in which questions stand in an answer, or in what is told of a task.
+const INPUTS: &str = "inputRequests";
+
+/// The questions that stand in a message.
+enum Inputs<'a> {
+    None,
+    /// Under their name, once.
+    Plain(&'a str),
+    /// Under a name that only some readers take for theirs, or twice.
+    Odd,
+}
+
+impl<'a> Inputs<'a> {
+    fn of(message: &'a Envelope) -> Self {
+        if !may_name_inputs(message.bytes()) {
+            return Self::None;
+        }
+        let Some(inside) = message.result().or_else(|| message.params()) else { return Self::None };
+        let names = keys(inside);
+        let mut named = names.iter().filter(|name| **name == INPUTS || folds_to(name, INPUTS));
+        match (named.next(), named.next()) {
+            (None, _) => Self::None,
+            (Some(name), None) if name == INPUTS => match member(inside, INPUTS) {
+                Some("null") | None => Self::None,
+                Some(inputs) => Self::Plain(inputs),
+            },
+            (Some(_), _) => Self::Odd,
+        }
+    }
+}
+
+/// Whether the name of questions could stand in a text, by a search of its bytes: nearly no message has any, and none needs to be
+/// read for it. Whatever case it is in, and also where a letter of it is escaped. The letters around the rarest have no other form.
+fn may_name_inputs(text: &[u8]) -> bool {
+    const AROUND: &[u8] = b"nputreque";
+    let is_named = |q: usize| {
+        let found = q.checked_sub(6).and_then(|from| text.get(from..from + AROUND.len()));
+        found.is_some_and(|found| found.eq_ignore_ascii_case(AROUND))
+    };
+    let is_escape = |at: usize| text.get(at + 1) == Some(&b'u');
+    memchr::memchr2_iter(b'q', b'Q', text).any(is_named) || memchr::memchr_iter(b'\\', text).any(is_escape)
 }
 
 impl ResultRules {
@@ -226,5 +265,43 @@ impl Admit {
         });
         let results = covers.then(|| Arc::new(ResultRules::new(&rules, &grant, &target)));
         Authority::new(self.clone(), grant, upstream.clone(), results)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_are_found_however_their_name_is_written() {
+        let of = |inside: &str| {
+            let text =
+                format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"resultType":"input_required",{inside}}}}}"#);
+            match Inputs::of(&Envelope::reply(text.into()).unwrap()) {
+                Inputs::None => "none",
+                Inputs::Plain(_) => "plain",
+                Inputs::Odd => "odd",
+            }
+        };
+        let asks = r#"{"k":{"method":"sampling/createMessage"}}"#;
+        for (name, found) in [
+            ("inputRequests", "plain"),
+            (r"\u0069nputRequests", "plain"),
+            (r"input\u0052equests", "plain"),
+            (r"inputRe\u0071uests", "plain"),
+            ("InputRequests", "odd"),
+            ("INPUTREQUESTS", "odd"),
+            ("inputRequest\u{17f}", "odd"),
+            ("\u{131}nputRequests", "odd"),
+            (r"input\u0072equests", "odd"),
+            ("inputRequest", "none"),
+            ("input_requests", "none"),
+        ] {
+            assert_eq!(of(&format!(r#""{name}":{asks}"#)), found, "{name}");
+            let twice = if found == "none" { "plain" } else { "odd" };
+            assert_eq!(of(&format!(r#""inputRequests":{{}},"{name}":{asks}"#)), twice, "{name}");
+        }
+        assert_eq!(of(r#""inputRequests":null"#), "none");
+        assert_eq!(of(r#""text":"\u00e9 inputRequests q""#), "none");
     }
 }

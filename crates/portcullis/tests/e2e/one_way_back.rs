@@ -391,3 +391,42 @@ async fn a_call_that_the_gate_ends_is_answered() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_question_under_a_name_that_only_some_readers_take_for_its_own_is_withheld() {
+    let server = Scripted::start(&["work"], |message, _| {
+        let name = message["params"]["arguments"]["name"].as_str()?;
+        let asks =
+            r#"{"k":{"method":"sampling/createMessage","params":{"messages":["INJECT"],"maxTokens":9}}}"#;
+        let result = format!(
+            r#"{{"content":[],"resultType":"input_required","requestState":"s",{}}}"#,
+            name.replace("ASKS", asks)
+        );
+        Some(Reply::Text(format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, message["id"])))
+    })
+    .await;
+    let house = house(&server, ALLOW_ALL);
+    for name in [
+        r#""InputRequests":ASKS"#,
+        r#""inputRequests":{},"InputRequests":ASKS"#,
+        r#""inputRequests":{},"inputRequests":ASKS"#,
+        r#""\u0049nputRequests":ASKS"#,
+        "\"inputRequest\u{17f}\":ASKS",
+    ] {
+        let call = modern(
+            1,
+            "tools/call",
+            json!({"name": "work", "arguments": {"name": name}}),
+            json!({"sampling": {}}),
+        );
+        let answer = post_modern(&house, "/mcp/fix", call).await.whole().await;
+        assert!(answer.get("error").is_some() && !answer.to_string().contains("INJECT"), "{name}: {answer}");
+    }
+    // One escape hides nothing: it is judged as what it says.
+    let call = json!({"name": "work", "arguments": {"name": r#""\u0069nputRequests":ASKS"#}});
+    let call = modern(2, "tools/call", call, json!({"sampling": {}}));
+    let answer = post_modern(&house, "/mcp/fix", call).await.whole().await;
+    assert!(answer.to_string().contains("INJECT"), "{answer}");
+    let asked = house.rows(&[]);
+    assert!(asked.iter().any(|row| row["method"] == "sampling/createMessage"), "{asked:?}");
+}
