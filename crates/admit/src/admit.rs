@@ -184,10 +184,9 @@ impl Admit {
         if !is_question {
             ask.message.envelope = ask.message.envelope.narrowed(&passing.allowance());
         }
-        let message = ask.message.clone();
-        let arguments = message.envelope.peek().arguments.unwrap_or("{}");
-        let extra =
-            if is_question { ask.message.envelope.params().map(str::to_owned) } else { message.extra() };
+        let envelope = ask.message.envelope.clone();
+        let arguments = envelope.peek().arguments.unwrap_or("{}");
+        let extra = if is_question { envelope.params().map(str::to_owned) } else { ask.message.extra() };
         let history = match &ask.who.history {
             Some(history) => history.clone(),
             None => self.0.histories.of_grant(ask.who.name()),
@@ -213,7 +212,7 @@ impl Admit {
             Subject::Task(name, _) | Subject::Other(name) => (name, false),
             Subject::Question(..) => ("", false),
         };
-        let method = ask.message.envelope.method().filter(|_| !is_tool);
+        let method = envelope.method().filter(|_| !is_tool);
         let draft = Draft {
             grant: Some(ask.who.name()),
             client: (!ask.who.client.is_empty()).then_some(&*ask.who.client),

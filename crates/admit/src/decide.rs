@@ -75,7 +75,7 @@ pub(crate) fn judge<'r>(
         }
     };
     let digest = in_force.policy.digest();
-    let policy = Some(format!("{}@{}", in_force.name, digest.get(..12).unwrap_or(digest)));
+    let policy = Some([in_force.name, "@", digest.get(..12).unwrap_or(digest)].concat());
     let seen = Seen { history, upstream: ask.upstream };
     let of_grant = inner.grant_calls.of(ask.who.name(), ask.upstream, now_ms);
     let facts = Facts {

@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use portcullis_admit::{Approval, Decider, NotDecided, Unseen};
 use portcullis_ledger::Grant;
 use serde_json::{Value, json};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Bytes of a decision.
@@ -30,7 +31,7 @@ pub(crate) fn is_here(path: &str) -> bool {
 }
 
 /// Answers a request that came to the listener.
-pub(crate) async fn answer(gate: &Arc<Gate>, head: &Parts, body: Incoming) -> Answer {
+pub(crate) async fn answer(gate: &Arc<Gate>, head: &Parts, body: Incoming, from: IpAddr) -> Answer {
     let path = head.uri.path();
     let collected = tokio::time::timeout(gate.options().read, Limited::new(body, BODY).collect()).await;
     let Ok(Ok(body)) = collected else {
@@ -41,7 +42,7 @@ pub(crate) async fn answer(gate: &Arc<Gate>, head: &Parts, body: Incoming) -> An
     };
     let body = body.to_bytes();
     if let Some(id) = path.strip_prefix(PAGE) {
-        return page::answer(gate, head, id, &body).await;
+        return page::answer(gate, head, id, &body, from).await;
     }
     let grant = match edge::authenticate(gate, &head.uri, &head.headers) {
         Ok(grant) => grant,

@@ -12,13 +12,14 @@ use hyper::body::Incoming;
 use portcullis_admit::Principal;
 use portcullis_ledger::Grant;
 use portcullis_wire::{Envelope, Era, MODERN};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Where a request came in.
 #[derive(Debug, Clone)]
 pub enum Via {
-    /// The listener: whoever it is shows a token.
-    Listener,
+    /// The listener, from that address: whoever it is shows a token.
+    Listener(IpAddr),
     /// The control socket: the operator's own program, which speaks for this grant.
     Socket(Arc<Grant>),
 }
@@ -28,15 +29,13 @@ impl Gate {
     pub async fn handle(self: &Arc<Self>, request: Request<Incoming>, via: Via) -> Answer {
         let (head, body) = request.into_parts();
         let options = self.options();
-        if let Via::Listener = via
-            && let Err(answer) = edge::check_host_and_origin(&options, &head.uri, &head.headers)
-        {
-            return answer;
-        }
-        if let Via::Listener = via
-            && approvals::is_here(head.uri.path())
-        {
-            return approvals::answer(self, &head, body).await;
+        if let Via::Listener(from) = via {
+            if let Err(answer) = edge::check_host_and_origin(&options, &head.uri, &head.headers) {
+                return answer;
+            }
+            if approvals::is_here(head.uri.path()) {
+                return approvals::answer(self, &head, body, from).await;
+            }
         }
         let route = match head.uri.path() {
             "/healthz" => return plain(StatusCode::OK, "ok"),
@@ -56,7 +55,7 @@ impl Gate {
         };
         let grant = match via {
             Via::Socket(grant) => grant,
-            Via::Listener => match edge::authenticate(self, &head.uri, &head.headers) {
+            Via::Listener(_) => match edge::authenticate(self, &head.uri, &head.headers) {
                 Ok(grant) => grant,
                 Err(answer) => return answer,
             },

@@ -9,8 +9,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -34,10 +37,12 @@ fn connections() -> usize {
 
 /// Comes when a connection has had its time and brought no request.
 async fn silent(asked: &AtomicBool) {
-    tokio::time::sleep(HEAD).await;
-    if asked.load(Ordering::Relaxed) {
-        std::future::pending::<()>().await;
-    }
+    let mut time = pin!(tokio::time::sleep(HEAD));
+    poll_fn(|cx| match asked.load(Ordering::Relaxed) {
+        true => Poll::Pending,
+        false => time.as_mut().poll(cx),
+    })
+    .await;
 }
 
 /// Serves the gate on a listener until `stop`, then lets answers in flight finish for a short while.
@@ -68,11 +73,10 @@ pub async fn serve(gate: Arc<Gate>, listener: TcpListener, stop: CancellationTok
         tokio::spawn(async move {
             let asked = Arc::new(AtomicBool::new(false));
             let has_asked = asked.clone();
-            let service = service_fn(move |mut request: Request<Incoming>| {
+            let service = service_fn(move |request: Request<Incoming>| {
                 has_asked.store(true, Ordering::Relaxed);
                 let gate = gate.clone();
-                request.extensions_mut().insert(peer.ip());
-                async move { Ok::<_, Infallible>(gate.handle(request, Via::Listener).await) }
+                async move { Ok::<_, Infallible>(gate.handle(request, Via::Listener(peer.ip())).await) }
             });
             let mut connection = Unstirred::new(server.serve_connection(TokioIo::new(stream), service));
             tokio::select! {

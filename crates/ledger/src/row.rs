@@ -140,6 +140,13 @@ pub struct Draft<'a> {
     pub verdict: Option<&'a str>,
 }
 
+/// A member's name as it stands in a row, with the comma before it and the colon behind it.
+macro_rules! name {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":")
+    };
+}
+
 impl Draft<'_> {
     /// An empty row of that kind.
     #[must_use]
@@ -183,36 +190,40 @@ impl Draft<'_> {
                 Cow::Owned(value) => Cow::Owned(bounded(&value, most).into_owned()),
             })
         };
-        push(&mut text, "kind", Some(self.kind.name()));
-        push(&mut text, "grant", own(self.grant, bounds::NAME).as_deref());
-        push(&mut text, "client", chosen(self.client, bounds::NAME).as_deref());
-        push(&mut text, "upstream", own(self.upstream, bounds::NAME).as_deref());
-        push(&mut text, "method", chosen(self.method, bounds::METHOD).as_deref());
-        push(&mut text, "tool", chosen(self.tool, bounds::TOOL).as_deref());
-        push(&mut text, "request", chosen(self.request, bounds::REQUEST).as_deref());
-        push(&mut text, "run", own(self.run, bounds::NAME).as_deref());
-        push(&mut text, "outcome", self.outcome.map(Outcome::name));
-        push(&mut text, "rule", own(self.rule, bounds::RULE).as_deref());
-        push(&mut text, "message", chosen(self.message, bounds::MESSAGE).as_deref());
-        push(&mut text, "policy", own(self.policy, bounds::NAME).as_deref());
-        push(&mut text, "args_digest", self.args_digest);
-        push_json(&mut text, "duration_ms", duration.map(|ms| ms.to_string()).as_deref());
-        push_json(&mut text, "args", self.args.filter(|args| args.len() <= bounds::ARGUMENTS));
-        push_json(&mut text, "extra", self.extra.filter(|extra| extra.len() <= bounds::ARGUMENTS));
-        push_json(&mut text, "verdict", self.verdict.filter(|verdict| verdict.len() <= bounds::VERDICT));
+        push(&mut text, name!("kind"), Some(self.kind.name()));
+        push(&mut text, name!("grant"), own(self.grant, bounds::NAME).as_deref());
+        push(&mut text, name!("client"), chosen(self.client, bounds::NAME).as_deref());
+        push(&mut text, name!("upstream"), own(self.upstream, bounds::NAME).as_deref());
+        push(&mut text, name!("method"), chosen(self.method, bounds::METHOD).as_deref());
+        push(&mut text, name!("tool"), chosen(self.tool, bounds::TOOL).as_deref());
+        push(&mut text, name!("request"), chosen(self.request, bounds::REQUEST).as_deref());
+        push(&mut text, name!("run"), own(self.run, bounds::NAME).as_deref());
+        push(&mut text, name!("outcome"), self.outcome.map(Outcome::name));
+        push(&mut text, name!("rule"), own(self.rule, bounds::RULE).as_deref());
+        push(&mut text, name!("message"), chosen(self.message, bounds::MESSAGE).as_deref());
+        push(&mut text, name!("policy"), own(self.policy, bounds::NAME).as_deref());
+        push(&mut text, name!("args_digest"), self.args_digest);
+        push_json(&mut text, name!("duration_ms"), duration.map(|ms| ms.to_string()).as_deref());
+        push_json(&mut text, name!("args"), self.args.filter(|args| args.len() <= bounds::ARGUMENTS));
+        push_json(&mut text, name!("extra"), self.extra.filter(|extra| extra.len() <= bounds::ARGUMENTS));
+        push_json(
+            &mut text,
+            name!("verdict"),
+            self.verdict.filter(|verdict| verdict.len() <= bounds::VERDICT),
+        );
         text.push('}');
         Written(text)
     }
 }
 
-/// Adds a member whose value is a text. Written by hand, because most texts need no escapes, and rows are made
-/// for every call.
+/// Adds a member whose value is a text, behind its name. Written by hand, because most texts need no escapes,
+/// and rows are made for every call.
 fn push(text: &mut String, name: &str, value: Option<&str>) {
     let Some(value) = value else { return };
     if value.bytes().fold(false, |odd, byte| odd | (byte < b' ') | (byte == b'"') | (byte == b'\\')) {
         return push_json(text, name, Some(&serde_json::Value::from(value).to_string()));
     }
-    start(text, name);
+    text.push_str(name);
     text.push('"');
     text.push_str(value);
     text.push('"');
@@ -221,15 +232,9 @@ fn push(text: &mut String, name: &str, value: Option<&str>) {
 /// Adds a member whose value is JSON.
 fn push_json(text: &mut String, name: &str, json: Option<&str>) {
     if let Some(json) = json {
-        start(text, name);
+        text.push_str(name);
         text.push_str(json);
     }
-}
-
-fn start(text: &mut String, name: &str) {
-    text.push_str(",\"");
-    text.push_str(name);
-    text.push_str("\":");
 }
 
 /// A row's text from the comma behind its number and time on, which the writer puts in front.
@@ -242,7 +247,7 @@ impl Written {
         let mut text = String::with_capacity(self.0.len() + time.len() + 40);
         text.push_str("{\"n\":");
         text.push_str(&n.to_string());
-        push(&mut text, "time", Some(time));
+        push(&mut text, name!("time"), Some(time));
         text.push_str(&self.0);
         text
     }

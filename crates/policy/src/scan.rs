@@ -7,6 +7,8 @@ use crate::arguments::decode;
 
 /// As many levels as the walk allows that lets arguments in (`portcullis_wire::check_strictly`).
 const DEEPEST: usize = 127;
+/// After so many times eight plain bytes a string is a long one.
+const LONG: u32 = 4;
 
 /// Shows each member of an object; `None` if the text is none.
 pub(crate) fn members<'a>(object: &'a str, each: &mut dyn FnMut(&str, &'a str)) -> Option<()> {
@@ -88,10 +90,16 @@ impl<'a> Scan<'a> {
     fn string(&mut self) -> Option<&'a str> {
         let start = self.at;
         self.byte(b'"')?;
+        let mut eights = 0;
         loop {
+            if eights == LONG {
+                eights = 0;
+                self.at += long_plain_bytes(self.rest());
+            }
             let plain = self.rest().first_chunk().map_or(0, |eight| plain_bytes(*eight));
             self.at += plain;
             if plain == 8 {
+                eights += 1;
                 continue;
             }
             let byte = self.peek()?;
@@ -181,6 +189,17 @@ fn plain_bytes(eight: [u8; 8]) -> usize {
     let equal = |byte: u8| below(bytes ^ (ONES * u64::from(byte)), 1);
     let found = (below(bytes, 0x20) | equal(b'"') | equal(b'\\')) & (ONES << 7);
     found.trailing_zeros() as usize / 8
+}
+
+/// The same of a long text, by the widest steps that the processor has.
+fn long_plain_bytes(rest: &[u8]) -> usize {
+    let plain = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+    let before = rest.get(..plain).unwrap_or_default();
+    // Looking at all of them is quicker than stopping at the first, which no valid text has.
+    match before.iter().fold(false, |found, byte| found | (*byte < 0x20)) {
+        true => before.iter().position(|byte| *byte < 0x20).unwrap_or(plain),
+        false => plain,
+    }
 }
 
 #[cfg(test)]
@@ -319,6 +338,21 @@ mod tests {
                     eight[at] = byte;
                     let special = byte < 0x20 || byte == b'"' || byte == b'\\';
                     assert_eq!(plain_bytes(eight), if special { at } else { 8 }, "{eight:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_string_ends_where_serde_json_ends_it() {
+        for sign in
+            ["", "\"", "\\", "\\\"", "\\u00e9", "\n", "\u{0}", "\u{1f}", " ", "\u{7f}", "é", "\u{1f600}"]
+        {
+            for before in 24..72 {
+                for after in [0, 1, 40] {
+                    let text = format!("\"{}{sign}{}\"", "x".repeat(before), "y".repeat(after));
+                    agree(&format!("{{\"k\":{text}}}"));
+                    agree(&format!("[{text},{text}]"));
                 }
             }
         }

@@ -373,6 +373,9 @@ impl Upstream {
     /// # Errors
     /// Where it has to be asked and cannot be.
     pub async fn list(&self, kind: ListKind, link: &Link) -> Result<Arc<List>, ListFailed> {
+        if let Some(known) = self.lists.known(kind, link) {
+            return Ok(known);
+        }
         self.look_first(kind, link).await?;
         self.lists.get(kind, link).await
     }

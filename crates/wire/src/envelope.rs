@@ -54,6 +54,8 @@ struct Places {
     /// Whether it has members that JSON-RPC does not have.
     others: bool,
     peeked: OnceLock<Peeked>,
+    /// See [`Envelope::plain_values`].
+    plain_values: OnceLock<bool>,
 }
 
 impl Envelope {
@@ -181,8 +183,18 @@ impl Envelope {
         }
         let (params, result, error) =
             (members.params.map(span), members.result.map(span), members.error.map(span));
-        let (others, peeked) = (members.others, OnceLock::new());
-        Ok(Self(Arc::new(Places { text: whole, id, method, params, result, error, others, peeked })))
+        let others = members.others;
+        Ok(Self(Arc::new(Places {
+            text: whole,
+            id,
+            method,
+            params,
+            result,
+            error,
+            others,
+            peeked: OnceLock::new(),
+            plain_values: OnceLock::new(),
+        })))
     }
 
     /// A message that says nothing: an empty notification.
@@ -190,8 +202,6 @@ impl Envelope {
     pub fn nothing() -> Self {
         let text = ByteString::from_static(r#"{"jsonrpc":"2.0","method":""}"#);
         let method = Some(("".into(), 26..28));
-        let peeked = OnceLock::new();
-        let others = false;
         Self(Arc::new(Places {
             text,
             id: None,
@@ -199,8 +209,9 @@ impl Envelope {
             params: None,
             result: None,
             error: None,
-            others,
-            peeked,
+            others: false,
+            peeked: OnceLock::new(),
+            plain_values: OnceLock::new(),
         }))
     }
 
@@ -252,12 +263,14 @@ impl Envelope {
 
     /// The peeked members of `params`, all absent where there are none.
     #[must_use]
+    #[inline]
     pub fn peek(&self) -> Params<'_> {
         self.peeked().params.view(&self.0.text)
     }
 
     /// The peeked members of `params._meta`, all absent where there are none.
     #[must_use]
+    #[inline]
     pub fn meta(&self) -> Meta<'_> {
         self.peeked().meta.view(&self.0.text)
     }
@@ -271,6 +284,11 @@ impl Envelope {
     /// Whether it has members that JSON-RPC does not have.
     pub(crate) fn has_others(&self) -> bool {
         self.0.others
+    }
+
+    /// Whether the known members hold only what they are for, once that was looked at.
+    pub(crate) fn plain_values(&self) -> &OnceLock<bool> {
+        &self.0.plain_values
     }
 
     /// The members that JSON-RPC does not have.

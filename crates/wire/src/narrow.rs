@@ -63,6 +63,9 @@ const PLAIN_PARAMS: u32 = ParamsBits::set(&[
     ParamsBits::meta,
 ]);
 
+/// Those that have such a form.
+const FORMED_PARAMS: u32 = ParamsBits::set(&[ParamsBits::task, ParamsBits::level]);
+const CLIENT: u32 = MetaBits::set(&[MetaBits::client]);
 const ARGUMENTS: u32 = ParamsBits::set(&[ParamsBits::arguments, ParamsBits::meta]);
 
 impl Envelope {
@@ -123,7 +126,8 @@ impl Envelope {
             && !metas.others
             && metas.known & !PLAIN_META == 0
             && !self.has_others();
-        if is_plain && self.values_are_plain() && self.meta().client.is_none_or(is_name_alone) {
+        let names_itself_alone = || metas.known & CLIENT == 0 || self.meta().client.is_none_or(is_name_alone);
+        if is_plain && self.values_are_plain() && names_itself_alone() {
             return None;
         }
         let mut all = Vec::new();
@@ -163,6 +167,12 @@ impl Envelope {
 
     /// Whether the known members that a client could fill with anything hold only what they are for.
     fn values_are_plain(&self) -> bool {
+        let (params, metas) = self.found();
+        (params.known & FORMED_PARAMS == 0 && metas.known == 0)
+            || *self.plain_values().get_or_init(|| self.have_their_forms())
+    }
+
+    fn have_their_forms(&self) -> bool {
         let (params, metas) = (self.peek(), self.meta());
         let param = |name, raw: Option<&str>| {
             raw.is_none_or(|raw| plain_param(name, raw).is_some_and(|it| it == raw))

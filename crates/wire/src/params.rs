@@ -89,6 +89,8 @@ macro_rules! peeks {
         }
 
         impl $places {
+            // So that whoever wants one member pays for one.
+            #[inline(always)]
             pub(crate) fn view<'a>(&self, message: &'a str) -> $view<'a> {
                 let part = |span: &Span| message.get(span.clone());
                 $view { $($field: self.$field.as_ref().and_then(part),)* }

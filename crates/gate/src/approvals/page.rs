@@ -28,13 +28,13 @@ const STYLE: &str = include_str!("style.css");
 const MARK: &str = "portcullis-approver";
 
 /// Answers what a browser asks.
-pub(super) async fn answer(gate: &Gate, head: &Parts, id: &str, body: &Bytes) -> Answer {
+pub(super) async fn answer(gate: &Gate, head: &Parts, id: &str, body: &Bytes, from: IpAddr) -> Answer {
     match head.method {
         Method::GET => page(StatusCode::OK, &ask(id, None)),
         Method::POST if !is_of_this_page(&head.headers) => {
             plain(StatusCode::FORBIDDEN, "only the page itself decides: open it, and send its form")
         }
-        Method::POST => posted(gate, head, id, body).await,
+        Method::POST => posted(gate, head, id, body, from).await,
         _ => page(
             StatusCode::METHOD_NOT_ALLOWED,
             &ask(id, Some("This page is opened and sent, nothing else.")),
@@ -48,13 +48,13 @@ fn is_of_this_page(headers: &HeaderMap) -> bool {
     headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin")
 }
 
-async fn posted(gate: &Gate, head: &Parts, id: &str, body: &Bytes) -> Answer {
+async fn posted(gate: &Gate, head: &Parts, id: &str, body: &Bytes, from: IpAddr) -> Answer {
     let field = |name: &str| field(body, name);
     let token = field("token").unwrap_or_default();
     // Whoever gave a right token here before is not kept out by others who try tokens from the same address.
     let source = match marked(gate, &head.headers) {
         Some(grant) => (Some(grant), None),
-        None => (None, head.extensions.get::<IpAddr>().copied()),
+        None => (None, Some(from)),
     };
     if let Some(wait) = gate.guesses.wait(&source, Instant::now()) {
         return slow_down(id, wait.as_secs() + 1);
