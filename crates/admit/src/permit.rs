@@ -21,13 +21,12 @@ impl Message {
             name.starts_with("mcp-param-") || (name == "traceparent" && is_trace_parent(value))
         };
         let extra = self.envelope.extra();
-        let told = self.headers.iter().filter(|(name, value)| !is_plain(name, value));
-        let headers: Map<String, Value> =
-            told.map(|(name, value)| (name.clone(), value.as_str().into())).collect();
-        if headers.is_empty() {
+        let mut told = self.headers.iter().filter(|(name, value)| !is_plain(name, value)).peekable();
+        if told.peek().is_none() {
             return extra;
         }
-        let headers = Value::Object(headers);
+        let headers = told.map(|(name, value)| (name.clone(), value.as_str().into()));
+        let headers = Value::Object(headers.collect::<Map<_, _>>());
         Some(match extra.as_deref().and_then(|extra| extra.strip_prefix('{')) {
             Some(rest) => format!("{{\"headers\":{headers},{rest}"),
             None => format!("{{\"headers\":{headers}}}"),

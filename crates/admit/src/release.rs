@@ -131,10 +131,11 @@ impl Authority {
         if !may_be_put {
             return Err(NotReleased::Unjudged);
         }
-        let plain = message.plain();
-        let seen = match self.covered(&plain)? {
+        let plain = message.without_others();
+        let plain = plain.as_ref().unwrap_or(message);
+        let seen = match self.covered(plain)? {
             Some(covered) => seen_as(&covered),
-            None => seen_as(&plain),
+            None => seen_as(plain),
         };
         Ok(seen.map(Release))
     }

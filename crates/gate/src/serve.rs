@@ -9,14 +9,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// Connections at most, where the system allows that many files.
@@ -36,13 +32,10 @@ fn connections() -> usize {
 }
 
 /// Comes when a connection has had its time and brought no request.
-async fn silent(asked: &AtomicBool) {
-    let mut time = pin!(tokio::time::sleep(HEAD));
-    poll_fn(|cx| match asked.load(Ordering::Relaxed) {
-        true => Poll::Pending,
-        false => time.as_mut().poll(cx),
-    })
-    .await;
+async fn silent(asked: &Notify) {
+    if tokio::time::timeout(HEAD, asked.notified()).await.is_ok() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Serves the gate on a listener until `stop`, then lets answers in flight finish for a short while.
@@ -71,15 +64,16 @@ pub async fn serve(gate: Arc<Gate>, listener: TcpListener, stop: CancellationTok
         let _ = stream.set_nodelay(true);
         let (gate, server, stop) = (gate.clone(), server.clone(), stop.clone());
         tokio::spawn(async move {
-            let asked = Arc::new(AtomicBool::new(false));
-            let has_asked = asked.clone();
+            let asked = Arc::new(Notify::new());
+            let (has_asked, first) = (asked.clone(), Once::new());
             let service = service_fn(move |request: Request<Incoming>| {
-                has_asked.store(true, Ordering::Relaxed);
+                first.call_once(|| has_asked.notify_one());
                 let gate = gate.clone();
                 async move { Ok::<_, Infallible>(gate.handle(request, Via::Listener(peer.ip())).await) }
             });
             let mut connection = Unstirred::new(server.serve_connection(TokioIo::new(stream), service));
             tokio::select! {
+                biased;
                 _ = &mut connection => {}
                 () = silent(&asked) => {}
                 () = stop.cancelled() => {

@@ -319,11 +319,11 @@ impl Envelope {
         self.0.error.as_ref().map(|span| self.slice(span))
     }
 
-    /// The message with the members of JSON-RPC alone. A reader that takes `Result` for `result` finds none.
+    /// The message with the members of JSON-RPC alone, where it has others. A reader that takes `Result` for `result` finds none.
     #[must_use]
-    pub fn plain(&self) -> Self {
+    pub fn without_others(&self) -> Option<Self> {
         if !self.has_others() {
-            return self.clone();
+            return None;
         }
         let id = self.id().map(Id::to_json);
         let method = self.method().map(|method| serde_json::Value::from(method).to_string());
@@ -336,7 +336,7 @@ impl Envelope {
         ];
         let members = members.into_iter().filter_map(|(name, raw)| Some(format!(",\"{name}\":{}", raw?)));
         let text = format!("{{\"jsonrpc\":\"2.0\"{}}}", members.collect::<String>());
-        Self::reply(text.into()).unwrap_or_else(|_| Self::nothing())
+        Some(Self::reply(text.into()).unwrap_or_else(|_| Self::nothing()))
     }
 
     /// The place of a part that was peeked out of this message.
