@@ -143,14 +143,15 @@ impl List {
         let mut members: BTreeMap<String, &RawValue> =
             serde_json::from_str(page).map_err(|error| bad(error.to_string()))?;
         let items = members.remove(self.kind.member()).ok_or_else(|| bad("it is missing".into()))?;
-        let items: Vec<&RawValue> =
+        // `null` is how some languages write an empty list.
+        let items: Option<Vec<&RawValue>> =
             serde_json::from_str(items.get()).map_err(|error| bad(error.to_string()))?;
         self.rest = members
             .into_iter()
             .filter(|(name, _)| BESIDE.contains(&name.as_str()))
             .map(|(name, raw)| (name, raw.get().into()))
             .collect();
-        for raw in items {
+        for raw in items.unwrap_or_default() {
             let Some(key) = key_of(self.kind, raw.get()) else { continue };
             if self.places.contains_key(&key) {
                 continue;
@@ -270,5 +271,12 @@ mod tests {
             List::from_pages("", ListKind::Prompts, &[r#"{"tools":[]}"#], |_| Reading::Plain).unwrap_err();
         assert_eq!(error.to_string(), "the answer to prompts/list has no array `prompts`: it is missing");
         assert!(List::from_pages("", ListKind::Tools, &[r#"{"tools":{}}"#], |_| Reading::Plain).is_err());
+    }
+
+    #[test]
+    fn a_list_of_null_is_empty() {
+        let pages = [r#"{"tools":null,"nextCursor":"2"}"#, r#"{"tools":[{"name":"a"}]}"#];
+        let list = List::from_pages("", ListKind::Tools, &pages, |_| Reading::Plain).unwrap();
+        assert_eq!(list.items().len(), 1);
     }
 }

@@ -1,12 +1,14 @@
 //! A server behind Streamable HTTP.
 
 use crate::client::{HttpClient, HttpFailed, Way};
+use crate::encoding::{Decoded, decoded};
 use crate::given_up::{AllGivenUp, Parcel};
 use crate::link::SendFailed;
 use crate::origin::Answer;
 use crate::reply::{Events, Reply, Source, collect};
+use crate::rest;
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use portcullis_wire::{Envelope, Era, EventDecoder, Kind, MODERN};
 use std::sync::OnceLock;
@@ -16,6 +18,8 @@ const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+/// Without the header any coding would be acceptable (RFC 9110, section 12.5.3).
+pub(crate) const AS_IT_IS: HeaderValue = HeaderValue::from_static("identity");
 
 /// One conversation over HTTP: a session of the old era or the stateless new one.
 #[derive(Debug)]
@@ -64,6 +68,7 @@ impl HttpLine {
         *request.method_mut() = method;
         *request.uri_mut() = self.url.clone();
         let headers = request.headers_mut();
+        headers.insert(ACCEPT_ENCODING, AS_IT_IS);
         for (name, value) in &self.headers {
             headers.insert(name.clone(), value.clone());
         }
@@ -92,9 +97,9 @@ impl HttpLine {
         if error.never_left() { SendFailed::NotReached(why) } else { SendFailed::Broken(why) }
     }
 
-    fn events(&self, response: Response<Answer>) -> Source {
+    fn events(&self, body: Decoded) -> Source {
         let decoder = EventDecoder::new(self.limit);
-        Source::Events(Box::new(Events { body: response.into_body(), decoder }))
+        Source::Events(Box::new(Events { body, decoder }))
     }
 
     /// Posts one message and reads the head of the answer.
@@ -135,12 +140,17 @@ impl HttpLine {
                 ),
             });
         }
+        let body = decoded(response).map_err(SendFailed::Broken)?;
         if status.is_success() && is(b"text/event-stream") {
-            let source = self.events(response);
+            let source = self.events(body);
             return Ok(Reply { id, status: status.as_u16(), source });
         }
-        let body =
-            collect(response.into_body(), self.limit).await.map_err(|broken| SendFailed::Broken(broken.0))?;
+        if id == 0 && status.is_success() {
+            // What it answers to what wants no answer says nothing.
+            rest::read(body);
+            return Ok(Reply { id, status: status.as_u16(), source: Source::Whole(None) });
+        }
+        let body = collect(body, self.limit).await.map_err(|broken| SendFailed::Broken(broken.0))?;
         if body.is_empty() && status.is_success() {
             return Ok(Reply { id, status: status.as_u16(), source: Source::Whole(None) });
         }
@@ -189,7 +199,7 @@ impl HttpLine {
             kind.as_bytes().get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
         });
         if status.is_success() && events {
-            let source = self.events(response);
+            let source = self.events(decoded(response).map_err(SendFailed::Broken)?);
             return Ok(Reply { id: 0, status: status.as_u16(), source });
         }
         if status == StatusCode::NOT_FOUND && self.session.get().is_some() {
@@ -208,7 +218,7 @@ impl HttpLine {
 
 /// Whether an error response speaks of this very request.
 fn is_about(message: &Envelope, id: u64) -> bool {
-    message.id().and_then(portcullis_wire::Id::as_u64) == Some(id)
+    message.id().and_then(portcullis_wire::Id::meant) == Some(id)
 }
 
 /// An address for people: without its query, which may hold secrets.

@@ -11,6 +11,7 @@
 
 mod builtins;
 mod client;
+mod encoding;
 mod given_up;
 mod http_line;
 mod inbox;

@@ -320,10 +320,10 @@ async fn drain(upstream: &str, kind: ListKind, link: &Link) -> Result<List, List
         ListKind::Prompts => Housekeeping::Prompts,
     };
     let mut pages: Vec<String> = Vec::new();
-    let mut cursor: Option<String> = None;
+    let mut cursors: Vec<String> = Vec::new();
     loop {
         let mut members = Vec::new();
-        if let Some(cursor) = &cursor {
+        if let Some(cursor) = cursors.last() {
             members.push(format!("\"cursor\":{}", Value::from(cursor.as_str())));
         }
         if link.era() == Era::New {
@@ -332,15 +332,17 @@ async fn drain(upstream: &str, kind: ListKind, link: &Link) -> Result<List, List
         let page = ask(link, what, &format!("{{{}}}", members.join(","))).await?;
         let next = member(&page, "nextCursor").and_then(text).map(std::borrow::Cow::into_owned);
         pages.push(page);
-        match next {
+        match next.filter(|next| !next.is_empty()) {
             None => break,
-            same if same == cursor => {
-                return Err(ListFailed::Shape(format!("{} gives the same cursor again", kind.method())));
+            // Some servers give the cursor of their only page, or of the first: what is there was listed.
+            Some(again) if cursors.contains(&again) => {
+                tracing::debug!(upstream, method = kind.method(), "a cursor came again and ends the list");
+                break;
             }
             Some(_) if pages.len() >= PAGES => {
                 return Err(ListFailed::Shape(format!("{} has more than {PAGES} pages", kind.method())));
             }
-            next => cursor = next,
+            Some(next) => cursors.push(next),
         }
     }
     let pages: Vec<&str> = pages.iter().map(String::as_str).collect();

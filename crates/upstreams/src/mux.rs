@@ -67,7 +67,7 @@ impl Mux {
         match message.kind() {
             Kind::Request => Some(Stray::Request(message)),
             Kind::Response => {
-                match message.id().and_then(Id::as_u64).or_else(|| self.only_one(&message)) {
+                match message.id().and_then(Id::meant).or_else(|| self.only_one(&message)) {
                     Some(id) => self.give(id, Ok(Heard::message(message))),
                     None => tracing::debug!("an upstream answered without an id of ours"),
                 }
@@ -76,7 +76,7 @@ impl Mux {
             Kind::Notification => {
                 let peek = message.peek();
                 let mark = peek.progress_token.or(message.meta().subscription);
-                match mark.and_then(Id::from_json).as_ref().and_then(Id::as_u64) {
+                match mark.and_then(Id::from_json).as_ref().and_then(Id::meant) {
                     Some(id) => {
                         self.give(id, Ok(Heard::message(message)));
                         None

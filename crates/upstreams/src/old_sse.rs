@@ -1,17 +1,17 @@
 //! A server of 2024-11-05: one event stream down, one POST address up.
 
 use crate::client::{HttpClient, HttpFailed};
+use crate::encoding::{Decoded, decoded};
 use crate::given_up::{AllGivenUp, Parcel};
-use crate::http_line::shown;
+use crate::http_line::{AS_IT_IS, shown};
 use crate::link::{Link, SendFailed};
 use crate::mux::Mux;
-use crate::origin::Answer;
 use crate::reply::{Broken, collect};
 use crate::rest;
 use crate::stdio::receive;
 use crate::{Inbox, UrlSpec};
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::BodyExt;
 use portcullis_wire::{Event, EventDecoder};
@@ -44,7 +44,7 @@ impl Drop for OldSse {
 
 /// The stream, still to be read on.
 pub(crate) struct Stream {
-    body: Answer,
+    body: Decoded,
     decoder: EventDecoder,
 }
 
@@ -59,6 +59,7 @@ impl OldSse {
         let mut request = Request::new(Parcel::new(Bytes::new()));
         *request.uri_mut() = spec.url.clone();
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        request.headers_mut().insert(ACCEPT_ENCODING, AS_IT_IS);
         for (name, value) in &spec.headers {
             request.headers_mut().insert(name.clone(), value.clone());
         }
@@ -72,7 +73,8 @@ impl OldSse {
                 why: "it offers no event stream".into(),
             });
         }
-        let mut stream = Stream { body: response.into_body(), decoder: EventDecoder::new(limit) };
+        let body = decoded(response).map_err(SendFailed::NotReached)?;
+        let mut stream = Stream { body, decoder: EventDecoder::new(limit) };
         let first = tokio::time::timeout(ENDPOINT, stream.next())
             .await
             .map_err(|_| SendFailed::NotReached("it did not say where to post within 10 s".into()))?
@@ -104,6 +106,7 @@ impl OldSse {
             request.headers_mut().insert(name.clone(), value.clone());
         }
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        request.headers_mut().insert(ACCEPT_ENCODING, AS_IT_IS);
         let failed = |error: HttpFailed| {
             let why = format!("{}: {error}", shown(&self.endpoint));
             if error.never_left() { SendFailed::NotReached(why) } else { SendFailed::Broken(why) }
@@ -119,7 +122,10 @@ impl OldSse {
             rest::read(response.into_body());
             return Ok(());
         }
-        let why = collect(response.into_body(), 4096).await.unwrap_or_default();
+        let why = match decoded(response) {
+            Ok(body) => collect(body, 4096).await.unwrap_or_default(),
+            Err(_) => Bytes::new(),
+        };
         let why = String::from_utf8_lossy(&why).chars().take(200).collect();
         Err(SendFailed::Refused { status: status.as_u16(), why })
     }

@@ -1,8 +1,9 @@
 //! What comes back for one request.
 
+use crate::encoding::Decoded;
 use crate::mux::Pending;
-use crate::origin::Answer;
 use crate::rest;
+use crate::stdio::unreadable_answer;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use portcullis_wire::{Envelope, EventDecoder, Kind};
@@ -58,7 +59,7 @@ pub(crate) enum Source {
 /// An event stream and what came of it so far.
 #[derive(Debug)]
 pub(crate) struct Events {
-    pub body: Answer,
+    pub body: Decoded,
     pub decoder: EventDecoder,
 }
 
@@ -78,7 +79,7 @@ impl Reply {
             Source::Whole(message) => Ok(message.take().map(Heard::message)),
             Source::Queue(pending) => pending.next().await,
             Source::Events(events) => {
-                let heard = events.next().await?;
+                let heard = events.next(self.id).await?;
                 // On a stream that belongs to no request others' answers may follow.
                 if self.id != 0 && heard.as_ref().is_some_and(Heard::is_final) {
                     self.end();
@@ -97,20 +98,27 @@ impl Reply {
 }
 
 impl Events {
-    async fn next(&mut self) -> Result<Option<Heard>, Broken> {
+    /// The next thing heard on a stream that answers the request `id`. What is no message is passed over, as a line of a
+    /// program is, unless it must be the answer.
+    async fn next(&mut self, id: u64) -> Result<Option<Heard>, Broken> {
         let Self { body, decoder } = self;
+        let own = Some(id).filter(|id| *id != 0);
+        let own = own.as_slice();
         loop {
             if let Some(event) = decoder.next_event().map_err(|error| Broken(error.to_string()))? {
                 if !event.name.is_empty() && event.name != "message" {
                     continue;
                 }
-                let message = if event.data.is_empty() {
-                    None
-                } else {
-                    let read = Envelope::reply(event.data);
-                    Some(read.map_err(|refused| {
-                        Broken(format!("the upstream sent an event that is no message: {refused}"))
-                    })?)
+                let message = match Envelope::reply(event.data.clone()) {
+                    _ if event.data.is_empty() => None,
+                    Ok(message) => Some(message),
+                    Err(refused) if unreadable_answer(&event.data, own).is_some() => {
+                        return Err(Broken(format!("its answer cannot be read: {refused}")));
+                    }
+                    Err(refused) => {
+                        tracing::debug!(%refused, "an event that is no message was passed over");
+                        None
+                    }
                 };
                 return Ok(Some(Heard { message, event_id: event.id, retry: event.retry }));
             }
@@ -128,7 +136,7 @@ impl Events {
 }
 
 /// Reads a body of bounded size.
-pub(crate) async fn collect(body: Answer, limit: usize) -> Result<Bytes, Broken> {
+pub(crate) async fn collect(body: Decoded, limit: usize) -> Result<Bytes, Broken> {
     match http_body_util::Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {

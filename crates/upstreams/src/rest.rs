@@ -4,7 +4,7 @@
 //! server can take it for a client that hung up on a call that was answered. So the rest is read, and the
 //! connection goes back to those that nobody uses.
 
-use crate::origin::Answer;
+use bytes::Bytes;
 use http_body::Body;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -18,14 +18,14 @@ const ENDS: Duration = Duration::from_secs(1);
 const MORE: usize = 16 << 10;
 
 /// Reads a body to its end, within bounds. What is there already is read at once and needs no task.
-pub(crate) fn read(mut body: Answer) {
+pub(crate) fn read(mut body: impl Body<Data = Bytes> + Send + Unpin + 'static) {
     let mut left = MORE;
     let mut rest = move |context: &mut Context<'_>| {
         loop {
             let Some(Ok(frame)) = ready!(Pin::new(&mut body).poll_frame(context)) else {
                 return Poll::Ready(());
             };
-            match left.checked_sub(frame.data_ref().map_or(0, bytes::Bytes::len)) {
+            match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
                 Some(fewer) => left = fewer,
                 None => return Poll::Ready(()),
             }

@@ -170,7 +170,7 @@ async fn read_lines(
 
 /// The id of an answer that cannot be read, where it can be told. What only tells of a message, such as a program's own log of
 /// what it was asked, is none.
-fn unreadable_answer(text: &Bytes, waiting: &[u64]) -> Option<u64> {
+pub(crate) fn unreadable_answer(text: &Bytes, waiting: &[u64]) -> Option<u64> {
     let trimmed = text.trim_ascii();
     let is_object = trimmed.starts_with(b"{") && trimmed.ends_with(b"}");
     let is_answer = is_object && !trimmed.windows(METHOD.len()).any(|part| part == METHOD);

@@ -15,6 +15,9 @@ use std::sync::{Arc, OnceLock};
 /// The members of an envelope: a member that only folds to one of these is refused.
 const KNOWN: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
 
+/// The byte order mark of UTF-8.
+const MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// What a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -109,7 +112,11 @@ impl Envelope {
         Self::read(bytes, false)
     }
 
-    fn read(bytes: Bytes, strict: bool) -> Result<Self, Refused> {
+    fn read(mut bytes: Bytes, strict: bool) -> Result<Self, Refused> {
+        // Consoles and editors write a mark before the first text; it is no part of it (RFC 8259, section 8.1).
+        if bytes.starts_with(MARK) {
+            bytes = bytes.slice(MARK.len()..);
+        }
         let refuse_as = |code, message: String, id: Option<Id>| Refused { code, message, id };
         let refuse = |code, message: String| refuse_as(code, message, None);
         let whole = ByteString::try_from(bytes.clone()).map_err(|_| {
@@ -130,7 +137,7 @@ impl Envelope {
             }
         }
         let mut reader = serde_json::Deserializer::from_str(source);
-        let members = reader
+        let mut members = reader
             .deserialize_map(Outer { strict })
             .and_then(|members| reader.end().map(|()| members))
             .map_err(|error| {
@@ -139,13 +146,17 @@ impl Envelope {
                 let id = if error.is_data() { only_id(source) } else { None };
                 refuse_as(code, format!("not one JSON-RPC message: {error}"), id)
             })?;
+        if !strict {
+            members.without_nulls();
+        }
         let span = |raw: &RawValue| span_in(source, raw.get());
         let id = match members.id {
             None => None,
             // A reply to something that could not be read carries a null id.
             Some(raw) if raw.get() == "null" && members.error.is_some() => None,
             Some(raw) => {
-                let id = Id::from_json(raw.get()).ok_or_else(|| {
+                let whole = || raw.get().strip_suffix(".0").filter(|_| !strict).and_then(Id::from_json);
+                let id = Id::from_json(raw.get()).or_else(whole).ok_or_else(|| {
                     refuse(
                         INVALID_REQUEST,
                         format!("`id` must be a string or an integer, found {}", named(raw.get())),
@@ -393,6 +404,21 @@ struct Members<'de> {
     result: Option<&'de RawValue>,
     error: Option<&'de RawValue>,
     others: bool,
+}
+
+impl Members<'_> {
+    /// An answer whose writer puts `null` for the one of `result` and `error` that it has not.
+    fn without_nulls(&mut self) {
+        let is_null = |raw: Option<&RawValue>| raw.is_some_and(|raw| raw.get() == "null");
+        let unused = match (self.result, self.error) {
+            (Some(_), error) if is_null(error) => &mut self.error,
+            (result, Some(_)) if is_null(result) => &mut self.result,
+            _ => return,
+        };
+        *unused = None;
+        // It does not go on.
+        self.others = true;
+    }
 }
 
 struct Outer {

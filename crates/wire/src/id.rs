@@ -41,6 +41,13 @@ impl Id {
             Self::Text(_) => None,
         }
     }
+
+    /// The number that a peer names by it: some write back as a text what they were given as a number.
+    #[must_use]
+    pub fn meant(&self) -> Option<u64> {
+        let (Self::Integer(digits) | Self::Text(digits)) = self;
+        digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
+    }
 }
 
 impl From<u64> for Id {

@@ -33,6 +33,7 @@ mod house;
 mod in_flight;
 mod kill;
 mod left;
+mod liberal;
 mod limits;
 mod lists;
 mod manner;

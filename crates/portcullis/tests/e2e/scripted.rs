@@ -24,6 +24,8 @@ pub enum Reply {
     Session(String, Value),
     /// This HTTP status and nothing else.
     Status(u16),
+    /// This status, with these headers and this body.
+    Raw(u16, Vec<(&'static str, String)>, Bytes),
     /// Nothing: the connection breaks.
     Break,
     /// These events; the stream ends then.
@@ -134,6 +136,13 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
             let mut response = json_text(&result_text(result));
             response.headers_mut().insert("mcp-session-id", session.parse().unwrap());
             response
+        }
+        Some(Reply::Raw(status, headers, body)) => {
+            let mut response = Response::builder().status(status);
+            for (name, value) in headers {
+                response = response.header(name, value);
+            }
+            response.body(StreamBody::new(stream::iter([Ok(Frame::data(body))]).boxed())).unwrap()
         }
         Some(Reply::Break) => return Err(Broken),
         Some(Reply::Status(status)) => whole(status, "text/plain", ""),

@@ -2,16 +2,17 @@
 
 use crate::house::{ALLOW_ALL, House, Plan, fixture, text};
 use serde_json::{Value, json};
+use std::fmt::Display;
 use std::io::{BufRead, Write};
 use std::process::{Command, Stdio};
 
 /// Speaks these lines to `portcullis stdio`; gives its exit code, what it answered, and what it said on stderr.
-pub fn converse(house: &House, arguments: &[&str], lines: &[Value]) -> (i32, Vec<Value>, String) {
+pub fn converse(house: &House, arguments: &[&str], lines: &[impl Display]) -> (i32, Vec<Value>, String) {
     converse_with(&mut house.command(&[&["stdio"], arguments].concat()), lines)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a client starts this command itself")]
-fn converse_with(command: &mut Command, lines: &[Value]) -> (i32, Vec<Value>, String) {
+fn converse_with(command: &mut Command, lines: &[impl Display]) -> (i32, Vec<Value>, String) {
     let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     for line in lines {

@@ -1,0 +1,292 @@
+//! Servers that say what they mean in odd ways: nothing of that is judged, and none of it may break a call.
+
+use crate::house::{ALLOW_ALL, House, Plan, names, text};
+use crate::scripted::{Reply, Scripted};
+use crate::stdio::converse;
+use crate::stream::{Stream, modern, open_session, post_modern, until};
+use bytes::Bytes;
+use serde_json::{Value, json};
+use std::io::Write;
+
+/// A gate before these servers over HTTP, by name.
+fn before(servers: &[(&'static str, Scripted)]) -> House {
+    let entry = |(name, server): &(&str, Scripted)| format!("  {name}: {{ url: \"{}\" }}\n", server.url);
+    let upstreams: String = servers.iter().map(entry).collect();
+    House::build(&Plan { upstreams: &upstreams, policy: ALLOW_ALL, more: "ledger: { durability: process }" })
+}
+
+/// Lists and calls, in both eras, whatever is odd about the server.
+async fn works(house: &House, name: &str) {
+    let path = format!("/mcp/{name}");
+    let session = house.session(&path).await;
+    let (list, _) = session.ask(1, "tools/list", json!({})).await;
+    assert_eq!(names(&list, "tools"), ["echo"], "{name}: {list}");
+    let answer = session.call(2, "echo", json!({"n": 1})).await;
+    assert_eq!(text(&answer), r#"{"n":1}"#, "{name}");
+    let call = modern(3, "tools/call", json!({"name": "echo", "arguments": {"n": 2}}), json!({}));
+    let answer = post_modern(house, &path, call).await.whole().await;
+    assert_eq!(text(&answer), r#"{"n":2}"#, "{name}");
+}
+
+/// A server whose answers become what `odd` makes of the plain text of each; `None` leaves an answer as it is.
+async fn odd(odd: impl Fn(&Value, String) -> Option<Reply> + Send + Sync + 'static) -> Scripted {
+    Scripted::start(&["echo"], move |message, _| {
+        let result = match message["method"].as_str()? {
+            "initialize" => json!({"protocolVersion": message["params"]["protocolVersion"], "capabilities": {"tools": {}},
+                "serverInfo": {"name": "odd", "version": "1"}}),
+            "tools/list" => json!({"tools": [{"name": "echo", "inputSchema": {"type": "object"}}]}),
+            "tools/call" => json!({"content": [{"type": "text", "text": message["params"]["arguments"].to_string()}]}),
+            "ping" => json!({}),
+            _ => return odd(message, String::new()),
+        };
+        odd(message, json!({"jsonrpc": "2.0", "id": message["id"], "result": result}).to_string())
+    })
+    .await
+}
+
+fn is_notice(message: &Value) -> bool {
+    message["id"].is_null()
+}
+
+fn json_of(body: impl Into<Bytes>) -> Reply {
+    Reply::Raw(200, vec![("content-type", "application/json".into())], body.into())
+}
+
+#[tokio::test]
+async fn what_is_answered_to_a_notification_says_nothing() {
+    let mut servers = Vec::new();
+    for (name, status, kind, body) in [
+        ("is-null", 200, "application/json", "null"),
+        ("accepted", 202, "text/plain", "Accepted"),
+        ("object", 200, "application/json", "{}"),
+        ("without-id", 200, "application/json", r#"{"jsonrpc":"2.0","result":{}}"#),
+        ("null-id", 200, "application/json", r#"{"jsonrpc":"2.0","id":null,"result":{}}"#),
+        ("text", 200, "text/html", "<p>ok</p>"),
+        ("list", 200, "application/json", "[]"),
+        ("stream", 200, "text/event-stream", ": nothing\n\n"),
+        ("packed", 200, "application/x-unknown", "\u{1}\u{2}"),
+        ("empty", 204, "text/plain", ""),
+    ] {
+        let server = odd(move |message, _| {
+            is_notice(message).then(|| Reply::Raw(status, vec![("content-type", kind.into())], Bytes::from(body)))
+        });
+        servers.push((name, server.await));
+    }
+    let house = before(&servers);
+    for (name, _) in &servers {
+        works(&house, name).await;
+    }
+}
+
+fn packed(coding: &str, text: &str) -> Bytes {
+    let level = flate2::Compression::default();
+    let bytes = match coding {
+        "deflate" => {
+            let mut writer = flate2::write::ZlibEncoder::new(Vec::new(), level);
+            writer.write_all(text.as_bytes()).unwrap();
+            writer.finish().unwrap()
+        }
+        "br" => {
+            let mut packed = Vec::new();
+            let mut writer = brotli::CompressorWriter::new(&mut packed, 4096, 5, 20);
+            writer.write_all(text.as_bytes()).unwrap();
+            drop(writer);
+            packed
+        }
+        _ => {
+            let mut writer = flate2::write::GzEncoder::new(Vec::new(), level);
+            writer.write_all(text.as_bytes()).unwrap();
+            writer.finish().unwrap()
+        }
+    };
+    bytes.into()
+}
+
+#[tokio::test]
+async fn an_answer_is_asked_for_as_it_is_and_read_where_it_comes_compressed() {
+    let mut servers = Vec::new();
+    for (name, coding, in_stream) in [
+        ("gzip", "gzip", false),
+        ("x-gzip", "X-GZip", false),
+        ("deflate", "deflate", false),
+        ("brotli", "br", false),
+        ("gzip-stream", "gzip", true),
+        ("brotli-stream", "br", true),
+    ] {
+        let server = odd(move |message, text| {
+            if is_notice(message) || text.is_empty() {
+                return None;
+            }
+            let (kind, text) = match in_stream {
+                true => ("text/event-stream", format!("event: message\ndata: {text}\n\n")),
+                false => ("application/json", text),
+            };
+            let headers = vec![("content-type", kind.into()), ("content-encoding", coding.into())];
+            Some(Reply::Raw(200, headers, packed(&coding.to_lowercase(), &text)))
+        });
+        servers.push((name, server.await));
+    }
+    let asked = Scripted::start(&["echo"], |_, headers| {
+        (headers.get("accept-encoding").is_none_or(|it| it != "identity")).then_some(Reply::Status(406))
+    });
+    servers.push(("asked", asked.await));
+    let house = before(&servers);
+    for (name, _) in &servers {
+        works(&house, name).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_compressed_too_well_or_in_an_unknown_way_fails_its_call_alone() {
+    let coded = |coding: &'static str, body: Bytes| {
+        odd(move |message, _| {
+            let headers = vec![("content-type", "application/json".into()), ("content-encoding", coding.into())];
+            (message["method"] == "tools/call").then(|| Reply::Raw(200, headers, body.clone()))
+        })
+    };
+    let bomb = packed("gzip", &" ".repeat(80 << 20));
+    let servers = [
+        ("bomb", coded("gzip", bomb).await),
+        ("unknown", coded("zstd", Bytes::from_static(b"x")).await),
+        ("broken", coded("gzip", Bytes::from_static(b"no gzip")).await),
+        ("layers", coded("gzip, gzip, gzip, gzip", Bytes::from_static(b"x")).await),
+    ];
+    let house = before(&servers);
+    for (name, why) in
+        [("bomb", "longer than"), ("unknown", "`zstd`"), ("broken", "broke off"), ("layers", "more than 3 times")]
+    {
+        let session = house.session(&format!("/mcp/{name}")).await;
+        let answer = session.call(1, "echo", json!({})).await;
+        assert!(answer["error"]["message"].as_str().unwrap().contains(why), "{name}: {answer}");
+        let (list, _) = session.ask(2, "tools/list", json!({})).await;
+        assert_eq!(names(&list, "tools"), ["echo"], "{name}: {list}");
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_that_comes_again_or_is_empty_ends_the_list() {
+    let paged = |next: fn(&Value) -> Value| async move {
+        Scripted::start(&["echo"], move |message, _| {
+            (message["method"] == "tools/list").then(|| {
+                let tools = json!([{"name": "echo", "inputSchema": {"type": "object"}}]);
+                Reply::Result(json!({"tools": tools, "nextCursor": next(&message["params"]["cursor"])}))
+            })
+        })
+        .await
+    };
+    let servers = [
+        ("same", paged(|_| json!("x")).await),
+        ("empty", paged(|_| json!("")).await),
+        ("is-null", paged(|_| json!(null)).await),
+        ("circle", paged(|from| if from == "a" { json!("b") } else { json!("a") }).await),
+    ];
+    let house = before(&servers);
+    for (name, _) in &servers {
+        works(&house, name).await;
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_is_no_message_is_passed_over() {
+    let mut servers = Vec::new();
+    for (name, noise) in [
+        ("heartbeat", "data: {\"type\":\"heartbeat\",\"at\":1}\n\n"),
+        ("ping", "data: ping\n\n"),
+        ("done", "data: [DONE]\n\n"),
+        ("other", "event: ping\ndata: 1\n\n"),
+        ("marked", "data: \u{feff}\n\n"),
+    ] {
+        let server = odd(move |message, text| {
+            (message["method"] == "tools/call")
+                .then(|| Reply::Events(vec![noise.to_owned(), format!("data: {text}\n\n")]))
+        });
+        servers.push((name, server.await));
+    }
+    let house = before(&servers);
+    for (name, server) in &servers {
+        works(&house, name).await;
+        // Also on the stream outside of calls.
+        let path = format!("/mcp/{name}");
+        let id = open_session(&house, &path, "2025-11-25", json!({})).await;
+        let mut heard = Stream::get(&house, &path, &id, &[]).await;
+        until("both streams", || async { (server.get.receiver_count() >= 2).then_some(()) }).await;
+        server.get.send("data: ping\n\n".to_owned()).unwrap();
+        let notice = json!({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": name}});
+        server.get.send(format!("data: {notice}\n\n")).unwrap();
+        assert_eq!(heard.message().await.unwrap()["params"]["data"], *name);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_may_be_written_in_an_unusual_form() {
+    let mut servers = Vec::new();
+    let forms: [(&str, fn(&Value, String) -> String); 6] = [
+        ("text-id", |message, text| text.replacen(&format!("\"id\":{}", message["id"]), &format!("\"id\":\"{}\"", message["id"]), 1)),
+        ("decimal-id", |message, text| text.replacen(&format!("\"id\":{}", message["id"]), &format!("\"id\":{}.0", message["id"]), 1)),
+        ("null-error", |_, text| text.replacen('{', "{\"error\":null,", 1)),
+        ("mark", |_, text| format!("\u{feff}{text}")),
+        ("lines", |_, text| format!("\r\n{}\r\n", text.replace(",\"", ",\r\n\t\""))),
+        ("null-cursor", |_, text| text.replacen("\"tools\":", "\"nextCursor\":null,\"tools\":", 1)),
+    ];
+    for (name, form) in forms {
+        let server = odd(move |message, text| (!text.is_empty()).then(|| json_of(form(message, text))));
+        servers.push((name, server.await));
+    }
+    let house = before(&servers);
+    for (name, _) in &servers {
+        works(&house, name).await;
+    }
+    let session = house.session("/mcp/null-error").await;
+    assert!(session.call(1, "echo", json!({})).await.get("error").is_none());
+}
+
+#[tokio::test]
+async fn a_program_may_write_marks_blank_lines_and_ids_as_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("odd.py");
+    std::fs::write(&script, r#"
+import json, sys
+how, first = sys.argv[1], True
+for line in sys.stdin:
+    m = json.loads(line)
+    if "id" not in m: continue
+    p = m.get("params") or {}
+    r = {"initialize": {"protocolVersion": p.get("protocolVersion"), "capabilities": {"tools": {}}, "serverInfo": {"name": "o", "version": "1"}},
+         "tools/list": {"tools": [{"name": "echo", "inputSchema": {"type": "object"}}]},
+         "tools/call": {"content": [{"type": "text", "text": json.dumps(p.get("arguments"), separators=(",", ":"))}]}}.get(m["method"])
+    a = {"jsonrpc": "2.0", "id": m["id"]}
+    a.update({"result": r} if r is not None else {"error": {"code": -32601, "message": "no"}})
+    if how == "text-id": a["id"] = str(a["id"])
+    if how == "decimal-id": a["id"] = float(a["id"])
+    if how == "null-error": a.setdefault("error", None); a.setdefault("result", None)
+    text = json.dumps(a)
+    if how == "mark" and first: text = "\ufeff" + text
+    if how == "marks": text = "\ufeff" + text
+    if how == "blank": text = "\n\r\n \n" + text + "\r"
+    first = False
+    sys.stdout.buffer.write((text + "\n").encode()); sys.stdout.flush()
+"#).unwrap();
+    let kinds = ["text-id", "decimal-id", "null-error", "mark", "marks", "blank"];
+    let entry = |kind: &&str| {
+        format!("  {kind}: {{ command: python3, args: [\"{}\", {kind}], per: session }}\n", script.display())
+    };
+    let upstreams: String = kinds.iter().map(entry).collect();
+    let more = "ledger: { durability: process }";
+    let house = House::build(&Plan { upstreams: &upstreams, policy: ALLOW_ALL, more });
+    for kind in kinds {
+        works(&house, kind).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_on_stdio_may_begin_with_a_mark() {
+    let server = Scripted::start(&["echo"], |_, _| None).await;
+    let house = before(&[("fix", server)]);
+    let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params":
+        {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}});
+    let call = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "fix__echo", "arguments": {"n": 1}}});
+    let (code, answers, err) = converse(&house, &["--grant", "t"], &[format!("\u{feff}{hello}"), format!("\u{feff}{call}")]);
+    assert_eq!(code, 0, "{err}");
+    assert!(answers.iter().any(|answer| answer["id"] == 1 && answer.get("result").is_some()), "{answers:?}");
+    assert!(answers.iter().any(|answer| answer["id"] == 2 && answer.get("result").is_some()), "{answers:?}");
+}
