@@ -277,10 +277,10 @@ impl Call {
 
     /// Another link in place of one whose session the upstream has ended.
     async fn choose_again(&mut self) -> Result<Chosen, Unavailable> {
-        links::forget(&self.gate, &self.asker, &self.upstream, &self.chosen).await;
+        links::forget(&self.gate, &self.asker, &self.upstream, &self.chosen);
         match &self.task {
             Some(task) => {
-                links::forget_of_task(&self.gate, task, &self.chosen).await;
+                links::forget_of_task(&self.gate, task, &self.chosen);
                 links::of_task_for(&self.gate, &self.asker, &self.upstream, task).await
             }
             None => links::choose(&self.gate, &self.asker, &self.upstream).await,

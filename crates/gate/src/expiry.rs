@@ -95,7 +95,7 @@ pub(crate) async fn sweep(gate: &Arc<Gate>) {
         grants.all().into_iter().filter(|grant| grant.expires.is_some_and(|end| now >= end)).collect();
     if !over.is_empty() {
         let expired = |name: &str| over.iter().any(|grant| grant.name == name);
-        gate.end_what_is_of(expired, "its grant has expired").await;
+        gate.end_what_is_of(expired, "its grant has expired");
         gate.give_up_tasks(|task| expired(&task.owner), "its grant has expired").await;
     }
 }

@@ -14,11 +14,12 @@ use portcullis_admit::Admit;
 use portcullis_catalogue::ListKind;
 use portcullis_ledger::{Failure, Grant, Ledger};
 use portcullis_runs::{Caller, Runs};
-use portcullis_upstreams::{Link, Upstream};
+use portcullis_upstreams::{Cells, Link, Opened, Upstream};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
 
 /// Upstreams by name.
 pub type Upstreams = BTreeMap<Arc<str>, Arc<Upstream>>;
@@ -187,7 +188,7 @@ impl Gate {
         let before = self.grants.swap(Arc::new(grants));
         let now = self.grants.load_full();
         let changed = |name: &str| before.by_name(name) != now.by_name(name);
-        self.end_what_is_of(changed, "its grant was changed or revoked").await;
+        self.end_what_is_of(changed, "its grant was changed or revoked");
         let gate = self.clone();
         tokio::spawn(async move {
             let revoked = |task: &Task| now.by_name(&task.owner).is_none();
@@ -217,7 +218,7 @@ impl Gate {
 
     /// Replaces the upstreams; those that are gone end after their calls in flight were told to stop. Gives
     /// the new ones' watchers a start.
-    pub async fn set_upstreams(self: &Arc<Self>, upstreams: Upstreams) {
+    pub fn set_upstreams(self: &Arc<Self>, upstreams: Upstreams) -> Vec<JoinHandle<()>> {
         let upstreams = Arc::new(upstreams);
         let before = self.upstreams.swap(upstreams.clone());
         for (name, upstream) in upstreams.iter() {
@@ -226,6 +227,7 @@ impl Gate {
                 crate::renewal::watch(self, upstream);
             }
         }
+        let mut ends = Vec::new();
         for (name, old) in before.iter() {
             if upstreams.get(name).is_some_and(|new| Arc::ptr_eq(old, new)) {
                 continue;
@@ -233,14 +235,17 @@ impl Gate {
             for run in self.runs.list().into_iter().filter(|run| run.call.upstream == *name) {
                 run.stop_by_operator("its upstream was taken out of the configuration");
             }
-            for session in self.sessions.all() {
-                if let Some(link) = session.links.lock().await.remove(name) {
-                    link.end().await;
-                }
-            }
-            self.pool.end(|_, upstream| upstream == &**name).await;
-            old.end().await;
+            ends.extend(
+                self.sessions
+                    .all()
+                    .iter()
+                    .filter_map(|session| session.links.take(name))
+                    .map(|link| link.end()),
+            );
+            ends.extend(self.pool.end(|_, upstream| upstream == &**name));
+            ends.extend(old.end());
         }
+        ends
     }
 
     pub(crate) fn next_caller(&self) -> Caller {
@@ -258,29 +263,29 @@ impl Gate {
     }
 
     /// Ends what some grants have open: sessions, calls in flight, streams, pooled links.
-    pub async fn end_what_is_of(&self, grant: impl Fn(&str) -> bool, reason: &str) {
+    pub fn end_what_is_of(&self, grant: impl Fn(&str) -> bool, reason: &str) {
         let ended = self.sessions.sweep(&self.options.load().sessions, |session| grant(&session.grant));
-        self.end_sessions(ended, reason).await;
+        drop(self.end_sessions(ended, reason));
         // Calls of the new era have no session to end with.
         for run in self.runs.list().into_iter().filter(|run| grant(&run.call.owner)) {
             run.stop_by_operator(reason);
         }
         crate::streams::end_listeners(self, &grant);
-        self.pool.end(|owner, _| grant(owner)).await;
+        drop(self.pool.end(|owner, _| grant(owner)));
     }
 
-    /// Ends sessions: what they have in flight is stopped, their upstream sessions are deleted.
-    pub(crate) async fn end_sessions(&self, sessions: Vec<Arc<Session>>, reason: &str) {
+    /// Ends sessions: what they have in flight is stopped, their upstream sessions are deleted. See [`Link::end`].
+    pub(crate) fn end_sessions(&self, sessions: Vec<Arc<Session>>, reason: &str) -> Vec<JoinHandle<()>> {
+        let mut ends = Vec::new();
         for session in sessions {
             self.runs.cancel_all_of(session.caller, reason);
             session.ended.cancel();
-            for (_, link) in session.links.lock().await.drain() {
-                // What was begun there goes on.
-                if !link.is_shared() && !self.tasks.spares(&link) {
-                    link.end().await;
-                }
-            }
+            let links = session.links.retain(|_, _| false);
+            // What was begun there goes on.
+            let own = links.into_iter().filter(|link| !link.is_shared() && !self.tasks.spares(link));
+            ends.extend(own.map(|link| link.end()));
         }
+        ends
     }
 
     /// Ends sessions and pooled links that were left. Runs until the gate is dropped.
@@ -293,9 +298,9 @@ impl Gate {
             let Some(gate) = gate.upgrade() else { return };
             let options = gate.options.load_full();
             let ended = gate.sessions.sweep(&options.sessions, |_| false);
-            gate.end_sessions(ended, "its session ended").await;
+            drop(gate.end_sessions(ended, "its session ended"));
             Box::pin(expiry::sweep(&gate)).await;
-            gate.pool.sweep(options.sessions.idle).await;
+            gate.pool.sweep(options.sessions.idle);
             gate.tasks.sweep(gate.ledger()).await;
             gate.parked.lock().retain(|_, parked| !parked.is_over());
         }
@@ -321,12 +326,10 @@ impl Gate {
         for run in self.runs.list() {
             run.stop_by_operator("the gate is stopping");
         }
-        self.end_sessions(
-            self.sessions.sweep(&self.options.load().sessions, |_| true),
-            "the gate is stopping",
-        )
-        .await;
-        self.set_upstreams(Upstreams::new()).await;
+        let sessions = self.sessions.sweep(&self.options.load().sessions, |_| true);
+        let mut ends = self.end_sessions(sessions, "the gate is stopping");
+        ends.extend(self.set_upstreams(Upstreams::new()));
+        futures_util::future::join_all(ends).await;
     }
 }
 
@@ -334,7 +337,7 @@ impl Gate {
 /// set of client capabilities.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
-    links: tokio::sync::Mutex<HashMap<PoolKey, Pooled>>,
+    links: Cells<PoolKey, Arc<Pooled>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -347,53 +350,46 @@ pub(crate) struct PoolKey {
 #[derive(Debug)]
 struct Pooled {
     link: Arc<Link>,
-    used: Instant,
+    used: Mutex<Instant>,
 }
 
 impl Pool {
     /// The pooled link, opened by `open` where there is none that lives.
     pub(crate) async fn get<E>(
         &self,
-        key: PoolKey,
+        key: &PoolKey,
         open: impl AsyncFnOnce() -> Result<Arc<Link>, E>,
     ) -> Result<Arc<Link>, E> {
-        // Two first calls at once must not open two sessions; opening is rare enough for one lock.
-        let mut links = self.links.lock().await;
-        if let Some(pooled) = links.get_mut(&key)
-            && pooled.link.closed().is_none()
-        {
-            pooled.used = Instant::now();
-            return Ok(pooled.link.clone());
+        let lives = |pooled: &Arc<Pooled>| pooled.link.closed().is_none();
+        let opened = self.links.open(key, lives, async || {
+            let link = open().await?;
+            Ok(Arc::new(Pooled { link, used: Mutex::new(Instant::now()) }))
+        });
+        let opened = Box::pin(opened).await?;
+        let was_taken_out = matches!(opened, Opened::TakenOut(_));
+        let pooled = opened.into_inner();
+        if was_taken_out {
+            drop(pooled.link.end());
         }
-        let link = Box::pin(open()).await?;
-        links.insert(key, Pooled { link: link.clone(), used: Instant::now() });
-        Ok(link)
+        *pooled.used.lock() = Instant::now();
+        Ok(pooled.link.clone())
     }
 
     /// Forgets a link that the upstream ended.
-    pub(crate) async fn forget(&self, key: &PoolKey) {
-        self.links.lock().await.remove(key);
+    pub(crate) fn forget(&self, key: &PoolKey) {
+        drop(self.links.take(key));
     }
 
-    async fn sweep(&self, idle: Duration) {
-        self.retain(|_, pooled| pooled.used.elapsed() <= idle).await;
+    fn sweep(&self, idle: Duration) {
+        drop(self.retain(|_, pooled| pooled.is_none_or(|pooled| pooled.used.lock().elapsed() <= idle)));
     }
 
-    async fn end(&self, gone: impl Fn(&str, &str) -> bool) {
-        self.retain(|key, _| !gone(&key.grant, &key.upstream)).await;
+    fn end(&self, gone: impl Fn(&str, &str) -> bool) -> Vec<JoinHandle<()>> {
+        self.retain(|key, _| !gone(&key.grant, &key.upstream))
     }
 
-    async fn retain(&self, keep: impl Fn(&PoolKey, &Pooled) -> bool) {
-        let mut ended = Vec::new();
-        self.links.lock().await.retain(|key, pooled| {
-            let keep = keep(key, pooled);
-            if !keep {
-                ended.push(pooled.link.clone());
-            }
-            keep
-        });
-        for link in ended.into_iter().filter(|link| !link.is_shared()) {
-            link.end().await;
-        }
+    fn retain(&self, keep: impl Fn(&PoolKey, Option<&Arc<Pooled>>) -> bool) -> Vec<JoinHandle<()>> {
+        let ended = self.links.retain(keep).into_iter().filter(|pooled| !pooled.link.is_shared());
+        ended.map(|pooled| pooled.link.end()).collect()
     }
 }

@@ -51,10 +51,7 @@ pub(crate) async fn initialize(gate: &Arc<Gate>, mut asker: Asker, message: &Env
             return rpc_error(StatusCode::TOO_MANY_REQUESTS, Some(id), UPSTREAM_FAILED, &why.to_string());
         }
     };
-    if !ended.is_empty() {
-        let gate = gate.clone();
-        tokio::spawn(async move { gate.end_sessions(ended, "its session was ended for a newer one").await });
-    }
+    drop(gate.end_sessions(ended, "its session was ended for a newer one"));
     asker.session = Some(session.clone());
     asker.caller = session.caller;
     let result = match &asker.route {

@@ -5,11 +5,10 @@ use crate::gate::{Gate, PoolKey};
 use crate::inbox::SessionInbox;
 use crate::tasks::Task;
 use portcullis_admit::What;
-use portcullis_upstreams::{Link, Need, Quiet, Roots, Unavailable, Upstream};
+use portcullis_upstreams::{Link, Need, Opened, Quiet, Roots, Unavailable, Upstream};
 use portcullis_wire::{Era, known_capabilities};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A link, and under which key it is pooled where it is.
@@ -28,19 +27,11 @@ pub(crate) async fn choose(
 ) -> Result<Chosen, Unavailable> {
     match &asker.session {
         Some(session) => {
-            let open = |links: &HashMap<Arc<str>, Arc<Link>>| {
-                let link = links.get(upstream.name()).filter(|link| link.closed().is_none())?;
-                Some(Chosen { link: link.clone(), pooled: None })
-            };
-            if let Some(chosen) = open(&*session.links.lock().await) {
-                return Ok(chosen);
+            let lives = |link: &Arc<Link>| link.closed().is_none();
+            if let Some(link) = session.links.get(upstream.name()).filter(lives) {
+                return Ok(Chosen { link, pooled: None });
             }
-            // Without the lock: a server that is starting must not keep calls to others waiting.
             upstream.ready().await?;
-            let mut links = session.links.lock().await;
-            if let Some(chosen) = open(&links) {
-                return Ok(chosen);
-            }
             let offered = offered(gate, asker, upstream, &asker.capabilities);
             let inbox = Arc::new(SessionInbox::new(gate, session, upstream));
             let need = Need {
@@ -50,12 +41,24 @@ pub(crate) async fn choose(
                 version: &session.version,
                 inbox,
             };
-            let link = Box::pin(upstream.link_for(&need)).await?;
-            links.insert(upstream.name().clone(), link.clone());
-            crate::streams::attach(gate, session, upstream, &link);
-            if session.log_level.lock().is_some() {
-                Box::pin(crate::logging::tell(gate, asker, session, upstream.name(), &link)).await;
-            }
+            let opened = session.links.open(upstream.name(), lives, async || upstream.link_for(&need).await);
+            let link = match Box::pin(in_time(upstream, opened)).await? {
+                Opened::There(link) => link,
+                Opened::Now(link) => {
+                    crate::streams::attach(gate, session, upstream, &link);
+                    if session.log_level.lock().is_some() {
+                        Box::pin(crate::logging::tell(gate, asker, session, upstream.name(), &link)).await;
+                    }
+                    link
+                }
+                // The session ended, or the server was taken out of the configuration.
+                Opened::TakenOut(link) => {
+                    if !link.is_shared() {
+                        drop(link.end());
+                    }
+                    link
+                }
+            };
             Ok(Chosen { link, pooled: None })
         }
         None => {
@@ -81,10 +84,20 @@ pub(crate) async fn choose(
                 version: portcullis_wire::LATEST_OLD,
                 inbox: Arc::new(Quiet),
             };
-            let link = gate.pool.get(key.clone(), async || upstream.link_for(&need).await).await?;
+            let link =
+                in_time(upstream, gate.pool.get(&key, async || upstream.link_for(&need).await)).await?;
             Ok(Chosen { link, pooled: Some(key) })
         }
     }
+}
+
+/// Waits for a link that is opened, by whoever, for as long as a server may take for that.
+async fn in_time<T>(
+    upstream: &Upstream,
+    opened: impl Future<Output = Result<T, Unavailable>>,
+) -> Result<T, Unavailable> {
+    let opened = tokio::time::timeout(upstream.spec().limits.first_connect, opened).await;
+    opened.unwrap_or_else(|_| Err(upstream.too_late()))
 }
 
 /// The link on which a task is asked about: the one that it was made on, or one of its era.
@@ -109,7 +122,7 @@ pub(crate) async fn of_task(
         version: portcullis_wire::LATEST_OLD,
         inbox: Arc::new(Quiet),
     };
-    let link = gate.pool.get(key.clone(), async || upstream.link_for(&need).await).await?;
+    let link = in_time(upstream, gate.pool.get(&key, async || upstream.link_for(&need).await)).await?;
     Ok(Chosen { link, pooled: Some(key) })
 }
 
@@ -130,25 +143,22 @@ pub(crate) async fn of_task_for(
 }
 
 /// Forgets a link on which a task was asked about and that the upstream ended.
-pub(crate) async fn forget_of_task(gate: &Gate, task: &Task, chosen: &Chosen) {
+pub(crate) fn forget_of_task(gate: &Gate, task: &Task, chosen: &Chosen) {
     if task.is_of(&chosen.link) {
         drop(task.let_go());
     }
     if let Some(key) = &chosen.pooled {
-        gate.pool.forget(key).await;
+        gate.pool.forget(key);
     }
 }
 
 /// Forgets a link that the upstream ended, so that the next choice opens a new one.
-pub(crate) async fn forget(gate: &Gate, asker: &Asker, upstream: &Upstream, chosen: &Chosen) {
+pub(crate) fn forget(gate: &Gate, asker: &Asker, upstream: &Upstream, chosen: &Chosen) {
     if let Some(session) = &asker.session {
-        let mut links = session.links.lock().await;
-        if links.get(upstream.name()).is_some_and(|link| Arc::ptr_eq(link, &chosen.link)) {
-            links.remove(upstream.name());
-        }
+        session.links.take_if(upstream.name(), |link| Arc::ptr_eq(link, &chosen.link));
     }
     if let Some(key) = &chosen.pooled {
-        gate.pool.forget(key).await;
+        gate.pool.forget(key);
     }
 }
 

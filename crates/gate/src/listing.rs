@@ -181,6 +181,9 @@ pub(crate) async fn list_of(
         State::Starting => ListTrouble::Down("starting", why),
         State::Ready | State::Down(_) => ListTrouble::Down("down", why),
     };
+    if upstream.is_starting_still().await {
+        return Err(down("it has not answered yet".to_owned()));
+    }
     let mut chosen =
         links::choose(gate, asker, upstream).await.map_err(|unavailable| down(unavailable.reason))?;
     if asker.aggregated() && !chosen.link.declares(kind.capability()) {
@@ -188,7 +191,7 @@ pub(crate) async fn list_of(
     }
     let mut listed = upstream.list_now(kind, &chosen.link).await;
     if let Err(ListFailed::Send(portcullis_upstreams::SendFailed::SessionLost)) = &listed {
-        links::forget(gate, asker, upstream, &chosen).await;
+        links::forget(gate, asker, upstream, &chosen);
         chosen =
             links::choose(gate, asker, upstream).await.map_err(|unavailable| down(unavailable.reason))?;
         listed = upstream.list(kind, &chosen.link).await;

@@ -17,8 +17,7 @@ pub(crate) fn is_level(level: &str) -> bool {
 
 /// Tells the session's level to all servers that it has a link of its own to.
 pub(crate) async fn tell_all(gate: &Gate, asker: &Asker, session: &Session) {
-    let links: Vec<_> =
-        session.links.lock().await.iter().map(|(name, link)| (name.clone(), link.clone())).collect();
+    let links = session.links.all();
     let told = links.iter().map(|(name, link)| tell(gate, asker, session, name, link));
     futures_util::future::join_all(told).await;
 }

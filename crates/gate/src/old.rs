@@ -32,9 +32,7 @@ pub(crate) fn session(gate: &Arc<Gate>, asker: &Asker, request: Option<&Id>) -> 
     match gate.sessions.get(id, asker.principal.name(), &asker.route, &gate.options().sessions) {
         Found::Open(session) => return Ok(session),
         Found::Over(session) => {
-            // Whoever asked need not wait until its servers have heard.
-            let gate = gate.clone();
-            tokio::spawn(async move { gate.end_sessions(vec![session], "its session ended").await });
+            drop(gate.end_sessions(vec![session], "its session ended"));
         }
         Found::Nothing => {}
     }
@@ -156,7 +154,7 @@ async fn subscription(
     }
     let was_there = session.watched.lock().remove(&watched);
     // A server that all share has one subscription for all: the last one ends it, and nobody else does.
-    let shared = session.links.lock().await.get(&watched.0).is_none_or(|link| link.is_shared());
+    let shared = session.links.get(&watched.0).is_none_or(|link| link.is_shared());
     let others = || gate.sessions.all().iter().any(|other| other.watched.lock().contains(&watched));
     match message.id() {
         Some(id) if shared && (!was_there || others()) => json(StatusCode::OK, result_response(id, "{}")),
@@ -190,7 +188,7 @@ async fn notification(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>, m
         "notifications/roots/list_changed" => roots_changed(gate, asker, session).await,
         _ => {
             let Route::One(name) = &asker.route else { return };
-            let link = session.links.lock().await.get(name).cloned();
+            let link = session.links.get(name);
             let Some(link) = link.filter(|link| !link.is_shared() && link.era() == portcullis_wire::Era::Old)
             else {
                 return;
@@ -238,9 +236,7 @@ async fn progress(session: &Session, notice: &Envelope) {
 
 /// The client's roots are others now: each server hears of it that this session offers roots to.
 async fn roots_changed(gate: &Gate, asker: &Asker, session: &Session) {
-    let links: Vec<_> =
-        session.links.lock().await.iter().map(|(name, link)| (name.clone(), link.clone())).collect();
-    for (name, link) in links {
+    for (name, link) in session.links.all() {
         let offered = member(link.offered(), "roots").is_some();
         let dropped = gate.admit.drops().holds(asker.principal.name(), &name).is_some();
         if offered && !dropped && !link.is_shared() && link.era() == Era::Old {
@@ -280,7 +276,7 @@ pub(crate) async fn delete(gate: &Arc<Gate>, asker: &Asker) -> Answer {
     match session(gate, asker, None) {
         Ok(session) => {
             if let Some(session) = gate.sessions.remove(&session.id) {
-                gate.end_sessions(vec![session], "its session was ended by the client").await;
+                drop(gate.end_sessions(vec![session], "its session was ended by the client"));
             }
             empty(StatusCode::OK)
         }

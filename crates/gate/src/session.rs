@@ -9,7 +9,7 @@ use data_encoding::BASE32_NOPAD;
 use parking_lot::Mutex;
 use portcullis_admit::{History, Principal};
 use portcullis_runs::Caller;
-use portcullis_upstreams::Link;
+use portcullis_upstreams::{Cells, Link};
 use portcullis_wire::Id;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -52,7 +52,7 @@ pub(crate) struct Session {
     /// The client's capabilities, JSON.
     pub capabilities: Arc<str>,
     /// Links of its own or shared ones, by upstream.
-    pub links: tokio::sync::Mutex<HashMap<Arc<str>, Arc<Link>>>,
+    pub links: Cells<Arc<str>, Arc<Link>>,
     /// Resources that it watches: upstream and the upstream's own URI.
     pub watched: Mutex<HashSet<(Arc<str>, String)>>,
     /// Fires when it ends; its streams end with it.
@@ -124,7 +124,7 @@ impl Session {
             client: new.client,
             client_name: new.client_name,
             capabilities: new.capabilities,
-            links: tokio::sync::Mutex::default(),
+            links: Cells::default(),
             watched: Mutex::default(),
             ended: CancellationToken::new(),
             log_level: Mutex::default(),

@@ -42,7 +42,7 @@ pub(crate) async fn open(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>
     match &asker.route {
         Route::One(name) => {
             let last = asker.headers.get("last-event-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
-            let link = session.links.lock().await.get(name).cloned();
+            let link = session.links.get(name);
             if let (Some(link), Some(upstream)) = (link, gate.upstream(name))
                 && link.era() == Era::Old
                 && !link.is_shared()
@@ -59,9 +59,7 @@ pub(crate) async fn open(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>
             }
         }
         Route::All => {
-            let links: Vec<_> =
-                session.links.lock().await.iter().map(|(name, link)| (name.clone(), link.clone())).collect();
-            for (name, link) in links {
+            for (name, link) in session.links.all() {
                 if let Some(upstream) = gate.upstream(&name) {
                     attach(gate, session, &upstream, &link);
                 }

@@ -169,7 +169,7 @@ impl Running {
         // While they can still be reached.
         let gone = |task: &Task| !upstreams.contains_key(&task.upstream);
         self.gate.give_up_tasks(gone, "its upstream was taken out of the configuration").await;
-        self.gate.set_upstreams(upstreams).await;
+        drop(self.gate.set_upstreams(upstreams));
     }
 
     /// Takes the configuration and the policies as they are on disk now. A mistake anywhere keeps what is in

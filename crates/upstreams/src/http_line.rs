@@ -7,10 +7,12 @@ use crate::link::SendFailed;
 use crate::origin::Answer;
 use crate::reply::{Events, Reply, Source, collect};
 use crate::rest;
+use crate::stdio::each;
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use portcullis_wire::{Envelope, Era, EventDecoder, Kind, MODERN};
+use std::collections::VecDeque;
 use std::sync::OnceLock;
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -99,7 +101,7 @@ impl HttpLine {
 
     fn events(&self, body: Decoded) -> Source {
         let decoder = EventDecoder::new(self.limit);
-        Source::Events(Box::new(Events { body, decoder }))
+        Source::Events(Box::new(Events { body, decoder, read: VecDeque::new() }))
     }
 
     /// Posts one message and reads the head of the answer.
@@ -155,7 +157,7 @@ impl HttpLine {
             return Ok(Reply { id, status: status.as_u16(), source: Source::Whole(None) });
         }
         // Errors of the protocol travel in 4xx answers too; anything else that fails is the server's own.
-        match Envelope::reply(body.clone()) {
+        match Envelope::reply(answer_in(body.clone())) {
             Ok(message)
                 if message.kind() == Kind::Response && (status.is_success() || is_about(&message, id)) =>
             {
@@ -214,6 +216,16 @@ impl HttpLine {
             let _ = self.send(self.request(Method::DELETE, Bytes::new())).await;
         }
     }
+}
+
+/// The answer in a body. Where several messages come as one array, what is told beside it is passed over.
+fn answer_in(body: Bytes) -> Bytes {
+    if body.trim_ascii_start().first() != Some(&b'[') {
+        return body;
+    }
+    let is_answer =
+        |text: &Bytes| Envelope::reply(text.clone()).is_ok_and(|message| message.kind() == Kind::Response);
+    each(body.clone()).into_iter().rfind(is_answer).unwrap_or(body)
 }
 
 /// Whether an error response speaks of this very request.

@@ -10,6 +10,7 @@
 //! [`Link::era`].
 
 mod builtins;
+mod cells;
 mod client;
 mod encoding;
 mod given_up;
@@ -30,6 +31,7 @@ mod tasks;
 mod upstream;
 
 pub use builtins::Builtins;
+pub use cells::{Cells, Opened};
 pub use client::HttpClient;
 pub use inbox::{Inbox, Quiet};
 pub use link::{Link, SendFailed};

@@ -14,6 +14,7 @@ use portcullis_wire::{Envelope, Era, encode_value, member, text};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// How long a server may take to show that it has a request, before it is told of its cancellation anyway.
 const SHOWS: Duration = Duration::from_millis(100);
@@ -48,6 +49,9 @@ fn refused(status: u16, why: &str) -> String {
         _ => format!("the upstream answered with HTTP {status}: {why}"),
     }
 }
+
+/// How long a server may take to hear that a conversation is over.
+const ENDS: Duration = Duration::from_secs(2);
 
 /// How a message ended that was not answered. What is given back of limits depends on this alone.
 impl From<&SendFailed> for End {
@@ -360,14 +364,15 @@ impl Link {
         }
     }
 
-    /// Ends the conversation: an HTTP session is deleted, a process ends when its last link is dropped.
-    pub async fn end(&self) {
-        if self.ended.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        if let Line::Http(line) = &self.line {
-            line.end().await;
-        }
+    /// Ends the conversation: an HTTP session is deleted, a process ends when its last link is dropped. Only a gate that stops
+    /// need wait until the server was told.
+    pub fn end(self: &Arc<Self>) -> JoinHandle<()> {
+        let (link, was_ended) = (self.clone(), self.ended.swap(true, Ordering::Relaxed));
+        tokio::spawn(async move {
+            if let (Line::Http(line), false) = (&link.line, was_ended) {
+                let _ = tokio::time::timeout(ENDS, line.end()).await;
+            }
+        })
     }
 
     /// The session id that an HTTP server of the old era gave.

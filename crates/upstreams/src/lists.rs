@@ -1,5 +1,6 @@
 //! What a server lists, drained once and kept until it says that it changed.
 
+use crate::cells::{Cells, Opened};
 use crate::link::{Link, SendFailed};
 use crate::open::{ask, own_meta};
 use crate::{How, Spec};
@@ -39,7 +40,7 @@ pub enum ListFailed {
 }
 
 /// A server's lists depend on what the client can do, so they are kept by that.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     kind: ListKind,
     era: Era,
@@ -74,7 +75,10 @@ pub(crate) struct Lists {
     upstream: Arc<str>,
     /// Few: they are looked through.
     kept: Mutex<Vec<Kept>>,
-    draining: tokio::sync::Mutex<()>,
+    /// Those that are asked for at present.
+    draining: Cells<Key, Arc<List>>,
+    /// How long a server may take to give a list.
+    wait: Duration,
     /// Told whenever a list was drained.
     drained: watch::Sender<()>,
     /// What the server listed when it was up last.
@@ -149,7 +153,8 @@ impl Lists {
             upstream: spec.name.clone(),
             pinned: Pinned::of(pins, spec),
             kept: Mutex::default(),
-            draining: tokio::sync::Mutex::default(),
+            draining: Cells::default(),
+            wait: spec.limits.first_connect,
             drained: watch::Sender::new(()),
             before,
             shown: Mutex::default(),
@@ -203,11 +208,24 @@ impl Lists {
         if let Some(list) = self.known(kind, link) {
             return Ok(list);
         }
-        let _one_at_a_time = self.draining.lock().await;
-        if let Some(list) = self.known(kind, link) {
-            return Ok(list);
+        self.fetch(kind, link).await.map(Opened::into_inner)
+    }
+
+    /// The list as whoever asks the server for it now gets it: one asks for all that want it meanwhile.
+    async fn fetch(&self, kind: ListKind, link: &Link) -> Result<Opened<Arc<List>>, ListFailed> {
+        let key = Key::of(kind, link);
+        let opened = self.draining.open(&key, |_| false, async || Box::pin(self.refresh(kind, link)).await);
+        let opened = tokio::time::timeout(self.wait, opened).await.unwrap_or_else(|_| Err(self.late(kind)));
+        if let Ok(Opened::Now(list)) = &opened {
+            self.draining.take_if(&key, |known| Arc::ptr_eq(known, list));
         }
-        Box::pin(self.refresh(kind, link)).await
+        opened
+    }
+
+    fn late(&self, kind: ListKind) -> ListFailed {
+        let wait = self.wait.as_secs_f64();
+        let why = format!("it did not answer {} within {wait} s (`limits.first_connect`)", kind.method());
+        ListFailed::Send(SendFailed::Broken(why))
     }
 
     /// The list as the server gives it now, or gave it within the time that it said it would stay so. Where it does not
@@ -216,10 +234,15 @@ impl Lists {
         let Some(known) = self.known(kind, link) else { return self.get(kind, link).await };
         let asked = Instant::now();
         let anew = async {
-            let _one_at_a_time = self.draining.lock().await;
-            match self.since(kind, link, asked) {
-                Some(list) => Ok(list),
-                None => Box::pin(self.refresh(kind, link)).await,
+            loop {
+                if let Some(list) = self.since(kind, link, asked) {
+                    return Ok(list);
+                }
+                // One that was asked for earlier may not show what whoever asks now knows of.
+                match self.fetch(kind, link).await? {
+                    Opened::There(_) => {}
+                    Opened::Now(list) | Opened::TakenOut(list) => return Ok(list),
+                }
             }
         };
         match tokio::time::timeout(SOON, anew).await {
@@ -246,7 +269,8 @@ impl Lists {
     /// The list as the server gives it now.
     pub(crate) async fn refresh(&self, kind: ListKind, link: &Link) -> Result<Arc<List>, ListFailed> {
         let asked = Instant::now();
-        let list = Arc::new(drain(&self.upstream, kind, link).await?);
+        let drained = tokio::time::timeout(self.wait, drain(&self.upstream, kind, link)).await;
+        let list = Arc::new(drained.unwrap_or_else(|_| Err(self.late(kind)))?);
         if let Some(pinned) = self.pinned.as_ref().filter(|_| kind == ListKind::Tools) {
             pinned.see(&list, link).await?;
         }

@@ -9,11 +9,12 @@ use portcullis_admit::{FollowUp, Housekeeping, Permit};
 use portcullis_runs::Keepers;
 use portcullis_wire::{Envelope, Era, LATEST_OLD, MODERN, member, meta, text};
 use serde_json::{Value, json};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a server on stdio may stay silent to `server/discover` before it is taken for one of the old era
-/// (specification, "stdio: Backward Compatibility").
+/// How long a server may stay silent to `server/discover` before it is asked in the old era, too (specification, "stdio: Backward
+/// Compatibility").
 const SILENT: Duration = Duration::from_secs(3);
 
 /// What a link is opened for.
@@ -99,22 +100,31 @@ impl Opener<'_> {
     pub(crate) async fn first(&self, wish: &Wish) -> Result<Arc<Link>, SendFailed> {
         match &self.spec.how {
             How::Url(url) if url.transport == Some(Transport::OldSse) => self.old_sse(url, wish).await,
-            How::Url(_) => match self.new_era(wish).await {
-                Ok(link) => Ok(link),
-                Err(error @ SendFailed::NotReached(_)) => Err(error),
-                Err(_) => self.old(wish).await,
-            },
+            How::Url(_) => {
+                let mut new = pin!(self.new_era(wish));
+                match tokio::time::timeout(SILENT, &mut new).await {
+                    Ok(Err(SendFailed::Refused { .. } | SendFailed::Broken(_) | SendFailed::SessionLost)) => {
+                        self.old(wish).await
+                    }
+                    Ok(found) => found,
+                    Err(_) => either(new, self.old(wish)).await,
+                }
+            }
             How::Command(_) | How::Builtin(_) => {
                 // One process serves the probe and, where it is of the old era, the session after it.
                 let probe = self.start(Era::New, wish).await?;
-                match tokio::time::timeout(SILENT, discover(&probe, wish)).await {
-                    Ok(Ok(())) => Ok(probe),
-                    // Some old servers end at a request before `initialize`: they get a process of their own.
-                    _ if probe.closed().is_some() => self.old(wish).await,
-                    _ => {
-                        probe.turn_old();
-                        initialize(&probe, wish).await.map(|()| probe)
+                match greet(&probe, wish).await {
+                    Ok((Era::New, hello)) => {
+                        let _ = probe.hello.set(hello);
+                        Ok(probe)
                     }
+                    Ok((Era::Old, hello)) => {
+                        probe.turn_old();
+                        settle(&probe, hello).await.map(|()| probe)
+                    }
+                    // Some old servers end at a request before `initialize`: they get a process of their own.
+                    Err(_) if probe.closed().is_some() => self.old(wish).await,
+                    Err(error) => Err(error),
                 }
             }
         }
@@ -158,6 +168,38 @@ impl Opener<'_> {
     }
 }
 
+/// What a program answers of which it is not known how it speaks.
+async fn greet(probe: &Link, wish: &Wish) -> Result<(Era, Hello), SendFailed> {
+    let mut new = pin!(async { discovered(probe, wish).await.map(|hello| (Era::New, hello)) });
+    let old = async { initialized(probe, wish).await.map(|hello| (Era::Old, hello)) };
+    match tokio::time::timeout(SILENT, &mut new).await {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(_)) => old.await,
+        Err(_) => either(new, old).await,
+    }
+}
+
+/// What a server answers that was silent for a while. It may be of the old era and have passed the probe over, or be still
+/// starting, read both when it has come up, and be of the new era from its first answer on: so it has both questions, and the first
+/// that it answers well counts.
+async fn either<T>(
+    new: impl Future<Output = Result<T, SendFailed>>,
+    old: impl Future<Output = Result<T, SendFailed>>,
+) -> Result<T, SendFailed> {
+    let (mut new, mut old) = (pin!(new), pin!(old));
+    tokio::select! {
+        biased;
+        found = &mut new => match found {
+            Ok(found) => Ok(found),
+            Err(_) => old.await,
+        },
+        found = &mut old => match found {
+            Ok(found) => Ok(found),
+            Err(refused) => new.await.map_err(|_| refused),
+        },
+    }
+}
+
 /// Sends one housekeeping request and gives its result.
 pub(crate) async fn ask(link: &Link, what: Housekeeping, params: &str) -> Result<String, SendFailed> {
     let mut reply = link.send(Permit::housekeeping(what, params)).await?;
@@ -185,6 +227,12 @@ fn error_text(what: Housekeeping, error: &str) -> String {
 
 /// The handshake of the old era.
 async fn initialize(link: &Link, wish: &Wish) -> Result<(), SendFailed> {
+    let hello = initialized(link, wish).await?;
+    settle(link, hello).await
+}
+
+/// Its first half: what the server answers.
+async fn initialized(link: &Link, wish: &Wish) -> Result<Hello, SendFailed> {
     let params = format!(
         r#"{{"protocolVersion":{},"capabilities":{},"clientInfo":{}}}"#,
         Value::from(&*wish.version),
@@ -196,10 +244,15 @@ async fn initialize(link: &Link, wish: &Wish) -> Result<(), SendFailed> {
     if version.is_empty() {
         return Err(SendFailed::Broken("the answer to initialize names no protocolVersion".into()));
     }
+    Ok(Hello { result: result.into(), version: version.into() })
+}
+
+/// Its second half.
+async fn settle(link: &Link, hello: Hello) -> Result<(), SendFailed> {
     if let Line::Http(line) = &link.line {
-        line.agree(&version);
+        line.agree(&hello.version);
     }
-    let _ = link.hello.set(Hello { result: result.into(), version: version.into() });
+    let _ = link.hello.set(hello);
     link.follow(FollowUp::initialized()).await
 }
 
@@ -219,6 +272,11 @@ pub(crate) fn own_meta(capabilities: &str) -> String {
 }
 
 async fn discover(link: &Link, wish: &Wish) -> Result<(), SendFailed> {
+    let _ = link.hello.set(discovered(link, wish).await?);
+    Ok(())
+}
+
+async fn discovered(link: &Link, wish: &Wish) -> Result<Hello, SendFailed> {
     let params = format!("{{\"_meta\":{}}}", modern_meta(&wish.offered, &wish.client));
     let result = ask(link, Housekeeping::Discover, &params).await?;
     let versions: Vec<String> = member(&result, "supportedVersions")
@@ -230,8 +288,7 @@ async fn discover(link: &Link, wish: &Wish) -> Result<(), SendFailed> {
             why: format!("it speaks {versions:?}, not {MODERN}"),
         });
     }
-    let _ = link.hello.set(Hello { result: result.into(), version: MODERN.into() });
-    Ok(())
+    Ok(Hello { result: result.into(), version: MODERN.into() })
 }
 
 /// Whether a message is a notification of that method.

@@ -3,10 +3,11 @@
 use crate::encoding::Decoded;
 use crate::mux::Pending;
 use crate::rest;
-use crate::stdio::unreadable_answer;
+use crate::stdio::{each, unreadable_answer};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use portcullis_wire::{Envelope, EventDecoder, Kind};
+use std::collections::VecDeque;
 
 /// One thing heard from a server on the way to its answer.
 #[derive(Debug, Clone)]
@@ -61,6 +62,8 @@ pub(crate) enum Source {
 pub(crate) struct Events {
     pub body: Decoded,
     pub decoder: EventDecoder,
+    /// What the last event brought and nobody has heard yet, with the place that it stands at.
+    pub read: VecDeque<(Bytes, Heard)>,
 }
 
 impl Reply {
@@ -101,18 +104,12 @@ impl Events {
     /// The next thing heard on a stream that answers the request `id`. What is no message is passed over, as a line of a
     /// program is, unless it must be the answer.
     async fn next(&mut self, id: u64) -> Result<Option<Heard>, Broken> {
-        let Self { body, decoder } = self;
         let own = Some(id).filter(|id| *id != 0);
-        let own = own.as_slice();
         loop {
-            if let Some(event) = decoder.next_event().map_err(|error| Broken(error.to_string()))? {
-                if !event.name.is_empty() && event.name != "message" {
-                    continue;
-                }
-                let message = match Envelope::reply(event.data.clone()) {
-                    _ if event.data.is_empty() => None,
+            if let Some((text, place)) = self.read.pop_front() {
+                let message = match Envelope::reply(text.clone()) {
                     Ok(message) => Some(message),
-                    Err(refused) if unreadable_answer(&event.data, own).is_some() => {
+                    Err(refused) if unreadable_answer(&text, own.as_slice()).is_some() => {
                         return Err(Broken(format!("its answer cannot be read: {refused}")));
                     }
                     Err(refused) => {
@@ -120,13 +117,27 @@ impl Events {
                         None
                     }
                 };
-                return Ok(Some(Heard { message, event_id: event.id, retry: event.retry }));
+                return Ok(Some(Heard { message, ..place }));
             }
-            match body.frame().await {
+            if let Some(event) = self.decoder.next_event().map_err(|error| Broken(error.to_string()))? {
+                if !event.name.is_empty() && event.name != "message" {
+                    continue;
+                }
+                let mut place = Heard { message: None, event_id: event.id, retry: event.retry };
+                if event.data.is_empty() {
+                    return Ok(Some(place));
+                }
+                for text in each(event.data) {
+                    let none = Heard { message: None, event_id: None, retry: None };
+                    self.read.push_back((text, std::mem::replace(&mut place, none)));
+                }
+                continue;
+            }
+            match self.body.frame().await {
                 None => return Ok(None),
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
-                        decoder.push(&data);
+                        self.decoder.push(&data);
                     }
                 }
                 Some(Err(error)) => return Err(Broken(format!("the upstream's stream broke: {error}"))),

@@ -131,7 +131,7 @@ pub enum Roots {
 pub struct Limits {
     /// Bytes of one message.
     pub message: usize,
-    /// How long a first connection may keep a caller waiting.
+    /// How long a caller waits for a server that is starting, that opens a session for it, or that gives a list.
     pub first_connect: Duration,
     /// How long one call may take.
     pub call: Duration,
@@ -143,7 +143,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             message: 16 << 20,
-            first_connect: Duration::from_secs(8),
+            first_connect: Duration::from_secs(30),
             call: Duration::from_mins(5),
             call_key: Cow::Borrowed("limits.call"),
         }

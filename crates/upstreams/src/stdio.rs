@@ -7,6 +7,7 @@ use crate::reply::Broken;
 use bytes::{Bytes, BytesMut};
 use portcullis_runs::{Held, Piped};
 use portcullis_wire::{Envelope, LineDecoder, push_line};
+use serde_json::value::RawValue;
 use std::sync::{Arc, Weak};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
@@ -182,8 +183,26 @@ const METHOD: &[u8] = b"\"method\"";
 /// Bytes at either end of an answer in which its id is looked for.
 const END: usize = 4096;
 
-/// Sorts one message of a line that carries many conversations.
+/// The messages of a text: servers of 2025-03-26 may send several as one array.
+pub(crate) fn each(text: Bytes) -> Vec<Bytes> {
+    let all: Option<Vec<&RawValue>> = match text.trim_ascii_start().first() {
+        Some(b'[') => serde_json::from_slice(&text).ok(),
+        _ => None,
+    };
+    match all {
+        Some(all) => all.into_iter().map(|one| text.slice_ref(one.get().as_bytes())).collect(),
+        None => vec![text],
+    }
+}
+
+/// Sorts what a line that carries many conversations brought.
 pub(crate) fn receive(mux: &Mux, link: &Weak<Link>, inbox: &dyn Inbox, text: Bytes) {
+    for text in each(text) {
+        receive_one(mux, link, inbox, text);
+    }
+}
+
+fn receive_one(mux: &Mux, link: &Weak<Link>, inbox: &dyn Inbox, text: Bytes) {
     let message = match Envelope::reply(text.clone()) {
         Ok(message) => message,
         Err(refused) => {

@@ -2,6 +2,7 @@
 
 mod connection;
 
+use crate::cells::{Cells, Opened};
 use crate::link::{Link, SendFailed};
 use crate::lists::{Before, ListFailed, Lists};
 use crate::open::{Opener, Wish, is_notice};
@@ -12,10 +13,10 @@ use portcullis_catalogue::{List, ListKind, blocks};
 use portcullis_runs::{Held, Keepers};
 use portcullis_wire::{Envelope, Era};
 use serde_json::json;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, broadcast, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// How often a list is asked for anew because of names that it does not have.
@@ -76,8 +77,12 @@ pub struct Upstream {
     keepers: Keepers,
     builtins: Arc<dyn Builtins>,
     state: watch::Sender<State>,
+    /// When it began to start.
+    began: Mutex<Instant>,
     known: Mutex<Known>,
-    opening: tokio::sync::Mutex<()>,
+    /// Links of the old era that several sessions share, by grant; under [`ALL`] the one that all share, to a server that speaks
+    /// both eras.
+    old: Cells<Arc<str>, Arc<Link>>,
     lists: Arc<Lists>,
     changed: broadcast::Sender<Change>,
     notices: broadcast::Sender<Envelope>,
@@ -91,13 +96,12 @@ pub struct Upstream {
 struct Known {
     /// The gate's own link, in the newest era that the server speaks.
     first: Option<Arc<Link>>,
-    /// A shared link of the old era to a server that speaks both.
-    old: Option<Arc<Link>>,
     /// Why the server is known not to speak the old era.
     no_old: Option<String>,
-    /// Links that all sessions of one grant share.
-    by_grant: HashMap<String, Arc<Link>>,
 }
+
+/// Instead of a grant, none of which has this name: the link that all share.
+const ALL: &str = "";
 
 /// What a client needs a link of the old era for.
 pub struct Need<'a> {
@@ -131,8 +135,9 @@ impl Upstream {
             keepers,
             builtins,
             state: watch::Sender::new(State::Starting),
+            began: Mutex::new(Instant::now()),
             known: Mutex::default(),
-            opening: tokio::sync::Mutex::new(()),
+            old: Cells::default(),
             lists,
             changed: broadcast::Sender::new(64),
             notices: broadcast::Sender::new(256),
@@ -151,17 +156,12 @@ impl Upstream {
         upstream
     }
 
-    /// Ends the gate's own links and all attempts to connect.
-    pub async fn end(&self) {
+    /// Ends the gate's own links and all attempts to connect. See [`Link::end`].
+    pub fn end(&self) -> Vec<JoinHandle<()>> {
         self.ended.cancel();
-        let links: Vec<Arc<Link>> = {
-            let mut known = self.known.lock();
-            let known = std::mem::take(&mut *known);
-            known.first.into_iter().chain(known.old).chain(known.by_grant.into_values()).collect()
-        };
-        for link in links {
-            link.end().await;
-        }
+        let first = std::mem::take(&mut *self.known.lock()).first;
+        let links = first.into_iter().chain(self.old.retain(|_, _| false));
+        links.map(|link| link.end()).collect()
     }
 
     /// Its configuration.
@@ -205,7 +205,7 @@ impl Upstream {
     pub fn has_tasks(&self, era: Era) -> bool {
         // What a client that comes now may find is not known while it starts; its tools will say.
         let Some(first) = self.first() else { return *self.state.borrow() == State::Starting };
-        let old = self.known.lock().old.clone();
+        let old = self.old.get(&ALL.into());
         let declared = first.declares_tasks() || old.is_some_and(|old| old.declares_tasks());
         declared && (first.era() == era || era == Era::Old)
     }
@@ -244,6 +244,15 @@ impl Upstream {
         let patience = if starting { self.spec.limits.first_connect } else { Duration::from_millis(500) };
         let _ = tokio::time::timeout(patience, state.wait_for(|state| *state == State::Ready)).await;
         self.first().ok_or_else(|| self.unavailable())
+    }
+
+    /// Waits for a server that is starting, for as long after its start as `limits.first_connect` says. Whether it starts still. Lists
+    /// wait so: one that takes longer holds up none of those that are asked for later.
+    pub async fn is_starting_still(&self) -> bool {
+        let mut state = self.state.subscribe();
+        let left = self.spec.limits.first_connect.saturating_sub(self.began.lock().elapsed());
+        let _ = tokio::time::timeout(left, state.wait_for(|state| *state != State::Starting)).await;
+        *self.state.borrow() == State::Starting
     }
 
     fn first(&self) -> Option<Arc<Link>> {
@@ -289,34 +298,39 @@ impl Upstream {
             owner: if shared { "gate".into() } else { need.grant.into() },
             inbox: need.inbox.clone(),
         };
-        match own {
-            Per::Gate if first.era() == Era::Old => Ok(first),
-            Per::Gate => {
-                let _one = self.opening.lock().await;
-                if let Some(link) = self.known.lock().old.clone().filter(|link| link.closed().is_none()) {
-                    return Ok(link);
-                }
-                let wish = Wish { inbox: self.own_inbox(), ..wish(true) };
-                self.or_new(opener.old(&wish).await, &first).await.inspect(|link| {
-                    if link.era() == Era::Old {
-                        self.known.lock().old = Some(link.clone());
-                    }
-                })
+        let open = async |wish: Wish| {
+            let opened = tokio::time::timeout(self.spec.limits.first_connect, opener.old(&wish)).await;
+            let late = |_| Err(SendFailed::Broken(self.too_late().reason));
+            self.or_new(opened.unwrap_or_else(late), &first).await
+        };
+        let (whose, wish) = match own {
+            Per::Gate if first.era() == Era::Old => return Ok(first),
+            Per::Gate => (ALL, Wish { inbox: self.own_inbox(), ..wish(true) }),
+            Per::Grant => (need.grant, wish(false)),
+            Per::Session => return open(wish(false)).await,
+        };
+        let lives = |link: &Arc<Link>| link.closed().is_none();
+        let whose = Arc::from(whose);
+        let opened = self.old.open(&whose, lives, async || open(wish).await);
+        let opened = tokio::time::timeout(self.spec.limits.first_connect, opened).await;
+        match opened.unwrap_or_else(|_| Err(self.too_late()))? {
+            Opened::There(link) | Opened::Now(link) | Opened::TakenOut(link) if link.era() == Era::Old => {
+                Ok(link)
             }
-            Per::Grant => {
-                let _one = self.opening.lock().await;
-                let there = self.known.lock().by_grant.get(need.grant).cloned();
-                if let Some(link) = there.filter(|link| link.closed().is_none()) {
-                    return Ok(link);
-                }
-                self.or_new(opener.old(&wish(false)).await, &first).await.inspect(|link| {
-                    if link.era() == Era::Old {
-                        self.known.lock().by_grant.insert(need.grant.to_owned(), link.clone());
-                    }
-                })
+            // It speaks nothing but the new era: nothing is kept.
+            _ => {
+                self.old.take(&whose);
+                Ok(first)
             }
-            Per::Session => self.or_new(opener.old(&wish(false)).await, &first).await,
         }
+    }
+
+    /// It opened no session for somebody in the time that there is for that.
+    #[must_use]
+    pub fn too_late(&self) -> Unavailable {
+        let wait = self.spec.limits.first_connect.as_secs_f64();
+        let reason = format!("it opened no session within {wait} s (`limits.first_connect`)");
+        Unavailable { name: self.spec.name.clone(), starting: false, reason }
     }
 
     /// What an attempt to open a link of the old era means. Whoever answers there must be whom the gate knows.
@@ -356,6 +370,7 @@ impl Upstream {
         self.state.send_if_modified(|state| {
             let down = matches!(state, State::Down(_));
             if down {
+                *self.began.lock() = Instant::now();
                 *state = State::Starting;
             }
             down

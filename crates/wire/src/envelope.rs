@@ -113,8 +113,9 @@ impl Envelope {
     }
 
     fn read(mut bytes: Bytes, strict: bool) -> Result<Self, Refused> {
-        // Consoles and editors write a mark before the first text; it is no part of it (RFC 8259, section 8.1).
-        if bytes.starts_with(MARK) {
+        // Consoles write a mark before the first text. A reader may pass over it (RFC 8259, section 8.1), so where something is judged
+        // it is refused.
+        if !strict && bytes.starts_with(MARK) {
             bytes = bytes.slice(MARK.len()..);
         }
         let refuse_as = |code, message: String, id: Option<Id>| Refused { code, message, id };

@@ -142,7 +142,7 @@ async fn ask(gate: &Arc<Gate>, task: &Arc<Task>, what: Housekeeping) -> Result<E
             Ok(answer) => Ok(answer),
             Err(error) => {
                 if error == SendFailed::SessionLost {
-                    links::forget_of_task(gate, task, &chosen).await;
+                    links::forget_of_task(gate, task, &chosen);
                 }
                 Err(unreached(&error.to_string()))
             }

@@ -278,7 +278,7 @@ impl Tasks {
             (over, unused)
         };
         for link in unused {
-            link.end().await;
+            drop(link.end());
         }
         if !over.is_empty() {
             self.expired.fetch_add(over.len() as u64, Ordering::Relaxed);

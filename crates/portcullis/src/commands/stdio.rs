@@ -245,6 +245,8 @@ impl Talk {
                 return;
             }
         };
+        // Without the mark that some consoles begin with.
+        let line = message.bytes().clone();
         let modern = message.meta().version.is_some();
         let opens = message.method() == Some("initialize");
         let headers = if opens { self.grant_header() } else { self.headers(modern.then_some(&message)) };

@@ -248,7 +248,7 @@ async fn rotate_grant(running: &Running, name: &str) -> Result<Value, No> {
     let grant = running.gate.grants().by_name(name).cloned();
     running.refresh_grants().await.map_err(|failure| No::usage(failure.to_string()))?;
     // Its sessions were opened with the old token.
-    running.gate.end_what_is_of(|grant| grant == name, "its grant got a new token").await;
+    running.gate.end_what_is_of(|grant| grant == name, "its grant got a new token");
     Ok(grant.map_or(Value::Null, |grant| with_token(&grant, &token)))
 }
 

@@ -75,7 +75,7 @@ pub(crate) async fn look(
         pins,
     );
     let found = ask(called, &upstream, patience).await;
-    upstream.end().await;
+    futures_util::future::join_all(upstream.end()).await;
     keepers.stop_all().await;
     ledger.close().await;
     Ok(found.map_err(|reason| Failed { name: called.to_owned(), reason }))

@@ -32,10 +32,14 @@ async fn works(house: &House, name: &str) {
 async fn odd(odd: impl Fn(&Value, String) -> Option<Reply> + Send + Sync + 'static) -> Scripted {
     Scripted::start(&["echo"], move |message, _| {
         let result = match message["method"].as_str()? {
-            "initialize" => json!({"protocolVersion": message["params"]["protocolVersion"], "capabilities": {"tools": {}},
-                "serverInfo": {"name": "odd", "version": "1"}}),
+            "initialize" => {
+                json!({"protocolVersion": message["params"]["protocolVersion"], "capabilities": {"tools": {}},
+                "serverInfo": {"name": "odd", "version": "1"}})
+            }
             "tools/list" => json!({"tools": [{"name": "echo", "inputSchema": {"type": "object"}}]}),
-            "tools/call" => json!({"content": [{"type": "text", "text": message["params"]["arguments"].to_string()}]}),
+            "tools/call" => {
+                json!({"content": [{"type": "text", "text": message["params"]["arguments"].to_string()}]})
+            }
             "ping" => json!({}),
             _ => return odd(message, String::new()),
         };
@@ -68,7 +72,8 @@ async fn what_is_answered_to_a_notification_says_nothing() {
         ("empty", 204, "text/plain", ""),
     ] {
         let server = odd(move |message, _| {
-            is_notice(message).then(|| Reply::Raw(status, vec![("content-type", kind.into())], Bytes::from(body)))
+            is_notice(message)
+                .then(|| Reply::Raw(status, vec![("content-type", kind.into())], Bytes::from(body)))
         });
         servers.push((name, server.await));
     }
@@ -140,7 +145,8 @@ async fn an_answer_is_asked_for_as_it_is_and_read_where_it_comes_compressed() {
 async fn what_is_compressed_too_well_or_in_an_unknown_way_fails_its_call_alone() {
     let coded = |coding: &'static str, body: Bytes| {
         odd(move |message, _| {
-            let headers = vec![("content-type", "application/json".into()), ("content-encoding", coding.into())];
+            let headers =
+                vec![("content-type", "application/json".into()), ("content-encoding", coding.into())];
             (message["method"] == "tools/call").then(|| Reply::Raw(200, headers, body.clone()))
         })
     };
@@ -152,9 +158,12 @@ async fn what_is_compressed_too_well_or_in_an_unknown_way_fails_its_call_alone()
         ("layers", coded("gzip, gzip, gzip, gzip", Bytes::from_static(b"x")).await),
     ];
     let house = before(&servers);
-    for (name, why) in
-        [("bomb", "longer than"), ("unknown", "`zstd`"), ("broken", "broke off"), ("layers", "more than 3 times")]
-    {
+    for (name, why) in [
+        ("bomb", "longer than"),
+        ("unknown", "`zstd`"),
+        ("broken", "broke off"),
+        ("layers", "more than 3 times"),
+    ] {
         let session = house.session(&format!("/mcp/{name}")).await;
         let answer = session.call(1, "echo", json!({})).await;
         assert!(answer["error"]["message"].as_str().unwrap().contains(why), "{name}: {answer}");
@@ -195,6 +204,7 @@ async fn an_event_that_is_no_message_is_passed_over() {
         ("done", "data: [DONE]\n\n"),
         ("other", "event: ping\ndata: 1\n\n"),
         ("marked", "data: \u{feff}\n\n"),
+        ("array", "data: [{\"jsonrpc\":\"2.0\",\"method\":\"notifications/x\"},1]\n\n"),
     ] {
         let server = odd(move |message, text| {
             (message["method"] == "tools/call")
@@ -220,9 +230,14 @@ async fn an_event_that_is_no_message_is_passed_over() {
 #[tokio::test]
 async fn an_answer_may_be_written_in_an_unusual_form() {
     let mut servers = Vec::new();
-    let forms: [(&str, fn(&Value, String) -> String); 6] = [
-        ("text-id", |message, text| text.replacen(&format!("\"id\":{}", message["id"]), &format!("\"id\":\"{}\"", message["id"]), 1)),
-        ("decimal-id", |message, text| text.replacen(&format!("\"id\":{}", message["id"]), &format!("\"id\":{}.0", message["id"]), 1)),
+    let forms: [(&str, fn(&Value, String) -> String); 7] = [
+        ("array", |_, text| format!("[{}, {text}]", json!({"jsonrpc": "2.0", "method": "notifications/x"}))),
+        ("text-id", |message, text| {
+            text.replacen(&format!("\"id\":{}", message["id"]), &format!("\"id\":\"{}\"", message["id"]), 1)
+        }),
+        ("decimal-id", |message, text| {
+            text.replacen(&format!("\"id\":{}", message["id"]), &format!("\"id\":{}.0", message["id"]), 1)
+        }),
         ("null-error", |_, text| text.replacen('{', "{\"error\":null,", 1)),
         ("mark", |_, text| format!("\u{feff}{text}")),
         ("lines", |_, text| format!("\r\n{}\r\n", text.replace(",\"", ",\r\n\t\""))),
@@ -262,11 +277,12 @@ for line in sys.stdin:
     text = json.dumps(a)
     if how == "mark" and first: text = "\ufeff" + text
     if how == "marks": text = "\ufeff" + text
+    if how == "array": text = "[" + text + "]"
     if how == "blank": text = "\n\r\n \n" + text + "\r"
     first = False
     sys.stdout.buffer.write((text + "\n").encode()); sys.stdout.flush()
 "#).unwrap();
-    let kinds = ["text-id", "decimal-id", "null-error", "mark", "marks", "blank"];
+    let kinds = ["array", "text-id", "decimal-id", "null-error", "mark", "marks", "blank"];
     let entry = |kind: &&str| {
         format!("  {kind}: {{ command: python3, args: [\"{}\", {kind}], per: session }}\n", script.display())
     };
@@ -285,7 +301,8 @@ async fn a_client_on_stdio_may_begin_with_a_mark() {
     let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params":
         {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}});
     let call = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "fix__echo", "arguments": {"n": 1}}});
-    let (code, answers, err) = converse(&house, &["--grant", "t"], &[format!("\u{feff}{hello}"), format!("\u{feff}{call}")]);
+    let (code, answers, err) =
+        converse(&house, &["--grant", "t"], &[format!("\u{feff}{hello}"), format!("\u{feff}{call}")]);
     assert_eq!(code, 0, "{err}");
     assert!(answers.iter().any(|answer| answer["id"] == 1 && answer.get("result").is_some()), "{answers:?}");
     assert!(answers.iter().any(|answer| answer["id"] == 2 && answer.get("result").is_some()), "{answers:?}");

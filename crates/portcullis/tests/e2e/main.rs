@@ -27,6 +27,7 @@ mod durability;
 mod eras;
 mod expiry;
 mod facts;
+mod hanging;
 mod held;
 mod held_tasks;
 mod house;

@@ -26,6 +26,8 @@ pub enum Reply {
     Status(u16),
     /// This status, with these headers and this body.
     Raw(u16, Vec<(&'static str, String)>, Bytes),
+    /// Nothing, ever: the connection stays open.
+    Never,
     /// Nothing: the connection breaks.
     Break,
     /// These events; the stream ends then.
@@ -144,6 +146,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
             }
             response.body(StreamBody::new(stream::iter([Ok(Frame::data(body))]).boxed())).unwrap()
         }
+        Some(Reply::Never) => std::future::pending().await,
         Some(Reply::Break) => return Err(Broken),
         Some(Reply::Status(status)) => whole(status, "text/plain", ""),
         Some(Reply::Result(result)) => json_text(&result_text(result)),

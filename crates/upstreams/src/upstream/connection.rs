@@ -36,9 +36,9 @@ pub(super) async fn stay_connected(upstream: Weak<Upstream>) {
                 {
                     let mut known = this.known.lock();
                     known.first = None;
-                    known.old = None;
                     known.no_old = None;
                 }
+                this.old.take(&super::ALL.into());
                 this.lists.forget_all();
                 why
             }
