@@ -266,8 +266,10 @@ impl Call {
                 }
                 Err(error) => {
                     self.upstream.suspect();
+                    // A session that is lost twice running says nothing of what became of the call.
+                    let is_known = again || error != SendFailed::SessionLost;
                     return Err(match End::from(&error) {
-                        End::NotReached(why) => self.not_reached(&why).await,
+                        End::NotReached(why) if is_known => self.not_reached(&why).await,
                         _ => self.broken(&error.to_string()).await,
                     });
                 }

@@ -8,7 +8,7 @@ use crate::reply::{Broken, Reply, Source};
 use crate::stdio::Pipe;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use portcullis_admit::{End, FollowUp, Message, Permit};
+use portcullis_admit::{End, FollowUp, Housekeeping, Message, Permit};
 use portcullis_runs::Held;
 use portcullis_wire::{Envelope, Era, encode_value, member, text};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -50,8 +50,25 @@ fn refused(status: u16, why: &str) -> String {
     }
 }
 
+/// How long a server may take to show that it knows a session.
+const KNOWS: Duration = Duration::from_secs(5);
 /// How long a server may take to hear that a conversation is over.
 const ENDS: Duration = Duration::from_secs(2);
+
+/// Whether an answer may mean that the server has forgotten the session. The protocol has 404 for that; servers and what stands before
+/// them have every other refusal, too, and errors that speak of sessions.
+fn is_doubtful(reply: &Result<Reply, SendFailed>) -> bool {
+    match reply {
+        Err(SendFailed::Refused { status, .. }) => (400..500).contains(status),
+        Ok(Reply { status, source: Source::Whole(Some(message)), .. }) => {
+            message.error().is_some_and(|error| {
+                (400..500).contains(status)
+                    || error.as_bytes().windows(7).any(|part| part.eq_ignore_ascii_case(b"session"))
+            })
+        }
+        _ => false,
+    }
+}
 
 /// How a message ended that was not answered. What is given back of limits depends on this alone.
 impl From<&SendFailed> for End {
@@ -239,7 +256,14 @@ impl Link {
                 if self.era() == Era::New {
                     routing_headers(message, &mut headers);
                 }
-                let reply = line.post(id, body, &headers).await?;
+                let reply = line.post(id, body, &headers).await;
+                if let (Era::Old, Some(hello)) = (self.era(), self.hello.get())
+                    && is_doubtful(&reply)
+                    && !Box::pin(self.knows_session(line, hello)).await
+                {
+                    return Err(SendFailed::SessionLost);
+                }
+                let reply = reply?;
                 self.streams.store(reply.is_events(), Ordering::Relaxed);
                 Ok(reply)
             }
@@ -254,6 +278,23 @@ impl Link {
                 Ok(Reply { id, status: 200, source: Source::Queue(pending) })
             }
         }
+    }
+
+    /// Whether the server still knows the session: it answers something harmless in it. One that does not answer at all is not known to
+    /// have lost it.
+    async fn knows_session(&self, line: &HttpLine, hello: &Hello) -> bool {
+        let lists = member(&hello.result, "capabilities").and_then(|all| member(all, "tools"));
+        let list = lists.filter(|tools| *tools != "null").map(|_| Housekeeping::Tools);
+        for what in [Some(Housekeeping::Ping), list].into_iter().flatten() {
+            let id = self.next_id();
+            let body = Permit::housekeeping(what, "{}").message().rendered(id);
+            match tokio::time::timeout(KNOWS, line.post(id, body, &[])).await {
+                Ok(Err(SendFailed::SessionLost)) => return false,
+                Ok(reply) if is_doubtful(&reply) => {}
+                _ => return true,
+            }
+        }
+        false
     }
 
     /// Tells the server that the request it knows as `id` is no longer wanted, where it can know it. In the new

@@ -7,6 +7,7 @@ use crate::stream::{Stream, modern, open_session, post_modern, until};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::io::Write;
+use std::sync::{Arc, Mutex};
 
 /// A gate before these servers over HTTP, by name.
 fn before(servers: &[(&'static str, Scripted)]) -> House {
@@ -227,10 +228,13 @@ async fn an_event_that_is_no_message_is_passed_over() {
     }
 }
 
+/// What becomes of the plain text of an answer to that message.
+type Form = fn(&Value, String) -> String;
+
 #[tokio::test]
 async fn an_answer_may_be_written_in_an_unusual_form() {
     let mut servers = Vec::new();
-    let forms: [(&str, fn(&Value, String) -> String); 7] = [
+    let forms: [(&str, Form); 7] = [
         ("array", |_, text| format!("[{}, {text}]", json!({"jsonrpc": "2.0", "method": "notifications/x"}))),
         ("text-id", |message, text| {
             text.replacen(&format!("\"id\":{}", message["id"]), &format!("\"id\":\"{}\"", message["id"]), 1)
@@ -306,4 +310,107 @@ async fn a_client_on_stdio_may_begin_with_a_mark() {
     assert_eq!(code, 0, "{err}");
     assert!(answers.iter().any(|answer| answer["id"] == 1 && answer.get("result").is_some()), "{answers:?}");
     assert!(answers.iter().any(|answer| answer["id"] == 2 && answer.get("result").is_some()), "{answers:?}");
+}
+
+/// A server that keeps sessions and says in its own way that it does not know one.
+async fn forgetful(status: u16, body: &'static str) -> (Scripted, Arc<Mutex<Vec<String>>>) {
+    let known: Arc<Mutex<Vec<String>>> = Arc::default();
+    let sessions = known.clone();
+    let server = Scripted::start(&["echo"], move |message, headers| {
+        let mut sessions = sessions.lock().unwrap();
+        match message["method"].as_str()? {
+            "initialize" => {
+                let id = format!("s{}", sessions.len() + message["id"].as_u64().unwrap_or(0) as usize * 1000);
+                sessions.push(id.clone());
+                Some(Reply::Session(
+                    id,
+                    json!({"protocolVersion": message["params"]["protocolVersion"], "capabilities": {"tools": {}},
+                        "serverInfo": {"name": "forgetful", "version": "1"}}),
+                ))
+            }
+            "server/discover" => None,
+            _ => {
+                let is_known = headers
+                    .get("mcp-session-id")
+                    .is_some_and(|id| sessions.iter().any(|known| known.as_bytes() == id.as_bytes()));
+                let kind = if body.starts_with('{') { "application/json" } else { "text/plain" };
+                let body = body.replace("ID", &message["id"].to_string());
+                (!is_known).then(|| Reply::Raw(status, vec![("content-type", kind.into())], body.into()))
+            }
+        }
+    });
+    (server.await, known)
+}
+
+#[tokio::test]
+async fn a_session_that_the_server_forgot_is_opened_again_however_it_says_so() {
+    let mut servers = Vec::new();
+    let mut sessions = Vec::new();
+    for (name, status, body) in [
+        ("protocol", 404, ""),
+        (
+            "bad",
+            400,
+            r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"Bad Request: no valid session ID"}}"#,
+        ),
+        (
+            "own-id",
+            400,
+            r#"{"jsonrpc":"2.0","id":ID,"error":{"code":-32600,"message":"Server not initialized"}}"#,
+        ),
+        ("text", 400, "Invalid or missing session ID"),
+        ("unauthorized", 401, r#"{"error":"unauthorized"}"#),
+        ("forbidden", 403, ""),
+        ("gone", 410, "gone"),
+        ("conflict", 409, "no such conversation"),
+        ("ok", 200, r#"{"jsonrpc":"2.0","id":ID,"error":{"code":-32001,"message":"Session not found"}}"#),
+    ] {
+        let (server, known) = forgetful(status, body).await;
+        servers.push((name, server));
+        sessions.push(known);
+    }
+    let house = before(&servers);
+    let aggregated = house.session("/mcp").await;
+    for (place, (name, _)) in servers.iter().enumerate() {
+        let path = format!("/mcp/{name}");
+        let session = house.session(&path).await;
+        let exposed = format!("{name}__echo");
+        let new = |id| modern(id, "tools/call", json!({"name": "echo", "arguments": {"n": 3}}), json!({}));
+        for round in ["before", "after"] {
+            assert_eq!(text(&session.call(1, "echo", json!({"n": 1})).await), r#"{"n":1}"#, "{name} {round}");
+            assert_eq!(
+                text(&aggregated.call(2, &exposed, json!({"n": 2})).await),
+                r#"{"n":2}"#,
+                "{name} {round}"
+            );
+            let answer = post_modern(&house, &path, new(3)).await.whole().await;
+            assert_eq!(text(&answer), r#"{"n":3}"#, "{name} {round}");
+            let (list, _) = session.ask(4, "tools/list", json!({})).await;
+            assert_eq!(names(&list, "tools"), ["echo"], "{name} {round} {list}");
+            sessions[place].lock().unwrap().clear();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_of_one_call_ends_no_session() {
+    let server = Scripted::start(&["echo"], |message, _| {
+        let id = &message["id"];
+        let error = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32602,"message":"no session of this film is left"}}}}"#);
+        match (message["method"].as_str()?, message["params"]["arguments"]["how"].as_str()) {
+            ("ping", _) => Some(Reply::Status(400)),
+            ("tools/call", Some("error")) => Some(Reply::Raw(400, vec![("content-type", "application/json".into())], error.into())),
+            ("tools/call", Some("text")) => Some(Reply::Raw(422, vec![("content-type", "text/plain".into())], "no".into())),
+            ("tools/call", Some("word")) => Some(Reply::Text(error)),
+            _ => None,
+        }
+    })
+    .await;
+    let house = before(&[("fix", server)]);
+    let session = house.session("/mcp/fix").await;
+    for (id, how) in [(1, "error"), (2, "text"), (3, "word")] {
+        let answer = session.call(id, "echo", json!({"how": how})).await;
+        assert!(answer["error"]["message"].as_str().is_some_and(|why| why.contains("no")), "{how} {answer}");
+    }
+    assert_eq!(text(&session.call(4, "echo", json!({"n": 1})).await), r#"{"n":1}"#);
 }
