@@ -217,7 +217,7 @@ impl Gate {
     }
 
     /// Replaces the upstreams; those that are gone end after their calls in flight were told to stop. Gives
-    /// the new ones' watchers a start.
+    /// the new ones' watchers a start. See [`Link::end`] for what is given back.
     pub fn set_upstreams(self: &Arc<Self>, upstreams: Upstreams) -> Vec<JoinHandle<()>> {
         let upstreams = Arc::new(upstreams);
         let before = self.upstreams.swap(upstreams.clone());
@@ -235,13 +235,8 @@ impl Gate {
             for run in self.runs.list().into_iter().filter(|run| run.call.upstream == *name) {
                 run.stop_by_operator("its upstream was taken out of the configuration");
             }
-            ends.extend(
-                self.sessions
-                    .all()
-                    .iter()
-                    .filter_map(|session| session.links.take(name))
-                    .map(|link| link.end()),
-            );
+            let links = self.sessions.all().into_iter().filter_map(|session| session.links.take(name));
+            ends.extend(links.map(|link| link.end()));
             ends.extend(self.pool.end(|_, upstream| upstream == &**name));
             ends.extend(old.end());
         }
@@ -282,8 +277,8 @@ impl Gate {
             session.ended.cancel();
             let links = session.links.retain(|_, _| false);
             // What was begun there goes on.
-            let own = links.into_iter().filter(|link| !link.is_shared() && !self.tasks.spares(link));
-            ends.extend(own.map(|link| link.end()));
+            let over = links.into_iter().filter(|link| !self.tasks.spares(link));
+            ends.extend(over.filter_map(|link| link.end_own()));
         }
         ends
     }
@@ -365,12 +360,13 @@ impl Pool {
             let link = open().await?;
             Ok(Arc::new(Pooled { link, used: Mutex::new(Instant::now()) }))
         });
-        let opened = Box::pin(opened).await?;
-        let was_taken_out = matches!(opened, Opened::TakenOut(_));
-        let pooled = opened.into_inner();
-        if was_taken_out {
-            drop(pooled.link.end());
-        }
+        let pooled = match Box::pin(opened).await? {
+            Opened::There(pooled) | Opened::Now(pooled) => pooled,
+            Opened::TakenOut(pooled) => {
+                drop(pooled.link.end_own());
+                pooled
+            }
+        };
         *pooled.used.lock() = Instant::now();
         Ok(pooled.link.clone())
     }
@@ -389,7 +385,6 @@ impl Pool {
     }
 
     fn retain(&self, keep: impl Fn(&PoolKey, Option<&Arc<Pooled>>) -> bool) -> Vec<JoinHandle<()>> {
-        let ended = self.links.retain(keep).into_iter().filter(|pooled| !pooled.link.is_shared());
-        ended.map(|pooled| pooled.link.end()).collect()
+        self.links.retain(keep).iter().filter_map(|pooled| pooled.link.end_own()).collect()
     }
 }

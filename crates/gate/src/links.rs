@@ -53,9 +53,7 @@ pub(crate) async fn choose(
                 }
                 // The session ended, or the server was taken out of the configuration.
                 Opened::TakenOut(link) => {
-                    if !link.is_shared() {
-                        drop(link.end());
-                    }
+                    drop(link.end_own());
                     link
                 }
             };
@@ -84,11 +82,20 @@ pub(crate) async fn choose(
                 version: portcullis_wire::LATEST_OLD,
                 inbox: Arc::new(Quiet),
             };
-            let link =
-                in_time(upstream, gate.pool.get(&key, async || upstream.link_for(&need).await)).await?;
-            Ok(Chosen { link, pooled: Some(key) })
+            pooled(gate, upstream, key, &need).await
         }
     }
+}
+
+/// The pooled link of a key, opened for this need where there is none.
+async fn pooled(
+    gate: &Gate,
+    upstream: &Upstream,
+    key: PoolKey,
+    need: &Need<'_>,
+) -> Result<Chosen, Unavailable> {
+    let link = in_time(upstream, gate.pool.get(&key, async || upstream.link_for(need).await)).await?;
+    Ok(Chosen { link, pooled: Some(key) })
 }
 
 /// Waits for a link that is opened, by whoever, for as long as a server may take for that.
@@ -122,8 +129,7 @@ pub(crate) async fn of_task(
         version: portcullis_wire::LATEST_OLD,
         inbox: Arc::new(Quiet),
     };
-    let link = in_time(upstream, gate.pool.get(&key, async || upstream.link_for(&need).await)).await?;
-    Ok(Chosen { link, pooled: Some(key) })
+    pooled(gate, upstream, key, &need).await
 }
 
 /// The link for a client's request about its task. Where the one that it was made on is gone, the client's own.

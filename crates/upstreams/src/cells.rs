@@ -147,6 +147,11 @@ mod tests {
         std::future::pending().await
     }
 
+    async fn slow() -> Result<u32, Infallible> {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok(1)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn one_that_hangs_keeps_nobody_else_waiting() {
         let cells = Arc::new(Cells::<&str, u32>::default());
@@ -170,10 +175,6 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn two_that_want_it_at_once_open_it_once() {
         let cells = Cells::<&str, u32>::default();
-        let slow = async || {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            Ok::<_, Infallible>(1)
-        };
         let other = async || Ok::<_, Infallible>(2);
         let both = tokio::join!(cells.open(&"a", |_| true, slow), cells.open(&"a", |_| true, other));
         assert_eq!(both, (Ok(Opened::Now(1)), Ok(Opened::There(1))));
@@ -184,10 +185,6 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_taken_out_while_it_opened_is_said_to_be() {
         let cells = Cells::<&str, u32>::default();
-        let slow = async || {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            Ok::<_, Infallible>(1)
-        };
         let taken = async {
             tokio::time::sleep(Duration::from_millis(1)).await;
             assert_eq!(cells.take(&"a"), None);

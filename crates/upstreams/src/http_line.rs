@@ -21,7 +21,7 @@ const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 /// Without the header any coding would be acceptable (RFC 9110, section 12.5.3).
-pub(crate) const AS_IT_IS: HeaderValue = HeaderValue::from_static("identity");
+const AS_IT_IS: HeaderValue = HeaderValue::from_static("identity");
 
 /// One conversation over HTTP: a session of the old era or the stateless new one.
 #[derive(Debug)]
@@ -66,14 +66,8 @@ impl HttpLine {
     }
 
     fn request(&self, method: Method, body: Bytes) -> Request<Parcel> {
-        let mut request = Request::new(Parcel::new(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = self.url.clone();
+        let mut request = request_to(method, &self.url, &self.headers, body);
         let headers = request.headers_mut();
-        headers.insert(ACCEPT_ENCODING, AS_IT_IS);
-        for (name, value) in &self.headers {
-            headers.insert(name.clone(), value.clone());
-        }
         if let Some(session) = self.session.get() {
             headers.insert(SESSION, session.clone());
         }
@@ -216,6 +210,23 @@ impl HttpLine {
             let _ = self.send(self.request(Method::DELETE, Bytes::new())).await;
         }
     }
+}
+
+/// A request with the headers that an entry of the configuration has.
+pub(crate) fn request_to(
+    method: Method,
+    url: &Uri,
+    headers: &[(HeaderName, HeaderValue)],
+    body: Bytes,
+) -> Request<Parcel> {
+    let mut request = Request::new(Parcel::new(body));
+    *request.method_mut() = method;
+    *request.uri_mut() = url.clone();
+    request.headers_mut().insert(ACCEPT_ENCODING, AS_IT_IS);
+    for (name, value) in headers {
+        request.headers_mut().insert(name.clone(), value.clone());
+    }
+    request
 }
 
 /// The answer in a body. Where several messages come as one array, what is told beside it is passed over.

@@ -257,9 +257,10 @@ impl Link {
                     routing_headers(message, &mut headers);
                 }
                 let reply = line.post(id, body, &headers).await;
-                if let (Era::Old, Some(hello)) = (self.era(), self.hello.get())
+                if self.era() == Era::Old
+                    && self.hello.get().is_some()
                     && is_doubtful(&reply)
-                    && !Box::pin(self.knows_session(line, hello)).await
+                    && !Box::pin(self.knows_session(line)).await
                 {
                     return Err(SendFailed::SessionLost);
                 }
@@ -282,9 +283,8 @@ impl Link {
 
     /// Whether the server still knows the session: it answers something harmless in it. One that does not answer at all is not known to
     /// have lost it.
-    async fn knows_session(&self, line: &HttpLine, hello: &Hello) -> bool {
-        let lists = member(&hello.result, "capabilities").and_then(|all| member(all, "tools"));
-        let list = lists.filter(|tools| *tools != "null").map(|_| Housekeeping::Tools);
+    async fn knows_session(&self, line: &HttpLine) -> bool {
+        let list = self.declares("tools").then_some(Housekeeping::Tools);
         for what in [Some(Housekeeping::Ping), list].into_iter().flatten() {
             let id = self.next_id();
             let body = Permit::housekeeping(what, "{}").message().rendered(id);
@@ -414,6 +414,11 @@ impl Link {
                 let _ = tokio::time::timeout(ENDS, line.end()).await;
             }
         })
+    }
+
+    /// The same, of a conversation that nobody else has a part in.
+    pub fn end_own(self: &Arc<Self>) -> Option<JoinHandle<()>> {
+        (!self.is_shared()).then(|| self.end())
     }
 
     /// The session id that an HTTP server of the old era gave.

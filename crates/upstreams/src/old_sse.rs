@@ -2,8 +2,8 @@
 
 use crate::client::{HttpClient, HttpFailed};
 use crate::encoding::{Decoded, decoded};
-use crate::given_up::{AllGivenUp, Parcel};
-use crate::http_line::{AS_IT_IS, shown};
+use crate::given_up::AllGivenUp;
+use crate::http_line::{request_to, shown};
 use crate::link::{Link, SendFailed};
 use crate::mux::Mux;
 use crate::reply::{Broken, collect};
@@ -11,8 +11,8 @@ use crate::rest;
 use crate::stdio::receive;
 use crate::{Inbox, UrlSpec};
 use bytes::Bytes;
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
-use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method, Uri};
 use http_body_util::BodyExt;
 use portcullis_wire::{Event, EventDecoder};
 use std::sync::Arc;
@@ -56,13 +56,9 @@ impl OldSse {
         spec: &UrlSpec,
         limit: usize,
     ) -> Result<(Self, Stream), SendFailed> {
-        let mut request = Request::new(Parcel::new(Bytes::new()));
-        *request.uri_mut() = spec.url.clone();
-        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-        request.headers_mut().insert(ACCEPT_ENCODING, AS_IT_IS);
-        for (name, value) in &spec.headers {
-            request.headers_mut().insert(name.clone(), value.clone());
-        }
+        let mut request = request_to(Method::GET, &spec.url, &spec.headers, Bytes::new());
+        let accept = HeaderValue::from_static("text/event-stream");
+        request.headers_mut().entry(ACCEPT).or_insert(accept);
         let response = client
             .send(request)
             .await
@@ -99,14 +95,8 @@ impl OldSse {
 
     /// Posts one message, a call under its id or anything else under 0; answers come on the stream.
     pub(crate) async fn post(&self, id: u64, body: Bytes) -> Result<(), SendFailed> {
-        let mut request = Request::new(Parcel::new(body));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.endpoint.clone();
-        for (name, value) in &self.headers {
-            request.headers_mut().insert(name.clone(), value.clone());
-        }
+        let mut request = request_to(Method::POST, &self.endpoint, &self.headers, body);
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        request.headers_mut().insert(ACCEPT_ENCODING, AS_IT_IS);
         let failed = |error: HttpFailed| {
             let why = format!("{}: {error}", shown(&self.endpoint));
             if error.never_left() { SendFailed::NotReached(why) } else { SendFailed::Broken(why) }

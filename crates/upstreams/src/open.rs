@@ -103,10 +103,8 @@ impl Opener<'_> {
             How::Url(_) => {
                 let mut new = pin!(self.new_era(wish));
                 match tokio::time::timeout(SILENT, &mut new).await {
-                    Ok(Err(SendFailed::Refused { .. } | SendFailed::Broken(_) | SendFailed::SessionLost)) => {
-                        self.old(wish).await
-                    }
-                    Ok(found) => found,
+                    Ok(found @ (Ok(_) | Err(SendFailed::NotReached(_)))) => found,
+                    Ok(Err(_)) => self.old(wish).await,
                     Err(_) => either(new, self.old(wish)).await,
                 }
             }

@@ -269,7 +269,8 @@ impl Upstream {
     }
 
     /// A link for a client of the old era: its own session where the server keeps one for each, else the one
-    /// that is shared. Gives a link of the new era where the server speaks nothing else.
+    /// that is shared. Gives a link of the new era where the server speaks nothing else. Takes as long as the server does: how long
+    /// somebody waits, for this or for another who opens it, is up to them ([`Upstream::too_late`]).
     ///
     /// # Errors
     /// Where the server cannot be used.
@@ -298,11 +299,7 @@ impl Upstream {
             owner: if shared { "gate".into() } else { need.grant.into() },
             inbox: need.inbox.clone(),
         };
-        let open = async |wish: Wish| {
-            let opened = tokio::time::timeout(self.spec.limits.first_connect, opener.old(&wish)).await;
-            let late = |_| Err(SendFailed::Broken(self.too_late().reason));
-            self.or_new(opened.unwrap_or_else(late), &first).await
-        };
+        let open = async |wish: Wish| self.or_new(opener.old(&wish).await, &first).await;
         let (whose, wish) = match own {
             Per::Gate if first.era() == Era::Old => return Ok(first),
             Per::Gate => (ALL, Wish { inbox: self.own_inbox(), ..wish(true) }),
@@ -311,9 +308,7 @@ impl Upstream {
         };
         let lives = |link: &Arc<Link>| link.closed().is_none();
         let whose = Arc::from(whose);
-        let opened = self.old.open(&whose, lives, async || open(wish).await);
-        let opened = tokio::time::timeout(self.spec.limits.first_connect, opened).await;
-        match opened.unwrap_or_else(|_| Err(self.too_late()))? {
+        match self.old.open(&whose, lives, async || open(wish).await).await? {
             Opened::There(link) | Opened::Now(link) | Opened::TakenOut(link) if link.era() == Era::Old => {
                 Ok(link)
             }

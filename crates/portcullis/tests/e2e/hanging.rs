@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// More than anything may take that waits for no server that hangs, on a busy machine; less than `WAIT`.
 const SOON: Duration = Duration::from_secs(5);
@@ -149,17 +150,23 @@ for line in sys.stdin:
     print(json.dumps({"jsonrpc": "2.0", "id": m["id"], **({"result": r} if r is not None else {"error": e})}), flush=True)
 "#;
 
-#[tokio::test]
-async fn a_program_that_is_slow_to_start_is_listed_to_who_asks_once() {
+/// The program in a folder that goes with what is given first.
+fn slow() -> (TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("slow.py");
     std::fs::write(&script, SLOW).unwrap();
+    (folder, script.display().to_string())
+}
+
+#[tokio::test]
+async fn a_program_that_is_slow_to_start_is_listed_to_who_asks_once() {
+    let (_folder, script) = slow();
     // More than the time after which it is asked the second question, too.
     let entry = |eras: &str| {
         format!(
             "  {}: {{ command: python3, args: [\"{}\", \"4\", \"{eras}\"] }}\n",
             eras.replace('-', ""),
-            script.display()
+            script
         )
     };
     let upstreams: String = ["new", "old", "new-old"].iter().map(|eras| entry(eras)).collect();
@@ -179,15 +186,12 @@ async fn a_program_that_is_slow_to_start_is_listed_to_who_asks_once() {
 
 #[tokio::test]
 async fn one_that_does_not_come_up_is_waited_for_once() {
-    let (folder, more) =
-        (tempfile::tempdir().unwrap(), "limits: { first_connect: 2s }\nledger: { durability: process }");
-    let script = folder.path().join("slow.py");
-    std::fs::write(&script, SLOW).unwrap();
+    let more = "limits: { first_connect: 2s }\nledger: { durability: process }";
+    let (_folder, script) = slow();
     let good = Scripted::start(&["echo"], |_, _| None).await;
     let upstreams = format!(
         "  slow: {{ command: python3, args: [\"{}\", \"600\", old] }}\n  good: {{ url: \"{}\" }}",
-        script.display(),
-        good.url
+        script, good.url
     );
     let house = House::build(&Plan { upstreams: &upstreams, policy: ALLOW_ALL, more });
     let session = house.session("/mcp").await;
