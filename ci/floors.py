@@ -11,7 +11,7 @@ import sys
 import tomllib
 
 FLOORS = [
-    ("cellar", ["document"]),
+    ("cellar", ["document", "json"]),
     ("ground floor", ["wire", "policy", "catalogue", "keeper"]),
     ("first floor", ["ledger", "builtin"]),
     ("second floor", ["runs"]),

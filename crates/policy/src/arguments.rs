@@ -3,16 +3,15 @@
 //! The arguments of a call stay JSON text. One pass over it notes where the arguments that a rule asks for stand; what
 //! lies deeper is read when a predicate gets there. Nothing is copied but keys and strings that hold an escape.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use smallvec::SmallVec;
 
 use crate::facts::{Fact, Json};
 use crate::fold::is_look_alike;
-use crate::scan::members;
 use crate::truth::Why;
 use crate::{Call, Facts, Target};
+use portcullis_json::members;
 
 /// One argument that a rule asks for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,10 +41,10 @@ impl<'a> Arguments<'a> {
         }
         let read = members(call.arguments, &mut |key, value| {
             for (slot, name) in slots.iter_mut().zip(names) {
-                meet(slot, name, key, value);
+                meet(slot, name, &key, value);
             }
             let known = properties.iter().any(|property| property.as_ref() == key);
-            if !known && properties.iter().any(|property| is_look_alike(property.as_ref(), key)) {
+            if !known && properties.iter().any(|property| is_look_alike(property.as_ref(), &key)) {
                 doubt = Some(Why::PropertyLookAlike);
             }
         });
@@ -87,7 +86,7 @@ fn meet<'a>(slot: &mut Slot<'a>, name: &str, key: &str, value: &'a str) {
 /// The member `name` of an object.
 pub(crate) fn member<'a>(object: &'a str, name: &str) -> Slot<'a> {
     let mut slot = Slot::Missing;
-    match members(object, &mut |key, value| meet(&mut slot, name, key, value)) {
+    match members(object, &mut |key, value| meet(&mut slot, name, &key, value)) {
         Some(()) => slot,
         None => Slot::Doubtful(Why::Malformed),
     }
@@ -129,13 +128,4 @@ impl fmt::Display for Type {
             Self::Object => "an object",
         })
     }
-}
-
-/// The text that a JSON string spells.
-pub(crate) fn decode(raw: &str) -> Option<Cow<'_, str>> {
-    let inside = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if memchr::memchr(b'\\', inside.as_bytes()).is_none() {
-        return Some(Cow::Borrowed(inside));
-    }
-    serde_json::from_str::<String>(raw).ok().map(Cow::Owned)
 }

@@ -68,7 +68,6 @@ mod read;
 mod redaction;
 mod rule;
 mod runs;
-mod scan;
 mod selector;
 mod truth;
 mod window;

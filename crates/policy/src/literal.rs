@@ -4,10 +4,11 @@ use portcullis_document::{Kind, Node};
 use serde_json::value::RawValue;
 
 use crate::Decimal;
-use crate::arguments::{Type, decode};
+use crate::arguments::Type;
 use crate::fold::is_look_alike;
-use crate::scan::members;
 use crate::truth::Why;
+use portcullis_json::{members, text};
+use std::borrow::Cow;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Literal {
@@ -63,7 +64,7 @@ impl Literal {
         match self {
             Self::Bool(value) => Ok(*value == (raw == "true")),
             Self::Number(value) => Ok(*value == raw.parse().map_err(|_| Why::Number)?),
-            Self::Text(text) => Ok(**text == *decode(raw).ok_or(Why::Malformed)?),
+            Self::Text(own) => Ok(**own == *text(raw).ok_or(Why::Malformed)?),
             Self::List(values) => list_equals(values, raw),
             Self::Map(entries) => map_equals(entries, raw),
         }
@@ -79,16 +80,16 @@ fn list_equals(values: &[Literal], raw: &str) -> Equal {
 }
 
 fn map_equals(entries: &[(Box<str>, Literal)], raw: &str) -> Equal {
-    let mut seen: Vec<(String, &str)> = Vec::new();
+    let mut seen: Vec<(Cow<'_, str>, &str)> = Vec::new();
     let mut doubt = None;
     let read = members(raw, &mut |key, value| {
-        if seen.iter().any(|(other, _)| other == key) {
+        if seen.iter().any(|(other, _)| *other == key) {
             doubt = Some(Why::Twice);
         }
-        if entries.iter().any(|(name, _)| is_look_alike(name, key)) {
+        if entries.iter().any(|(name, _)| is_look_alike(name, &key)) {
             doubt = Some(Why::LookAlike);
         }
-        seen.push((key.to_owned(), value));
+        seen.push((key, value));
     });
     read.ok_or(Why::Malformed)?;
     if let Some(doubt) = doubt {

@@ -17,11 +17,11 @@ use std::sync::Arc;
 
 use crate::Decimal;
 use crate::address::leads_up;
-use crate::arguments::{Type, decode};
+use crate::arguments::Type;
 use crate::literal::{Equal, Literal, one_of};
 use crate::pattern::Pattern;
-use crate::scan::elements;
 use crate::truth::Why;
+use portcullis_json::{elements, text};
 
 /// An operator with its value. `neq` and `not_in` are the negations of `eq` and `in`: what those cannot judge, these
 /// cannot either.
@@ -140,7 +140,7 @@ pub(crate) fn number(raw: &str) -> Result<Decimal, Why> {
 
 fn string(raw: &str) -> Result<std::borrow::Cow<'_, str>, Why> {
     match Type::of(raw) {
-        Type::String => decode(raw).ok_or(Why::Malformed),
+        Type::String => text(raw).ok_or(Why::Malformed),
         found => Err(Why::Type { expected: "a string", found }),
     }
 }

@@ -7,8 +7,8 @@ use crate::arguments::{Arguments, Slot, Type, member};
 use crate::facts::Json;
 use crate::operator::{Commands, Operator};
 use crate::path::{Root, Step};
-use crate::scan::elements;
 use crate::truth::{Truth, Why};
+use portcullis_json::elements;
 
 #[derive(Debug)]
 pub(crate) enum Predicate {

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::arguments::{Type, decode};
+use crate::arguments::Type;
 use crate::fold::is_look_alike;
 use crate::path::Step;
 use crate::pattern::Pattern;
-use crate::scan::{elements, members};
+use portcullis_json::text;
+use portcullis_json::{elements, members};
 
 /// What stands in place of what is covered.
 const GONE: &str = "[redacted]";
@@ -100,7 +101,7 @@ impl Redaction {
         let mut read = Some(());
         match (step, Type::of(here)) {
             (Step::Key(name), Type::Object) => members(here, &mut |key, value| {
-                if **name == *key || is_look_alike(name, key) {
+                if **name == *key || is_look_alike(name, &key) {
                     read = read.and(self.walk(whole, value, rest, edits));
                 }
             })?,
@@ -128,7 +129,7 @@ impl Redaction {
         let mut read = Some(());
         match Type::of(here) {
             Type::String => {
-                let text = decode(here)?;
+                let text = text(here)?;
                 if let Some(text) = pattern.replaced(&text, GONE) {
                     edits.push((place, serde_json::Value::from(text).to_string()));
                 }

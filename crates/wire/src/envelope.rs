@@ -1,15 +1,12 @@
 //! One JSON-RPC message as bytes plus the places of its members.
 
 use crate::methods::misspelt;
-use crate::params::{Found, Peeked, Twin, members, span_in};
-use crate::strict::Key;
+use crate::params::{Found, Peeked, Twin, gather, members, span_in};
 use crate::{INVALID_PARAMS, INVALID_REQUEST, Id, Meta, PARSE_ERROR, Params, Span, folds_to, strict, text};
 use bytes::Bytes;
 use bytestring::ByteString;
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::IgnoredAny;
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 /// The members of an envelope: a member that only folds to one of these is refused.
@@ -137,30 +134,34 @@ impl Envelope {
                 return Err(refuse(code, "expected one JSON object".into()));
             }
         }
-        let mut reader = serde_json::Deserializer::from_str(source);
-        let mut members = reader
-            .deserialize_map(Outer { strict })
-            .and_then(|members| reader.end().map(|()| members))
-            .map_err(|error| {
-                let code = if error.is_data() { INVALID_REQUEST } else { PARSE_ERROR };
-                // Whoever waits for the answer knows it by its id, also where the message is refused.
-                let id = if error.is_data() { only_id(source) } else { None };
-                refuse_as(code, format!("not one JSON-RPC message: {error}"), id)
-            })?;
+        let mut members =
+            gather(source, |members: &mut Members<'_>, name, raw| members.take(name, raw, strict))
+                .map_err(|error| refuse(PARSE_ERROR, format!("not one JSON-RPC message: {error}")))?;
+        if strict && members.others && members.fault.is_none() {
+            members.fault = strict::check(source).err().map(|fault| fault.what);
+        }
+        if let Some(fault) = members.fault {
+            // Whoever waits for the answer knows it by its id, also where the message is refused.
+            return Err(refuse_as(
+                INVALID_REQUEST,
+                format!("not one JSON-RPC message: {fault}"),
+                only_id(source),
+            ));
+        }
         if !strict {
             members.without_nulls();
         }
-        let span = |raw: &RawValue| span_in(source, raw.get());
+        let span = |raw: &str| span_in(source, raw);
         let id = match members.id {
             None => None,
             // A reply to something that could not be read carries a null id.
-            Some(raw) if raw.get() == "null" && members.error.is_some() => None,
+            Some(raw) if raw == "null" && members.error.is_some() => None,
             Some(raw) => {
-                let whole = || raw.get().strip_suffix(".0").filter(|_| !strict).and_then(Id::from_json);
-                let id = Id::from_json(raw.get()).or_else(whole).ok_or_else(|| {
+                let whole = || raw.strip_suffix(".0").filter(|_| !strict).and_then(Id::from_json);
+                let id = Id::from_json(raw).or_else(whole).ok_or_else(|| {
                     refuse(
                         INVALID_REQUEST,
-                        format!("`id` must be a string or an integer, found {}", named(raw.get())),
+                        format!("`id` must be a string or an integer, found {}", named(raw)),
                     )
                 })?;
                 Some((id, span(raw)))
@@ -171,16 +172,15 @@ impl Envelope {
             message,
             id: id.as_ref().map(|(id, _)| id.clone()),
         };
-        match members.jsonrpc.and_then(|raw| text(raw.get())).as_deref() {
+        match members.jsonrpc.and_then(text).as_deref() {
             Some("2.0") => {}
             _ => return Err(refuse("`jsonrpc` must be \"2.0\"".into())),
         }
         let method = match members.method {
             None => None,
             Some(raw) => {
-                let name = text(raw.get()).ok_or_else(|| {
-                    refuse(format!("`method` must be a string, found {}", named(raw.get())))
-                })?;
+                let name = text(raw)
+                    .ok_or_else(|| refuse(format!("`method` must be a string, found {}", named(raw))))?;
                 Some((Box::from(&*name), span(raw)))
             }
         };
@@ -397,20 +397,51 @@ fn only_id(source: &str) -> Option<Id> {
 }
 
 #[derive(Default)]
-struct Members<'de> {
-    jsonrpc: Option<&'de RawValue>,
-    id: Option<&'de RawValue>,
-    method: Option<&'de RawValue>,
-    params: Option<&'de RawValue>,
-    result: Option<&'de RawValue>,
-    error: Option<&'de RawValue>,
+struct Members<'a> {
+    jsonrpc: Option<&'a str>,
+    id: Option<&'a str>,
+    method: Option<&'a str>,
+    params: Option<&'a str>,
+    result: Option<&'a str>,
+    error: Option<&'a str>,
+    /// Whether there are others, that JSON-RPC does not have, or that hold nothing.
     others: bool,
+    /// What is wrong, first of all.
+    fault: Option<String>,
 }
 
-impl Members<'_> {
+impl<'a> Members<'a> {
+    fn take(&mut self, name: Cow<'a, str>, raw: &'a str, strict: bool) {
+        if self.fault.is_none() {
+            self.fault = self.place(&name, raw, strict).err();
+        }
+    }
+
+    fn place(&mut self, name: &str, raw: &'a str, strict: bool) -> Result<(), String> {
+        let slot = match name {
+            "jsonrpc" => &mut self.jsonrpc,
+            "id" => &mut self.id,
+            "method" => &mut self.method,
+            "params" => &mut self.params,
+            "result" => &mut self.result,
+            "error" => &mut self.error,
+            other => {
+                if let Some(known) = KNOWN.iter().find(|known| strict && folds_to(other, known)) {
+                    return Err(format!("`{}` could be read as `{known}`", other.escape_default()));
+                }
+                self.others = true;
+                return Ok(());
+            }
+        };
+        match slot.replace(raw) {
+            Some(_) => Err(format!("`{name}` stands twice")),
+            None => Ok(()),
+        }
+    }
+
     /// An answer whose writer puts `null` for the one of `result` and `error` that it has not.
     fn without_nulls(&mut self) {
-        let is_null = |raw: Option<&RawValue>| raw.is_some_and(|raw| raw.get() == "null");
+        let is_null = |raw: Option<&str>| raw == Some("null");
         let unused = match (self.result, self.error) {
             (Some(_), error) if is_null(error) => &mut self.error,
             (result, Some(_)) if is_null(result) => &mut self.result,
@@ -419,56 +450,6 @@ impl Members<'_> {
         *unused = None;
         // It does not go on.
         self.others = true;
-    }
-}
-
-struct Outer {
-    strict: bool,
-}
-
-impl<'de> Visitor<'de> for Outer {
-    type Value = Members<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON-RPC message")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-        let mut members = Members::default();
-        let mut others: Vec<Key<'de>> = Vec::new();
-        while let Some(key) = map.next_key::<Key<'de>>()? {
-            let slot = match key.as_str() {
-                "jsonrpc" => &mut members.jsonrpc,
-                "id" => &mut members.id,
-                "method" => &mut members.method,
-                "params" => &mut members.params,
-                "result" => &mut members.result,
-                "error" => &mut members.error,
-                other => {
-                    members.others = true;
-                    if let Some(known) = KNOWN.iter().find(|known| self.strict && folds_to(other, known)) {
-                        let other = other.escape_default();
-                        return Err(A::Error::custom(format!("`{other}` could be read as `{known}`")));
-                    }
-                    if others.contains(&key) {
-                        return Err(A::Error::custom(format!("`{}` stands twice", other.escape_default())));
-                    }
-                    if self.strict {
-                        let raw = map.next_value::<&RawValue>()?;
-                        strict::check(raw.get()).map_err(A::Error::custom)?;
-                        others.push(key);
-                    } else {
-                        map.next_value::<IgnoredAny>()?;
-                    }
-                    continue;
-                }
-            };
-            if slot.is_some() {
-                return Err(A::Error::custom(format!("`{}` stands twice", key.as_str())));
-            }
-            *slot = Some(map.next_value()?);
-        }
-        Ok(members)
     }
 }
 

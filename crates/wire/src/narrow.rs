@@ -3,7 +3,8 @@
 
 use crate::envelope::Envelope;
 use crate::methods::parts_of;
-use crate::params::{MetaBits, ParamsBits, text};
+use crate::params::{MetaBits, ParamsBits};
+use crate::text;
 use crate::{Era, meta};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;

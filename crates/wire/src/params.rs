@@ -2,10 +2,11 @@
 
 use crate::Span;
 use crate::strict::{Key, folds_to};
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
 /// Declares a view of an object's known members, and the places where they stand.
 macro_rules! peeks {
@@ -51,36 +52,20 @@ macro_rules! peeks {
             /// Reads the members of a JSON object, and finds the first other one that a lenient parser would
             /// take for one of them. `None` where the text is not an object or one of them stands twice.
             fn read(json: &'a str) -> Option<(Self, Found)> {
-                struct Members;
-                impl<'de> Visitor<'de> for Members {
-                    type Value = ($view<'de>, Found);
-
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str("an object")
-                    }
-
-                    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                        let (mut view, mut found) = ($view::default(), Found::default());
-                        while let Some(key) = map.next_key::<Key<'de>>()? {
-                            let (slot, bit) = match key.as_str() {
-                                $($name => (&mut view.$field, $bits::$field as u32),)*
-                                other => {
-                                    found.others = true;
-                                    found.twin = found.twin.or_else(|| Twin::of(other, &[$($name),*]));
-                                    map.next_value::<IgnoredAny>()?;
-                                    continue;
-                                }
-                            };
-                            found.known |= 1 << bit;
-                            if slot.is_some() {
-                                return Err(A::Error::custom("a member stands twice"));
-                            }
-                            *slot = Some(map.next_value::<&'de RawValue>()?.get());
+                let (view, found, twice) = gather(json, |all: &mut (Self, Found, bool), name, value| {
+                    let (view, found, twice) = all;
+                    let (slot, bit) = match &*name {
+                        $($name => (&mut view.$field, $bits::$field as u32),)*
+                        other => {
+                            found.others = true;
+                            found.twin = found.twin.take().or_else(|| Twin::of(other, &[$($name),*]));
+                            return;
                         }
-                        Ok((view, found))
-                    }
-                }
-                serde_json::Deserializer::from_str(json).deserialize_map(Members).ok()
+                    };
+                    found.known |= 1 << bit;
+                    *twice |= slot.replace(value).is_some();
+                }).ok()?;
+                (!twice).then_some((view, found))
             }
 
             pub(crate) fn places(&self, message: &str) -> $places {
@@ -219,35 +204,49 @@ pub(crate) fn span_in(text: &str, part: &str) -> Span {
     start..start + part.len()
 }
 
-/// The decoded text of a JSON string. `None` where the JSON is not a string.
-#[must_use]
-pub fn text(json: &str) -> Option<Cow<'_, str>> {
-    let inside = json.strip_prefix('"')?.strip_suffix('"')?;
-    if memchr::memchr(b'\\', inside.as_bytes()).is_some() {
-        return serde_json::from_str::<String>(json).ok().map(Cow::Owned);
+/// Puts together what is wanted of the members of a JSON object: names, decoded, and JSON texts.
+///
+/// # Errors
+/// Where the text is no object.
+pub(crate) fn gather<'a, T: Default>(
+    json: &'a str,
+    mut take: impl FnMut(&mut T, Cow<'a, str>, &'a str),
+) -> Result<T, serde_json::Error> {
+    let mut all = T::default();
+    if portcullis_json::members(json, &mut |name, value| take(&mut all, name, value)).is_some() {
+        return Ok(all);
     }
-    Some(Cow::Borrowed(inside))
+    // The slow way tells what is wrong, and reads what is nested deeper than the quick one can.
+    let mut reader = serde_json::Deserializer::from_str(json);
+    let all = reader.deserialize_map(Slowly { take, of: PhantomData })?;
+    reader.end().map(|()| all)
+}
+
+/// See [`gather`].
+struct Slowly<F, T> {
+    take: F,
+    of: PhantomData<T>,
+}
+
+impl<'de, T: Default, F: FnMut(&mut T, Cow<'de, str>, &'de str)> Visitor<'de> for Slowly<F, T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<T, A::Error> {
+        let mut all = T::default();
+        while let Some((name, value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
+            (self.take)(&mut all, name.into_text(), value.get());
+        }
+        Ok(all)
+    }
 }
 
 /// The members of a JSON object in their order: names, decoded, and JSON texts. Empty where the text is no object.
 pub(crate) fn members(json: &str) -> Vec<(Cow<'_, str>, &str)> {
-    struct All;
-    impl<'de> Visitor<'de> for All {
-        type Value = Vec<(Cow<'de, str>, &'de str)>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut all = Vec::new();
-            while let Some((name, value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
-                all.push((name.into_text(), value.get()));
-            }
-            Ok(all)
-        }
-    }
-    serde_json::Deserializer::from_str(json).deserialize_map(All).unwrap_or_default()
+    gather(json, |all: &mut Vec<_>, name, value| all.push((name, value))).unwrap_or_default()
 }
 
 /// The names of the members of a JSON object, decoded, in their order. Empty where the text is no object.
@@ -259,33 +258,18 @@ pub fn keys(json: &str) -> Vec<Cow<'_, str>> {
 /// The JSON text of one member of a JSON object, the first of that name.
 #[must_use]
 pub fn member<'a>(json: &'a str, name: &str) -> Option<&'a str> {
-    struct Find<'n>(&'n str);
-    impl<'de> Visitor<'de> for Find<'_> {
-        type Value = Option<&'de RawValue>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
+    let found = gather(json, |found: &mut Option<&'a str>, key, value| {
+        if found.is_none() && key == name {
+            *found = Some(value);
         }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
-            let mut found = None;
-            while let Some(key) = members.next_key::<Key<'de>>()? {
-                if found.is_none() && key.as_str() == self.0 {
-                    found = Some(members.next_value::<&'de RawValue>()?);
-                } else {
-                    members.next_value::<IgnoredAny>()?;
-                }
-            }
-            Ok(found)
-        }
-    }
-    let mut reader = serde_json::Deserializer::from_str(json);
-    reader.deserialize_map(Find(name)).ok().flatten().map(RawValue::get)
+    });
+    found.ok().flatten()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text;
 
     #[test]
     fn peeks_borrow_and_leave_the_rest_alone() {
@@ -300,6 +284,14 @@ mod tests {
     fn arrays_and_doubled_members_are_no_params() {
         assert!(Params::read(r#"["a"]"#).is_none());
         assert!(Params::read(r#"{"name":1,"name":2}"#).is_none());
+    }
+
+    #[test]
+    fn what_is_nested_deep_is_gathered_too() {
+        let deep = format!("{}{}", "[".repeat(3000), "]".repeat(3000));
+        let json = format!("{{\"a\":1,\"deep\":{deep},\"b\":2}}");
+        assert_eq!(members(&json), [("a".into(), "1"), ("deep".into(), &*deep), ("b".into(), "2")]);
+        assert_eq!(members(&json[..json.len() - 2]), []);
     }
 
     #[test]

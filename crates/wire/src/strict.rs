@@ -16,15 +16,17 @@ pub struct Fault {
     pub what: String,
 }
 
-/// Members at most in one object before a hash set replaces the linear search for duplicates.
-const FEW: usize = 16;
-
 /// Walks one JSON value: each member of every object once (compared after decoding escapes), no NUL in any
 /// key or string, numbers that a double can hold, at most 127 levels deep.
 ///
 /// # Errors
 /// The first fault found.
 pub fn check(json: &str) -> Result<(), Fault> {
+    if portcullis_json::is_strict(json) { Ok(()) } else { slowly(json) }
+}
+
+/// The same, slower, and tells what is wrong.
+fn slowly(json: &str) -> Result<(), Fault> {
     let mut reader = serde_json::Deserializer::from_str(json);
     Walk.deserialize(&mut reader).and_then(|()| reader.end()).map_err(|error| Fault { what: plain(&error) })
 }
@@ -104,21 +106,14 @@ impl<'de> Visitor<'de> for Walk {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        let mut few: Vec<Key<'de>> = Vec::new();
-        let mut many: HashSet<Key<'de>> = HashSet::new();
+        let mut names: HashSet<Key<'de>> = HashSet::new();
         while let Some(key) = members.next_key::<Key<'de>>()? {
             without_nul(key.as_str())?;
-            let again = if many.is_empty() { few.contains(&key) } else { many.contains(&key) };
-            if again {
+            if names.contains(&key) {
                 return Err(A::Error::custom(format!("the member `{}` stands twice", shown(key.as_str()))));
             }
             members.next_value_seed(Self)?;
-            if many.is_empty() && few.len() < FEW {
-                few.push(key);
-            } else {
-                many.extend(few.drain(..));
-                many.insert(key);
-            }
+            names.insert(key);
         }
         Ok(())
     }
@@ -172,6 +167,70 @@ impl<'de> serde::Deserialize<'de> for Key<'de> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    fn agree(text: &str) {
+        assert_eq!(portcullis_json::is_strict(text), slowly(text).is_ok(), "{text:?}");
+    }
+
+    #[test]
+    fn the_quick_look_takes_what_the_slow_one_takes() {
+        let digits = |count| "9".repeat(count);
+        let mut texts = vec![digits(298), digits(308), digits(309), digits(400), format!("-{}", digits(309))];
+        texts.extend(
+            [126, 127, 128, 129].map(|levels| format!("{}{}", "[".repeat(levels), "]".repeat(levels))),
+        );
+        texts.extend(
+            [126, 127, 128].map(|levels| format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels))),
+        );
+        for text in [
+            "1e308",
+            "1e309",
+            "-1E999",
+            "1e-999",
+            "0.1e400",
+            "1.5e",
+            r#""\u0000""#,
+            "\"\0\"",
+            r#""\ud800""#,
+            r#""\ud83d\ude00""#,
+            r#"{"a":1,"a":2}"#,
+            r#"{"a":1,"\u0061":2}"#,
+            r#"{"a":{"b":1},"b":{"b":1}}"#,
+            r#"{"\u0000":1}"#,
+            r#"{"\ud800":1}"#,
+            "{} {}",
+            "",
+        ] {
+            texts.push(text.to_owned());
+        }
+        texts.iter().for_each(|text| agree(text));
+    }
+
+    proptest! {
+        #[test]
+        fn the_quick_look_takes_what_the_slow_one_takes_of_any_signs(
+            signs in proptest::collection::vec(
+                proptest::sample::select(vec![
+                    "{", "}", "[", "]", ",", "\"a\":", "\"\\u0061\":", "\"b\":", "{\"a\":1,", "\"\"", "\"\\u0000\"", "\"\\ud800\"",
+                    "\"\\ud83d\\ude00\"", "1", "-0", "1e308", "9e999", "true", "null", " ", "é", "\"é\"",
+                ]),
+                0..24,
+            )
+        ) {
+            let signs = signs.concat();
+            for text in [&signs, &format!("[{signs}]"), &format!("{{\"a\":{signs}}}")] {
+                agree(text);
+            }
+        }
+
+        #[test]
+        fn objects_of_any_size_are_looked_at_alike(names in proptest::collection::vec(0u8..40, 0..24), deep in any::<bool>()) {
+            let members: Vec<String> = names.iter().map(|name| format!("\"k{name}\":{{\"k{name}\":0}}")).collect();
+            let object = format!("{{{}}}", members.join(","));
+            agree(&if deep { format!("[{object},{object}]") } else { object });
+        }
+    }
 
     #[test]
     fn a_member_may_stand_once_at_every_depth() {

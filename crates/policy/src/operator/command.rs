@@ -23,10 +23,10 @@ use options::Flags;
 use place::{Folder, Place};
 use word::Word;
 
-use crate::arguments::{Type, decode};
+use crate::arguments::Type;
 use crate::literal::Equal;
-use crate::scan::elements;
 use crate::truth::Why;
+use portcullis_json::{elements, text};
 
 /// Bytes of a line, or of all words of a list.
 const MAX_BYTES: usize = 16 * 1024;
@@ -127,7 +127,7 @@ impl Commands {
     fn judge_at(&self, raw: &str, place: Place<'_>) -> Holds {
         match Type::of(raw) {
             Type::String => {
-                let line = decode(raw).ok_or(Why::Malformed)?;
+                let line = text(raw).ok_or(Why::Malformed)?;
                 check(&line, line.len())?;
                 self.line(&line, place)
             }
@@ -178,7 +178,7 @@ fn words(raw: &str) -> Result<Vec<Word>, Why> {
 
 fn word(element: &str, bytes: &mut usize) -> Result<Word, Why> {
     let text = match Type::of(element) {
-        Type::String => decode(element).ok_or(Why::Malformed)?,
+        Type::String => text(element).ok_or(Why::Malformed)?,
         found => return Err(Why::Type { expected: "an array of strings", found }),
     };
     *bytes += text.len();

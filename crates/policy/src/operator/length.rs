@@ -1,10 +1,10 @@
 //! How long a text or a list is.
 
 use crate::Decimal;
-use crate::arguments::{Type, decode};
+use crate::arguments::Type;
 use crate::literal::Equal;
-use crate::scan::elements;
 use crate::truth::Why;
+use portcullis_json::{elements, text};
 use std::cmp::Ordering;
 
 /// How a length is to compare with a number; all of them hold.
@@ -41,7 +41,7 @@ impl Length {
     /// Judges the characters of a text, or the elements of a list.
     pub(crate) fn holds(&self, raw: &str) -> Equal {
         let length = match Type::of(raw) {
-            Type::String => decode(raw).ok_or(Why::Malformed)?.chars().count(),
+            Type::String => text(raw).ok_or(Why::Malformed)?.chars().count(),
             Type::Array => {
                 let mut count = 0;
                 elements(raw, &mut |_| count += 1).ok_or(Why::Malformed)?;

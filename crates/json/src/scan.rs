@@ -1,28 +1,28 @@
-//! Where each member of an object and each element of an array stands in a JSON text (RFC 8259).
-//!
-//! `serde_json` tells that, too, but counts brackets inside brackets on the heap, and a decision is to allocate nothing.
-//! Values are skipped, not decoded; what is no JSON, or is nested deeper than [`DEEPEST`], gives `None`.
+//! The scan. Values are skipped, not decoded; what is no JSON, or is nested deeper than [`DEEPEST`], gives `None`.
 
-use crate::arguments::decode;
+use crate::strict::Strict;
+use crate::text;
+use std::borrow::Cow;
 
-/// As many levels as the walk allows that lets arguments in (`portcullis_wire::check_strictly`).
-const DEEPEST: usize = 127;
+/// As many levels of objects and arrays may stand in one. Those of `serde_json`, so that what is read here can be decoded.
+pub const DEEPEST: usize = 127;
 /// After so many times eight plain bytes a string is a long one.
 const LONG: u32 = 4;
 
-/// Shows each member of an object; `None` if the text is none.
-pub(crate) fn members<'a>(object: &'a str, each: &mut dyn FnMut(&str, &'a str)) -> Option<()> {
-    let mut scan = Scan { text: object, at: 0 };
+/// Shows each member of an object: its name, decoded, and its value as it stands. `None` if the text is no object; members before
+/// the fault were shown then.
+pub fn members<'a>(object: &'a str, each: &mut dyn FnMut(Cow<'a, str>, &'a str)) -> Option<()> {
+    let mut scan = Scan { text: object, at: 0, look: Past };
     scan.object(DEEPEST, |key, value| {
-        each(&decode(key)?, value);
+        each(key.decoded()?, value);
         Some(())
     })?;
     scan.end()
 }
 
-/// Shows each element of an array; `None` if the text is none.
-pub(crate) fn elements<'a>(array: &'a str, each: &mut dyn FnMut(&'a str)) -> Option<()> {
-    let mut scan = Scan { text: array, at: 0 };
+/// Shows each element of an array as it stands. `None` if the text is no array; elements before the fault were shown then.
+pub fn elements<'a>(array: &'a str, each: &mut dyn FnMut(&'a str)) -> Option<()> {
+    let mut scan = Scan { text: array, at: 0, look: Past };
     scan.array(DEEPEST, |element| {
         each(element);
         Some(())
@@ -30,21 +30,82 @@ pub(crate) fn elements<'a>(array: &'a str, each: &mut dyn FnMut(&'a str)) -> Opt
     scan.end()
 }
 
-struct Scan<'a> {
+/// Whether a text is JSON that every parser reads in the same way, as far as that shows in one pass: each member of every object once
+/// (compared after decoding), no NUL in any name or string, no half of a surrogate pair, numbers that a double can hold, at most
+/// [`DEEPEST`] levels.
+#[must_use]
+pub fn is_strict(json: &str) -> bool {
+    let mut scan = Scan { text: json, at: 0, look: Strict };
+    scan.value(DEEPEST).and_then(|_| scan.end()).is_some()
+}
+
+/// What is looked at on the way past a value. `None` ends the scan.
+pub(crate) trait Look<'a> {
+    /// The names that one object had so far.
+    type Names: Default;
+    fn name(&self, before: &mut Self::Names, name: Text<'a>) -> Option<()>;
+    fn string(&self, text: Text<'a>) -> Option<()>;
+    fn number(&self, number: &'a str) -> Option<()>;
+}
+
+/// Nothing is.
+struct Past;
+
+impl<'a> Look<'a> for Past {
+    type Names = ();
+
+    #[inline]
+    fn name(&self, (): &mut (), _: Text<'a>) -> Option<()> {
+        Some(())
+    }
+
+    #[inline]
+    fn string(&self, _: Text<'a>) -> Option<()> {
+        Some(())
+    }
+
+    #[inline]
+    fn number(&self, _: &'a str) -> Option<()> {
+        Some(())
+    }
+}
+
+/// A string with its quotes.
+#[derive(Clone, Copy)]
+pub(crate) struct Text<'a> {
+    raw: &'a str,
+    /// Whether it has no escapes.
+    pub(crate) plain: bool,
+}
+
+impl<'a> Text<'a> {
+    #[inline]
+    pub(crate) fn decoded(self) -> Option<Cow<'a, str>> {
+        match self.plain {
+            true => self.raw.get(1..self.raw.len() - 1).map(Cow::Borrowed),
+            false => text(self.raw),
+        }
+    }
+}
+
+struct Scan<'a, L> {
     text: &'a str,
     /// The byte that is looked at.
     at: usize,
+    look: L,
 }
 
-impl<'a> Scan<'a> {
-    fn object(&mut self, levels: usize, mut each: impl FnMut(&'a str, &'a str) -> Option<()>) -> Option<()> {
+impl<'a, L: Look<'a>> Scan<'a, L> {
+    fn object(&mut self, levels: usize, mut each: impl FnMut(Text<'a>, &'a str) -> Option<()>) -> Option<()> {
         self.sign(b'{')?;
         if self.sign(b'}').is_some() {
             return Some(());
         }
+        let mut names = L::Names::default();
         loop {
             self.blanks();
             let key = self.string()?;
+            self.look.name(&mut names, key)?;
             self.sign(b':')?;
             let value = self.value(levels)?;
             each(key, value)?;
@@ -75,20 +136,29 @@ impl<'a> Scan<'a> {
         self.blanks();
         let start = self.at;
         match self.peek()? {
-            b'"' => return self.string(),
+            b'"' => {
+                let text = self.string()?;
+                self.look.string(text)?;
+                return Some(text.raw);
+            }
             b'{' => self.object(levels.checked_sub(1)?, |_, _| Some(()))?,
             b'[' => self.array(levels.checked_sub(1)?, |_| Some(()))?,
             b't' => self.word("true")?,
             b'f' => self.word("false")?,
             b'n' => self.word("null")?,
-            _ => self.number()?,
+            _ => {
+                self.number()?;
+                let number = self.text.get(start..self.at)?;
+                self.look.number(number)?;
+                return Some(number);
+            }
         }
         self.text.get(start..self.at)
     }
 
-    /// A string with its quotes. As in `serde_json`, half of a surrogate pair is found by whoever decodes it.
-    fn string(&mut self) -> Option<&'a str> {
-        let start = self.at;
+    /// As in `serde_json`, half of a surrogate pair is found by whoever decodes it.
+    fn string(&mut self) -> Option<Text<'a>> {
+        let (start, mut plain) = (self.at, true);
         self.byte(b'"')?;
         let mut eights = 0;
         loop {
@@ -96,17 +166,20 @@ impl<'a> Scan<'a> {
                 eights = 0;
                 self.at += long_plain_bytes(self.rest());
             }
-            let plain = self.rest().first_chunk().map_or(0, |eight| plain_bytes(*eight));
-            self.at += plain;
-            if plain == 8 {
+            let count = self.rest().first_chunk().map_or(0, |eight| plain_bytes(*eight));
+            self.at += count;
+            if count == 8 {
                 eights += 1;
                 continue;
             }
             let byte = self.peek()?;
             self.at += 1;
             match byte {
-                b'"' => return self.text.get(start..self.at),
-                b'\\' => self.escape()?,
+                b'"' => return Some(Text { raw: self.text.get(start..self.at)?, plain }),
+                b'\\' => {
+                    plain = false;
+                    self.escape()?;
+                }
                 0..0x20 => return None,
                 _ => {}
             }
@@ -214,7 +287,7 @@ mod tests {
 
     fn found(object: &str) -> Option<Members> {
         let mut all = Vec::new();
-        members(object, &mut |key, value| all.push((key.to_owned(), value.to_owned())))?;
+        members(object, &mut |key, value| all.push((key.into_owned(), value.to_owned())))?;
         Some(all)
     }
 
