@@ -18,6 +18,8 @@ pub(crate) struct Asker {
     /// The number under which cancellations find the request.
     pub caller: Caller,
     pub headers: HeaderMap,
+    /// Whether it came through `portcullis stdio`: what HTTP clients repeat in headers stands in the message alone.
+    pub is_stdio: bool,
     /// What the client can do, JSON.
     pub capabilities: Arc<str>,
     /// Name and version of the client, JSON.

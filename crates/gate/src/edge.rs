@@ -1,6 +1,7 @@
 //! The first checks: Host and Origin, size, one strict message, its era, its headers against its body.
 
 use crate::answer::{Answer, plain, rpc_error};
+use crate::asker::Asker;
 use crate::gate::{Gate, Options};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN, WWW_AUTHENTICATE};
@@ -119,12 +120,15 @@ fn single<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Str
 ///
 /// # Errors
 /// The answer, where headers and body disagree or the version is not spoken.
-pub(crate) fn era(headers: &HeaderMap, message: &Envelope) -> Result<Era, Answer> {
+pub(crate) fn era(asker: &Asker, message: &Envelope) -> Result<Era, Answer> {
     let id = message.id();
     let mismatch = |why: &str| rpc_error(StatusCode::BAD_REQUEST, id, HEADER_MISMATCH, why);
-    let header = single(headers, "mcp-protocol-version").map_err(|why| mismatch(&why))?;
     let meta = message.meta();
     let body = meta.version.and_then(text);
+    let header = match &body {
+        Some(body) if asker.is_stdio => Some(&**body),
+        _ => single(&asker.headers, "mcp-protocol-version").map_err(|why| mismatch(&why))?,
+    };
     match (header, body.as_deref()) {
         (None, None) => Ok(Era::Old),
         (Some(version), None) if known_old_version(version) => Ok(Era::Old),
@@ -156,7 +160,24 @@ fn unsupported(id: Option<&Id>, version: &str) -> Answer {
 }
 
 /// The new era's checks: routing headers equal the body, required metadata is there.
-pub(crate) fn check_modern(headers: &HeaderMap, message: &Envelope) -> Result<(), Answer> {
+pub(crate) fn check_modern(asker: &Asker, message: &Envelope) -> Result<(), Answer> {
+    if !asker.is_stdio {
+        check_routing(&asker.headers, message)?;
+    }
+    let meta = message.meta();
+    if message.kind() == Kind::Request && !meta.capabilities.is_some_and(|raw| raw.starts_with('{')) {
+        return Err(rpc_error(
+            StatusCode::BAD_REQUEST,
+            message.id(),
+            INVALID_PARAMS,
+            "`params._meta` must carry io.modelcontextprotocol/clientCapabilities, an object",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether the headers that route a request say what its body says.
+fn check_routing(headers: &HeaderMap, message: &Envelope) -> Result<(), Answer> {
     let id = message.id();
     let mismatch = |why: String| rpc_error(StatusCode::BAD_REQUEST, id, HEADER_MISMATCH, &why);
     let method = message.method().unwrap_or_default();
@@ -194,15 +215,6 @@ pub(crate) fn check_modern(headers: &HeaderMap, message: &Envelope) -> Result<()
                 ),
             }));
         }
-    }
-    let meta = message.meta();
-    if message.kind() == Kind::Request && !meta.capabilities.is_some_and(|raw| raw.starts_with('{')) {
-        return Err(rpc_error(
-            StatusCode::BAD_REQUEST,
-            id,
-            INVALID_PARAMS,
-            "`params._meta` must carry io.modelcontextprotocol/clientCapabilities, an object",
-        ));
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 pub enum Via {
     /// The listener, from that address: whoever it is shows a token.
     Listener(IpAddr),
-    /// The control socket: the operator's own program, which speaks for this grant.
+    /// The control socket: `portcullis stdio`, which speaks for this grant.
     Socket(Arc<Grant>),
 }
 
@@ -53,10 +53,10 @@ impl Gate {
                 }
             },
         };
-        let grant = match via {
-            Via::Socket(grant) => grant,
+        let (grant, is_stdio) = match via {
+            Via::Socket(grant) => (grant, true),
             Via::Listener(_) => match edge::authenticate(self, &head.uri, &head.headers) {
-                Ok(grant) => grant,
+                Ok(grant) => (grant, false),
                 Err(answer) => return answer,
             },
         };
@@ -81,6 +81,7 @@ impl Gate {
             caller: self.next_caller(),
             takes_events: accepts(&head.headers, "text/event-stream"),
             headers: head.headers,
+            is_stdio,
             capabilities: "{}".into(),
             client_info: "{}".into(),
         };
@@ -126,7 +127,7 @@ impl Gate {
                 );
             }
         };
-        match edge::era(&asker.headers, &message) {
+        match edge::era(&asker, &message) {
             Ok(Era::New) => {
                 asker.era = Era::New;
                 modern::post(self, asker, message).await

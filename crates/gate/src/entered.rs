@@ -204,7 +204,7 @@ fn outgoing_headers(
         _ => None,
     };
     let arguments = message.peek().arguments.unwrap_or("{}");
-    if asker.era == Era::New {
+    if asker.era == Era::New && !asker.is_stdio {
         if let Some(tool) = tool {
             headers::check(tool, arguments, &asker.headers)?;
             out.extend(headers::forwarded(tool, &asker.headers));

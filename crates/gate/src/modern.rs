@@ -17,7 +17,7 @@ const GONE: [&str; 5] =
 
 /// One message of a client.
 pub(crate) async fn post(gate: &Arc<Gate>, mut asker: Asker, message: Envelope) -> Answer {
-    if let Err(answer) = edge::check_modern(&asker.headers, &message) {
+    if let Err(answer) = edge::check_modern(&asker, &message) {
         let why = "the headers do not match the body";
         gate.admit.refused(&asker.principal, None, message.id(), why).await;
         return answer;

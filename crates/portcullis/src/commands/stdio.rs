@@ -19,8 +19,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use portcullis_wire::{
-    Envelope, EventDecoder, INTERNAL_ERROR, Id, Kind, Line, LineDecoder, MODERN, encode_value,
-    error_response, push_line, text,
+    Envelope, EventDecoder, INTERNAL_ERROR, Id, Kind, Line, LineDecoder, error_response, push_line, text,
 };
 use serde_json::Value;
 use std::collections::HashMap;
@@ -241,7 +240,7 @@ impl Talk {
             Ok(message) => message,
             // The gate's own reader says what is wrong, and records it.
             Err(_) => {
-                self.post(None, line, self.headers(None)).await;
+                self.post(None, line, self.headers()).await;
                 return;
             }
         };
@@ -249,7 +248,8 @@ impl Talk {
         let line = message.bytes().clone();
         let modern = message.meta().version.is_some();
         let opens = message.method() == Some("initialize");
-        let headers = if opens { self.grant_header() } else { self.headers(modern.then_some(&message)) };
+        // Requests of the new era stand alone.
+        let headers = if opens || modern { self.grant_header() } else { self.headers() };
         match message.kind() {
             Kind::Request => {
                 let Some(id) = message.id().cloned() else { return };
@@ -304,27 +304,10 @@ impl Talk {
         grant.map(|grant| (HeaderName::from_static(GRANT), grant)).into_iter().collect()
     }
 
-    /// The headers of a message: of the session, or of the new era.
-    fn headers(&self, modern: Option<&Envelope>) -> Vec<(HeaderName, HeaderValue)> {
+    /// The headers of a message of the session.
+    fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         let mut headers = self.grant_header();
-        let mut put = |name: &'static str, value: &str| {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                headers.push((HeaderName::from_static(name), value));
-            }
-        };
-        if let Some(message) = modern {
-            put("mcp-protocol-version", MODERN);
-            put("mcp-method", message.method().unwrap_or_default());
-            let peek = message.peek();
-            let named = match message.method() {
-                Some("tools/call" | "prompts/get") => peek.name,
-                Some("resources/read") => peek.uri,
-                _ => None,
-            };
-            if let Some(name) = named.and_then(text) {
-                put("mcp-name", &encode_value(&name));
-            }
-        } else if let Some((session, version)) =
+        if let Some((session, version)) =
             &*self.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
         {
             headers.push((HeaderName::from_static("mcp-session-id"), session.clone()));
@@ -373,7 +356,7 @@ impl Talk {
         let (Some(session), Ok(answer)) = (session, Envelope::reply(body)) else { return false };
         self.keep_session(session, &answer);
         let initialized = portcullis_wire::notification("notifications/initialized", "{}");
-        let told = self.send(initialized, self.headers(None)).await.is_ok();
+        let told = self.send(initialized, self.headers()).await.is_ok();
         tokio::spawn(self.clone().listen());
         told && self.has_session()
     }
@@ -400,7 +383,7 @@ impl Talk {
             && response.status() == StatusCode::NOT_FOUND
             && Box::pin(self.reopen(lost)).await
         {
-            sent = self.send(body, self.headers(None)).await;
+            sent = self.send(body, self.headers()).await;
         }
         let response = match sent {
             Ok(response) => {
@@ -489,7 +472,7 @@ impl Talk {
     /// Hears what the gate says outside of calls (old era), for as long as the session lasts.
     async fn listen(self: Arc<Self>) {
         let mut request = Request::new(Full::new(Bytes::new()));
-        if self.address(&mut request, self.headers(None)).is_err() {
+        if self.address(&mut request, self.headers()).is_err() {
             return;
         }
         if let Ok(response) = self.way.send(request).await
@@ -504,7 +487,7 @@ impl Talk {
         if self.has_session() {
             let mut request = Request::new(Full::new(Bytes::new()));
             *request.method_mut() = Method::DELETE;
-            if self.address(&mut request, self.headers(None)).is_ok() {
+            if self.address(&mut request, self.headers()).is_ok() {
                 let _ = self.way.send(request).await;
             }
         }

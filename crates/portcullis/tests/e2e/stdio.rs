@@ -1,6 +1,7 @@
 //! `portcullis stdio`, and servers on stdio behind the gate.
 
 use crate::house::{ALLOW_ALL, House, Plan, fixture, text};
+use crate::stream::modern;
 use serde_json::{Value, json};
 use std::fmt::Display;
 use std::io::{BufRead, Write};
@@ -78,6 +79,39 @@ async fn stdio_works_on_a_fresh_data_folder_as_up_does() {
         assert_eq!((code, text(find(&answers, 2))), (0, "over stdio"), "{start}: {err}");
         assert_eq!(err.contains("made the grant `me`"), start == "first", "{err}");
         assert!(!err.contains("pcl_"), "a token that nobody asked for is shown: {err}");
+    }
+}
+
+/// Stdio has no headers: what HTTP clients of the new era mirror into them stands in the message alone.
+#[tokio::test]
+async fn no_request_of_the_new_era_is_refused_for_headers_that_stdio_has_not() {
+    let (upstreams, more) = plan();
+    let house = House::build(&Plan { upstreams: &upstreams, policy: ALLOW_ALL, more });
+    for (more, prefix) in [(&["--grant", "t"][..], "fix__"), (&["--grant", "t", "--upstream", "fix"], "")] {
+        let tool = |tool: &str| format!("{prefix}{tool}");
+        let asked = [
+            ("tools/list", json!({})),
+            (
+                "tools/call",
+                json!({"name": tool("test_custom_header"), "arguments": {"value": "e\u{301}u \n"}}),
+            ),
+            ("tools/call", json!({"name": tool("test_custom_header"), "arguments": {"value": null}})),
+            ("prompts/get", json!({"name": tool("none")})),
+            ("resources/read", json!({"uri": "none://ü"})),
+            ("tasks/get", json!({"taskId": "t_none"})),
+            ("tasks/update", json!({"taskId": "t_none"})),
+            ("tasks/cancel", json!({"taskId": "t_none"})),
+        ];
+        let lines: Vec<String> = (1..)
+            .zip(asked.clone())
+            .map(|(id, (method, params))| modern(id, method, params, json!({})).1)
+            .collect();
+        let (code, answers, err) = converse(&house, more, &lines);
+        assert_eq!((code, answers.len()), (0, lines.len()), "{err} {answers:?}");
+        for (id, (method, _)) in (1..).zip(&asked) {
+            assert_ne!(find(&answers, id)["error"]["code"], -32020, "{method}: {answers:?}");
+        }
+        assert_eq!(text(find(&answers, 2)), "value=e\u{301}u \n");
     }
 }
 
