@@ -4,7 +4,7 @@ use crate::answer::{Answer, events, json, rpc_error};
 use crate::asker::Asker;
 use crate::gate::Gate;
 use crate::links;
-use crate::names::{Names, expose_uri};
+use crate::names::{Names, expose_uri, views_of};
 use crate::outlet::saying;
 use crate::session::Route;
 use data_encoding::BASE64URL_NOPAD;
@@ -235,7 +235,16 @@ fn exposed(upstream: &Upstream, kind: ListKind, item: &Item, name: &str) -> Stri
         }
         let home = json!({ "upstream": &**upstream.name(), "name": item.key() }).to_string();
         match member(raw, "_meta").filter(|meta| meta.starts_with('{')) {
-            Some(meta) => insert_member(&mut splice, &span_of(meta), "portcullis/tool", &home),
+            Some(meta) => {
+                match member(meta, "portcullis/tool") {
+                    Some(theirs) => splice.replace(span_of(theirs), home),
+                    None => insert_member(&mut splice, &span_of(meta), "portcullis/tool", &home),
+                }
+                for view in views_of(meta) {
+                    let uri = text(view).unwrap_or_default();
+                    splice.replace(span_of(view), Value::from(expose_uri(upstream.name(), &uri)).to_string());
+                }
+            }
             None => {
                 let meta = format!("{{\"portcullis/tool\":{home}}}");
                 insert_member(&mut splice, &(0..raw.len()), "_meta", &meta);

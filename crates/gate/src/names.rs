@@ -1,11 +1,13 @@
-//! Names on the aggregated route: `<upstream>__<tool>` and `<upstream>+<uri>`.
+//! Names on the aggregated route: `<upstream>__<tool>`, `<upstream>+<uri>` and, for views, `ui://<upstream>+<the rest>`.
 //!
 //! Some clients take only `[a-zA-Z0-9_-]{1,64}`: other characters become `_`, longer names are cut and end in
 //! a short hash. Upstream names have no underscore and no plus, so the first separator always parts them.
 
 use data_encoding::HEXLOWER;
 use portcullis_catalogue::List;
+use portcullis_wire::{member, text};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// The longest exposed name.
@@ -89,16 +91,33 @@ pub(crate) fn split_name(exposed: &str) -> Option<(&str, &str)> {
     exposed.split_once("__")
 }
 
+/// How addresses of views begin (MCP Apps). Hosts look for it, so it stays in front.
+const VIEW: &str = "ui://";
+
 /// The exposed form of a resource.
 #[must_use]
 pub(crate) fn expose_uri(upstream: &str, uri: &str) -> String {
-    format!("{upstream}+{uri}")
+    match uri.strip_prefix(VIEW) {
+        Some(rest) => format!("{VIEW}{upstream}+{rest}"),
+        None => format!("{upstream}+{uri}"),
+    }
 }
 
 /// Parts an exposed URI into upstream and the upstream's own.
 #[must_use]
-pub(crate) fn split_uri(exposed: &str) -> Option<(&str, &str)> {
-    exposed.split_once('+')
+pub(crate) fn split_uri(exposed: &str) -> Option<(&str, Cow<'_, str>)> {
+    match exposed.strip_prefix(VIEW) {
+        Some(rest) => rest.split_once('+').map(|(upstream, rest)| (upstream, format!("{VIEW}{rest}").into())),
+        None => exposed.split_once('+').map(|(upstream, rest)| (upstream, rest.into())),
+    }
+}
+
+/// Where the `_meta` of a tool or of its result says that its view is: JSON texts.
+pub(crate) fn views_of(meta: &str) -> impl Iterator<Item = &str> {
+    let ui = member(meta, "ui").and_then(|ui| member(ui, "resourceUri"));
+    // The second is that of earlier drafts, the third that of one host before there was a specification.
+    let all = [ui, member(meta, "ui/resourceUri"), member(meta, "openai/outputTemplate")];
+    all.into_iter().flatten().filter(|raw| text(raw).is_some_and(|uri| uri.starts_with(VIEW)))
 }
 
 #[cfg(test)]
@@ -126,6 +145,17 @@ mod tests {
             assert_eq!(names.find(name), Some(place));
             assert_eq!(split_name(name).unwrap().0, "up-1");
         }
+    }
+
+    #[test]
+    fn addresses_lead_back_and_those_of_views_stay_such() {
+        for own in ["file:///a+b", "ui://map/view.html", "ui://a+b/c", "ui:map", "UI://map", "", "+", "ui://"]
+        {
+            let exposed = expose_uri("up-1", own);
+            assert_eq!(split_uri(&exposed), Some(("up-1", own.into())), "{exposed}");
+            assert_eq!(exposed.starts_with(VIEW), own.starts_with(VIEW), "{exposed}");
+        }
+        assert_eq!(split_uri("ui://map/view.html"), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Turning what an upstream says into what the client sees: ids, tokens and, on the aggregated route, URIs.
 
-use crate::names::expose_uri;
+use crate::names::{expose_uri, views_of};
 use bytes::Bytes;
 use memchr::memmem::{self, Finder};
 use portcullis_wire::{Envelope, Id, Splice, insert_member, member, meta, text};
@@ -92,12 +92,15 @@ fn replace_uri(splice: &mut Splice<'_>, message: &Envelope, prefix: &str, raw: &
 }
 
 /// Every URI in a result that a client may hand back to us: of resource contents, resource links, embedded
-/// resources, also inside prompt messages.
+/// resources, also inside prompt messages, and of views.
 fn uris_of(result: &str) -> Vec<&str> {
-    if memmem::find(result.as_bytes(), b"\"uri\"").is_none() {
-        return Vec::new();
-    }
     let mut found = Vec::new();
+    if memmem::find(result.as_bytes(), b"\"_meta\"").is_some() {
+        found.extend(member(result, "_meta").into_iter().flat_map(views_of));
+    }
+    if memmem::find(result.as_bytes(), b"\"uri\"").is_none() {
+        return found;
+    }
     for content in list(member(result, "contents")) {
         found.extend(member(content, "uri"));
     }

@@ -391,7 +391,7 @@ async fn watch_resources(
         let (upstream, own) = match &asker.route {
             Route::One(name) => (gate.upstream(name), shown.clone()),
             Route::All => match split_uri(&shown) {
-                Some((name, own)) => (gate.upstream(name), own.to_owned()),
+                Some((name, own)) => (gate.upstream(name), own.into_owned()),
                 None => continue,
             },
         };

@@ -86,7 +86,9 @@ fn aggregated(gate: &Gate, asker: &Asker, message: &Envelope) -> Result<Target, 
     let exposed = text(raw).ok_or_else(|| NoTarget::Name(raw.to_owned()))?;
     let missing = || NoTarget::Name(exposed.clone().into_owned());
     let (upstream, rest) = match kind {
-        ListKind::Tools | ListKind::Prompts => split_name(&exposed),
+        ListKind::Tools | ListKind::Prompts => {
+            split_name(&exposed).map(|(upstream, rest)| (upstream, rest.into()))
+        }
         ListKind::Resources | ListKind::Templates => split_uri(&exposed),
     }
     .ok_or_else(missing)?;
@@ -95,8 +97,8 @@ fn aggregated(gate: &Gate, asker: &Asker, message: &Envelope) -> Result<Target, 
         return Err(missing());
     }
     let own = match kind {
-        ListKind::Tools | ListKind::Prompts => own_name(&upstream, kind, &exposed, rest),
-        ListKind::Resources | ListKind::Templates => rest.to_owned(),
+        ListKind::Tools | ListKind::Prompts => own_name(&upstream, kind, &exposed, &rest),
+        ListKind::Resources | ListKind::Templates => rest.into_owned(),
     };
     let mut splice = Splice::new(message.bytes());
     splice.replace(message.span_of(raw), Value::from(own.as_str()).to_string());

@@ -414,3 +414,56 @@ async fn a_refusal_of_one_call_ends_no_session() {
     }
     assert_eq!(text(&session.call(4, "echo", json!({"n": 1})).await), r#"{"n":1}"#);
 }
+
+/// MCP Apps: what a tool says of its view is where the view can be read, on either route, and a `ui://` address, which is what hosts
+/// look for.
+#[tokio::test]
+async fn the_view_of_a_tool_is_read_where_the_tool_says_that_it_is() {
+    let view = "ui://map/view.html";
+    let about = json!({"ui": {"resourceUri": view}, "ui/resourceUri": view, "openai/outputTemplate": view, "other": view, "portcullis/tool": "forged"});
+    let server = Scripted::start(&["map"], move |message, _| {
+        let result = match message["method"].as_str()? {
+            "initialize" => json!({"protocolVersion": message["params"]["protocolVersion"],
+                "capabilities": {"tools": {}, "resources": {}}, "serverInfo": {"name": "maps", "version": "1"}}),
+            "tools/list" => json!({"tools": [{"name": "map", "inputSchema": {"type": "object"}, "_meta": about}]}),
+            "tools/call" => json!({"content": [{"type": "resource_link", "name": "view", "uri": view}], "_meta": about}),
+            "resources/list" => json!({"resources": [{"uri": view, "name": "view"}]}),
+            "resources/templates/list" => json!({"resourceTemplates": [{"uriTemplate": "ui://map/{id}", "name": "views"}]}),
+            "resources/read" if message["params"]["uri"] == view => json!({"contents": [{"uri": view, "text": "<p>map</p>"}]}),
+            _ => return None,
+        };
+        Some(Reply::Result(result))
+    })
+    .await;
+    let house = before(&[("one", server)]);
+    for path in ["/mcp/one", "/mcp"] {
+        let session = house.session(path).await;
+        let (tools, _) = session.ask(1, "tools/list", json!({})).await;
+        let tool = &tools["result"]["tools"][0];
+        let called = session.call(2, tool["name"].as_str().unwrap(), json!({})).await;
+        let (resources, _) = session.ask(3, "resources/list", json!({})).await;
+        let (templates, _) = session.ask(4, "resources/templates/list", json!({})).await;
+        let home = json!({"upstream": "one", "name": "map"});
+        assert_eq!(tool["_meta"]["portcullis/tool"], if path == "/mcp" { home } else { "forged".into() });
+        let mut told =
+            vec![&resources["result"]["resources"][0]["uri"], &called["result"]["content"][0]["uri"]];
+        for meta in [&tool["_meta"], &called["result"]["_meta"]] {
+            told.extend([
+                &meta["ui"]["resourceUri"],
+                &meta["ui/resourceUri"],
+                &meta["openai/outputTemplate"],
+            ]);
+            assert_eq!(meta["other"], view, "{path}");
+        }
+        for uri in told {
+            assert!(uri.as_str().unwrap().starts_with("ui://"), "{path}: {uri}");
+            let (read, _) = session.ask(5, "resources/read", json!({"uri": uri})).await;
+            assert_eq!(read["result"]["contents"][0]["text"], "<p>map</p>", "{path}: {uri}");
+            assert_eq!(&read["result"]["contents"][0]["uri"], uri, "{path}");
+        }
+        let template = templates["result"]["resourceTemplates"][0]["uriTemplate"].as_str().unwrap();
+        let filled = template.replace("{id}", "view.html");
+        let (read, _) = session.ask(6, "resources/read", json!({"uri": filled})).await;
+        assert_eq!(read["result"]["contents"][0]["text"], "<p>map</p>", "{path}: {filled}");
+    }
+}
