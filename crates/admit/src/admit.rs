@@ -261,7 +261,7 @@ impl Admit {
                 let (rule, message) = said.as_ref().map(|(rule, message)| (&**rule, &**message)).unzip();
                 let draft = Draft { outcome: Some(Outcome::Allowed), rule, message, ..draft };
                 let row = draft.write_covered(|text| rules.values.text(text));
-                let used = approved.as_ref().map(|id| self.0.approvals.row(id));
+                let used = approved.as_ref().and_then(|id| self.0.approvals.row(id));
                 let risk = match ask.subject {
                     Subject::Tool(_, tool) => tool.risk,
                     Subject::UnknownTool(_)
@@ -309,7 +309,7 @@ impl Admit {
                 let row =
                     Draft { outcome: Some(outcome), rule: Some(&rule), message: Some(&message), ..draft };
                 // A denial sends nothing out, so it need not be on the disk before it is answered.
-                let waits = approval.as_ref().map(|id| self.0.approvals.row(id));
+                let waits = approval.as_ref().and_then(|id| self.0.approvals.row(id));
                 let beside = Beside { counters: rows, approval: waits };
                 let row = row.write_covered(|text| rules.values.text(text));
                 let row = self.0.ledger.append(row, beside, Keep::Process).await;

@@ -260,11 +260,23 @@ pub enum NotDecided {
 #[derive(Debug)]
 struct Entry {
     approval: Approval,
+    /// Grows with every change, so that an older row of it that comes late changes nothing.
+    version: i64,
     bound: Bound,
     /// All of the arguments, sealed with the key of the gate, where not all are shown; until somebody decides.
     sealed: Option<String>,
     /// What the call is charged, from when it began to wait.
     reserved: Reservation,
+}
+
+impl Entry {
+    fn become_settled(&mut self, state: State, by: Option<&Decider<'_>>, reason: Option<&str>) {
+        self.approval.state = state;
+        self.version += 1;
+        self.sealed = None;
+        self.approval.decided_by = by.map(Decider::name).or(self.approval.decided_by.take());
+        self.approval.reason = reason.map(str::to_owned).or(self.approval.reason.take());
+    }
 }
 
 /// All of them, the newest last. Clones share them.
@@ -312,8 +324,7 @@ impl Default for Approvals {
 impl Approvals {
     /// Goes on with what was kept, of what is not over. Gives the names of those that are to expire, with the time.
     pub(crate) fn resume(&self, rows: &[ApprovalRow]) -> Vec<(String, i64)> {
-        let mut entries: Vec<Entry> =
-            rows.iter().filter_map(|row| kept::read(row.body.as_deref()?)).collect();
+        let mut entries: Vec<Entry> = rows.iter().filter_map(kept::read).collect();
         entries.sort_by_key(|entry| entry.approval.created);
         let expiring =
             entries.iter().map(|entry| (entry.approval.id.clone(), entry.approval.expires)).collect();
@@ -321,11 +332,30 @@ impl Approvals {
         expiring
     }
 
-    /// One of them as it is to be kept now; what is over is to be forgotten.
-    pub(crate) fn row(&self, id: &str) -> ApprovalRow {
+    /// One of them as it is to be kept now. `None` for one that is not there any more, and was kept as over before.
+    pub(crate) fn row(&self, id: &str) -> Option<ApprovalRow> {
+        self.table.lock().iter().find(|entry| entry.approval.id == id).map(kept::row)
+    }
+
+    /// One of them as it is to be kept where it is settled so: what it is settled as is kept before anybody hears of it.
+    pub(crate) fn row_if(
+        &self,
+        id: &str,
+        state: State,
+        by: Option<&Decider<'_>>,
+        reason: Option<&str>,
+    ) -> Option<ApprovalRow> {
         let table = self.table.lock();
-        let body = table.iter().find(|entry| entry.approval.id == id).and_then(kept::written);
-        ApprovalRow { id: id.to_owned(), body }
+        let entry = table.iter().find(|entry| entry.approval.id == id)?;
+        let mut then = Entry {
+            approval: entry.approval.clone(),
+            bound: entry.bound.clone(),
+            sealed: entry.sealed.clone(),
+            version: entry.version,
+            reserved: Reservation { drawn: entry.reserved.drawn.clone(), ..Reservation::default() },
+        };
+        then.become_settled(state, by, reason);
+        Some(kept::row(&then))
     }
 
     /// One of them.
@@ -362,6 +392,7 @@ impl Approvals {
                         Err(exceeded) => return Standing::Exceeded(exceeded),
                     };
                     entry.approval.state = State::Used;
+                    entry.version += 1;
                     let reserved = Reservation { places, ..std::mem::take(&mut entry.reserved) };
                     return Standing::Approved { id, by, reserved };
                 }
@@ -400,7 +431,7 @@ impl Approvals {
             decided_by: None,
             reason: None,
         };
-        table.push_back(Entry { approval, bound: call.bound, sealed: call.sealed, reserved });
+        table.push_back(Entry { approval, version: 1, bound: call.bound, sealed: call.sealed, reserved });
         let over = |entry: &Entry| !matches!(entry.approval.state, State::Waiting | State::Approved);
         if table.len() > SHOWN
             && let Some(oldest) = table.iter().position(over)
@@ -460,6 +491,7 @@ impl Approvals {
         let entry = table.iter_mut().find(|entry| entry.approval.id == id);
         if let Some(entry) = entry.filter(|entry| !entry.approval.revealed_to.contains(&to)) {
             entry.approval.revealed_to.push(to);
+            entry.version += 1;
         }
     }
 
@@ -484,10 +516,7 @@ impl Approvals {
         if !open {
             return None;
         }
-        entry.approval.state = state;
-        entry.sealed = None;
-        entry.approval.decided_by = by.map(Decider::name).or(entry.approval.decided_by.take());
-        entry.approval.reason = reason.map(str::to_owned).or(entry.approval.reason.take());
+        entry.become_settled(state, by, reason);
         let reserved = if state == State::Approved {
             Reservation::default()
         } else {

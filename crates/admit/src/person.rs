@@ -6,7 +6,7 @@ use crate::approvals::{Approval, Bound, Decider, NotDecided, Standing, State, To
 use crate::ask::{Answer, No};
 use crate::limits::Wants;
 use crate::view::View;
-use portcullis_ledger::{ApprovalRow, Beside, CounterRow, Draft, Failure, Kind, Outcome, now_ms};
+use portcullis_ledger::{ApprovalRow, Beside, Draft, Failure, Kind, Outcome, now_ms};
 use portcullis_runs::RunId;
 use portcullis_wire::canonical;
 use std::sync::Arc;
@@ -122,15 +122,27 @@ impl Admit {
     }
 
     async fn expire(&self, id: &str) {
+        let _one = self.0.deciding.lock().await;
         let Some((approval, reserved)) = self.0.approvals.settle(id, State::Expired, None, None) else {
             return;
         };
         // A refusal ends when its time is up, and that is no news.
         let recorded = match approval.state {
-            State::Denied => self.0.ledger.keep_approval(ApprovalRow { id: id.to_owned(), body: None }).await,
+            State::Denied => match self.0.approvals.row(id) {
+                Some(row) => {
+                    self.0
+                        .ledger
+                        .keep_approval(ApprovalRow { body: None, version: row.version + 1, ..row })
+                        .await
+                }
+                None => Ok(()),
+            },
             _ => {
-                let rows = self.give_back(&reserved.drawn, false);
-                self.record_settled(&approval, State::Expired, None, rows).await
+                let beside = Beside {
+                    counters: self.give_back(&reserved.drawn, false),
+                    approval: self.0.approvals.row(id),
+                };
+                self.record_settled(&approval, State::Expired, None, beside).await
             }
         };
         if let Err(failure) = recorded {
@@ -173,16 +185,17 @@ impl Admit {
         };
         let said = Some((who.as_str(), reason));
         if state == State::Approved {
-            self.record_settled(&approval, state, said, Vec::new()).await.map_err(not_recorded)?;
+            // Kept before whoever waits hears of it and uses it up.
+            let approval_row = self.0.approvals.row_if(id, state, Some(&by), reason);
+            let beside = Beside { counters: Vec::new(), approval: approval_row };
+            self.record_settled(&approval, state, said, beside).await.map_err(not_recorded)?;
         }
         let over = || NotDecided::Over(id.to_owned(), "over");
         let (approval, reserved) = self.0.approvals.settle(id, state, Some(&by), reason).ok_or_else(over)?;
-        if state == State::Approved {
-            // Only now is there a yes to keep; one that is lost on the way is asked for again.
-            self.0.ledger.keep_approval(self.0.approvals.row(id)).await.map_err(not_recorded)?;
-        } else {
-            let rows = self.give_back(&reserved.drawn, false);
-            self.record_settled(&approval, state, said, rows).await.map_err(not_recorded)?;
+        if state != State::Approved {
+            let counters = self.give_back(&reserved.drawn, false);
+            let beside = Beside { counters, approval: self.0.approvals.row(id) };
+            self.record_settled(&approval, state, said, beside).await.map_err(not_recorded)?;
         }
         match state {
             State::Void => Err(NotDecided::Void(id.to_owned())),
@@ -205,7 +218,7 @@ impl Admit {
         let message = format!("all of its arguments were shown to {who} ({id})");
         self.0.approvals.note_revealed(id, who);
         let draft = Draft { message: Some(&message), ..about(&approval) };
-        let beside = Beside { counters: Vec::new(), approval: Some(self.0.approvals.row(id)) };
+        let beside = Beside { counters: Vec::new(), approval: self.0.approvals.row(id) };
         let row = draft.write_covered(|text| self.kept_text(text));
         self.0.ledger.append(row, beside, portcullis_ledger::Keep::Disk).await.map_err(not_recorded)?;
         Ok(whole)
@@ -216,14 +229,13 @@ impl Admit {
         approval: &Approval,
         state: State,
         said: Option<(&str, Option<&str>)>,
-        counters: Vec<CounterRow>,
+        beside: Beside,
     ) -> Result<(), Failure> {
         let by = said.map_or(String::new(), |(by, _)| format!(" by {by}"));
         let why = said.and_then(|(_, reason)| reason).map_or(String::new(), |reason| format!(": {reason}"));
         let message = format!("{}{by} ({}){why}", state.as_str(), approval.id);
         let outcome = if state == State::Approved { Outcome::Allowed } else { Outcome::Denied };
         let draft = Draft { outcome: Some(outcome), message: Some(&message), ..about(approval) };
-        let beside = Beside { counters, approval: Some(self.0.approvals.row(&approval.id)) };
         let row = draft.write_covered(|text| self.kept_text(text));
         self.0.ledger.append(row, beside, portcullis_ledger::Keep::Disk).await.map(drop)
     }

@@ -7,8 +7,15 @@ use crate::CounterRow;
 pub struct ApprovalRow {
     /// Its name.
     pub id: String,
-    /// All that is known of it, JSON; `None` where it is to be forgotten.
+    /// Grows with every change of it: whatever order rows arrive in, the highest one stands.
+    pub version: i64,
+    /// All that is known of it, JSON; `None` where it is over.
     pub body: Option<String>,
+}
+
+impl ApprovalRow {
+    /// What is kept of one that is over.
+    pub(crate) const OVER: &str = r#"{"state":"over"}"#;
 }
 
 /// What is committed together with a row, or not at all.

@@ -5,7 +5,8 @@ use crate::let_go::{last_before, let_go};
 use crate::offline;
 use crate::row::Written;
 use crate::schema::{FILE, Failure, keep_house, open_reader, open_writer};
-use crate::store::{Store, now_ms, stamp};
+use crate::store::{Store, now_ms, put_approval, stamp};
+use crate::tasks;
 use crate::writer::Writer;
 use crate::{
     ApprovalRow, Beside, CounterKey, CounterRow, Draft, GateKey, Grant, Head, Kind, PinRow, SignedHead,
@@ -298,16 +299,7 @@ impl Ledger {
     /// # Errors
     /// Where it cannot be written.
     pub async fn keep_approval(&self, row: ApprovalRow) -> Result<(), Failure> {
-        self.change(None, move |tx| {
-            let run = match &row.body {
-                Some(body) => {
-                    tx.execute("INSERT OR REPLACE INTO approvals (id, body) VALUES (?1, ?2)", [&row.id, body])
-                }
-                None => tx.execute("DELETE FROM approvals WHERE id = ?1", [&row.id]),
-            };
-            run.map(drop).map_err(|error| Failure::write(&error))
-        })
-        .await
+        self.change(None, move |tx| put_approval(tx, &row).map_err(|error| Failure::write(&error))).await
     }
 
     /// The approvals as they were last kept.
@@ -317,9 +309,11 @@ impl Ledger {
     pub fn approvals(&self) -> Result<Vec<ApprovalRow>, Failure> {
         let conn = open_reader(&self.0.folder)?;
         let read = || -> rusqlite::Result<Vec<ApprovalRow>> {
-            let mut statement = conn.prepare("SELECT id, body FROM approvals ORDER BY id")?;
-            let rows =
-                statement.query_map([], |row| Ok(ApprovalRow { id: row.get(0)?, body: row.get(1)? }))?;
+            let mut statement =
+                conn.prepare("SELECT id, version, body FROM approvals WHERE body <> ?1 ORDER BY id")?;
+            let rows = statement.query_map([ApprovalRow::OVER], |row| {
+                Ok(ApprovalRow { id: row.get(0)?, version: row.get(1)?, body: row.get(2)? })
+            })?;
             rows.collect()
         };
         read().map_err(|error| Failure::read(&error))
@@ -392,19 +386,21 @@ impl Ledger {
     }
 
     /// Keeps a task as it is now, together with a row of the record where there is one to write. It is on the disk
-    /// when this answers.
+    /// when this answers. One that is not new and was forgotten meanwhile stays forgotten.
     ///
     /// # Errors
     /// Where it cannot be written; then neither is.
     pub async fn keep_task(&self, task: TaskRow, row: Option<Written>) -> Result<(), Failure> {
         self.change(row, move |tx| {
             let TaskRow { id, run, owner, upstream, theirs, tool, digest, design, .. } = task;
-            let TaskRow { state, why, ttl_ms, created, stamp, looked, stop, said, places, .. } = task;
+            let TaskRow { state, why, ttl_ms, created, stamp, looked, stop, said, places, version, .. } =
+                task;
+            let statement = if version == 1 { tasks::ENTER } else { tasks::UPDATE };
             tx.execute(
-                "INSERT OR REPLACE INTO tasks VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+                statement,
                 params![
-                    id, run, owner, upstream, theirs, tool, digest, design, state, why, ttl_ms, created, stamp, looked,
-                    stop, said, places
+                    id, run, owner, upstream, theirs, tool, digest, design, state, why, ttl_ms, created,
+                    stamp, looked, stop, said, places, version
                 ],
             )
             .map(drop)
@@ -459,6 +455,7 @@ impl Ledger {
                     stop: row.get("stop")?,
                     said: row.get("said")?,
                     places: row.get("places")?,
+                    version: row.get("version")?,
                 })
             })?;
             rows.collect()

@@ -1,5 +1,6 @@
 //! The tables, and what can go wrong with the file.
 
+use crate::ApprovalRow;
 use crate::writer::Writer;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 pub const FILE: &str = "ledger.db";
 
 /// The layout this program writes; a file with a higher number is refused.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 /// Bytes of a page of a new file. Most rows carry arguments: twice SQLite's own size takes half as many new pages,
 /// each of which puts three more into the log.
@@ -52,7 +53,9 @@ CREATE TABLE IF NOT EXISTS counters (
     window_start INTEGER NOT NULL, used TEXT NOT NULL, version INTEGER NOT NULL,
     PRIMARY KEY (policy, counter, window, scope)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS approvals (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS approvals (
+    id TEXT PRIMARY KEY, body TEXT NOT NULL, version INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS definitions (
     upstream TEXT NOT NULL, list TEXT NOT NULL, body TEXT NOT NULL,
     PRIMARY KEY (upstream, list)
@@ -64,13 +67,17 @@ CREATE TABLE IF NOT EXISTS pins (
 CREATE TABLE IF NOT EXISTS tasks (
     id TEXT PRIMARY KEY, run TEXT NOT NULL, owner TEXT NOT NULL, upstream TEXT NOT NULL, theirs TEXT NOT NULL,
     tool TEXT NOT NULL, digest TEXT NOT NULL, design TEXT NOT NULL, state TEXT NOT NULL, why TEXT, ttl_ms INTEGER,
-    created INTEGER NOT NULL, stamp TEXT NOT NULL, looked INTEGER NOT NULL, stop TEXT, said TEXT NOT NULL, places TEXT
+    created INTEGER NOT NULL, stamp TEXT NOT NULL, looked INTEGER NOT NULL, stop TEXT, said TEXT NOT NULL, places TEXT, version INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// Whether what files of layout 1 have not is there, and what puts it there.
-const HAS_PLACES: &str = "SELECT EXISTS(SELECT 1 FROM pragma_table_info('tasks') WHERE name = 'places')";
-const ADD_PLACES: &str = "ALTER TABLE tasks ADD COLUMN places TEXT";
+/// Columns that files of earlier layouts have not: the table, the column, what it holds.
+const ADDED: [(&str, &str, &str); 3] = [
+    ("tasks", "places", "TEXT"),
+    ("tasks", "version", "INTEGER NOT NULL DEFAULT 0"),
+    ("approvals", "version", "INTEGER NOT NULL DEFAULT 0"),
+];
+const HAS_COLUMN: &str = "SELECT EXISTS(SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2)";
 
 /// What can go wrong with the store.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -133,9 +140,12 @@ pub(crate) fn open_writer(folder: &Path) -> Result<Connection, Failure> {
         let version = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         if version <= VERSION {
             conn.execute_batch(TABLES)?;
-            if !conn.query_row(HAS_PLACES, [], |row| row.get::<_, bool>(0))? {
-                conn.execute_batch(ADD_PLACES)?;
+            for (table, column, holds) in ADDED {
+                if !conn.query_row(HAS_COLUMN, [table, column], |row| row.get::<_, bool>(0))? {
+                    conn.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} {holds}"))?;
+                }
             }
+            conn.execute("DELETE FROM approvals WHERE body = ?1", [ApprovalRow::OVER])?;
             conn.pragma_update(None, "user_version", VERSION)?;
         }
         Ok((conn, version))

@@ -198,17 +198,16 @@ impl Open<'_> {
     }
 }
 
-impl Open<'_> {
-    pub(crate) fn put_approval(&mut self, row: &ApprovalRow) -> Result<(), Undone> {
-        match &row.body {
-            Some(body) => self
-                .conn
-                .prepare_cached("INSERT OR REPLACE INTO approvals (id, body) VALUES (?1, ?2)")?
-                .execute(params![row.id, body])?,
-            None => self.conn.execute("DELETE FROM approvals WHERE id = ?1", [&row.id])?,
-        };
-        Ok(())
-    }
+/// Keeps an approval, unless what is kept of it is newer. One that is over stays until the file is opened again: an older row may still
+/// be on its way.
+pub(crate) fn put_approval(conn: &Connection, row: &ApprovalRow) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO approvals (id, version, body) VALUES (?1, ?2, ?3)
+         ON CONFLICT DO UPDATE SET version = excluded.version, body = excluded.body
+         WHERE excluded.version > approvals.version",
+    )?
+    .execute(params![row.id, row.version, row.body.as_deref().unwrap_or(ApprovalRow::OVER)])
+    .map(drop)
 }
 
 /// The end of the chain and the time of its last row.

@@ -10,7 +10,7 @@
 use crate::files::Files;
 use crate::row::Written;
 use crate::schema::Failure;
-use crate::store::{Open, PATIENCE, Store, Undone};
+use crate::store::{Open, PATIENCE, Store, Undone, put_approval};
 use crate::{Beside, Head, Keep};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -398,7 +398,7 @@ impl Writer {
                     open.put_counter(counter)?;
                 }
                 if let Some(approval) = &beside.approval {
-                    open.put_approval(approval)?;
+                    put_approval(open.conn(), approval)?;
                 }
             }
             Ok(())

@@ -1,8 +1,8 @@
 //! The store through its public face.
 
 use portcullis_ledger::{
-    CounterKey, CounterRow, Draft, Filter, Grant, Keep, Kind, Ledger, Outcome, SignedHead, TaskRow,
-    new_token, query, verify,
+    ApprovalRow, Beside, CounterKey, CounterRow, Draft, Filter, Grant, Keep, Kind, Ledger, Outcome,
+    SignedHead, TaskRow, new_token, query, verify,
 };
 use std::collections::BTreeMap;
 
@@ -40,11 +40,8 @@ async fn rows_of_many_callers_form_one_chain_that_verifies_after_a_restart() {
     assert!(report.ok && report.rows == 201, "{report:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_file_of_the_layout_before_is_brought_up_with_all_that_is_in_it_and_one_of_a_later_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let ledger = Ledger::open(folder.path()).unwrap();
-    let task = |id: &str, places: Option<&str>| TaskRow {
+fn task(id: &str, places: Option<&str>) -> TaskRow {
+    TaskRow {
         id: id.into(),
         run: "r_1".into(),
         owner: "me".into(),
@@ -62,19 +59,37 @@ async fn a_file_of_the_layout_before_is_brought_up_with_all_that_is_in_it_and_on
         stop: None,
         said: "{}".into(),
         places: places.map(str::to_owned),
-    };
+        version: 1,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_the_layout_before_is_brought_up_with_all_that_is_in_it_and_one_of_a_later_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(folder.path()).unwrap();
     ledger.keep_task(task("t_1", None), Some(row("before"))).await.unwrap();
     ledger.close().await;
     let file = rusqlite::Connection::open(folder.path().join(portcullis_ledger::FILE)).unwrap();
-    file.execute_batch("ALTER TABLE tasks DROP COLUMN places; PRAGMA user_version = 1").unwrap();
+    file.execute_batch(
+        "ALTER TABLE tasks DROP COLUMN places; ALTER TABLE tasks DROP COLUMN version;
+         ALTER TABLE approvals DROP COLUMN version; PRAGMA user_version = 1",
+    )
+    .unwrap();
     let ledger = Ledger::open(folder.path()).unwrap();
     assert_eq!(ledger.append(row("after"), Vec::new(), Keep::Process).await.unwrap(), 2);
     ledger.keep_task(task("t_2", Some("[]")), None).await.unwrap();
-    assert_eq!(ledger.tasks().unwrap(), [task("t_1", None), task("t_2", Some("[]"))]);
+    // What was kept before there were versions is older than whatever is kept now.
+    assert_eq!(
+        ledger.tasks().unwrap(),
+        [TaskRow { version: 0, ..task("t_1", None) }, task("t_2", Some("[]"))]
+    );
+    let newer = TaskRow { state: "completed".into(), version: 2, ..task("t_1", None) };
+    ledger.keep_task(newer.clone(), None).await.unwrap();
+    assert_eq!(ledger.tasks().unwrap(), [newer, task("t_2", Some("[]"))]);
     ledger.close().await;
     file.execute_batch("PRAGMA user_version = 99").unwrap();
     let refused = Ledger::open(folder.path()).unwrap_err().to_string();
-    assert!(refused.contains("layout 99 is newer than this program's 3"), "{refused}");
+    assert!(refused.contains("layout 99 is newer than this program's 4"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -378,4 +393,53 @@ async fn grants_keep_the_hash_of_their_token_alone() {
         assert!(!bytes.windows(token.len()).any(|part| part == token.as_bytes()));
     }
     assert!(verify(folder.path(), None).unwrap().ok);
+}
+
+/// Rows of one thing that were made one after the other may be written in any order: the newest stands, and what is over stays over.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_beside_the_record_never_goes_back() {
+    let orders =
+        [[1, 2, 3, 4], [4, 3, 2, 1], [1, 3, 2, 4], [2, 1, 4, 3], [4, 1, 2, 3], [3, 4, 1, 2], [1, 4, 3, 2]];
+    for last_is_over in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(folder.path()).unwrap();
+        let approval = |order: usize, version: i64| ApprovalRow {
+            id: format!("a_{order}"),
+            version,
+            body: (version < 4 || !last_is_over).then(|| format!("version {version}")),
+        };
+        for (place, order) in orders.iter().enumerate() {
+            for version in order {
+                let approval = approval(place, *version);
+                // With a row, and without one: these are two queues.
+                if version % 2 == 0 {
+                    let beside = Beside { counters: Vec::new(), approval: Some(approval) };
+                    ledger.append(row("changed"), beside, Keep::Process).await.unwrap();
+                } else {
+                    ledger.keep_approval(approval).await.unwrap();
+                }
+            }
+        }
+        let expected: Vec<ApprovalRow> =
+            (0..orders.len()).map(|place| approval(place, 4)).filter(|row| row.body.is_some()).collect();
+        assert_eq!(ledger.approvals().unwrap(), expected);
+        ledger.close().await;
+        assert_eq!(Ledger::open(folder.path()).unwrap().approvals().unwrap(), expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_was_forgotten_does_not_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(folder.path()).unwrap();
+    for id in ["t_1", "t_2"] {
+        ledger.keep_task(task(id, None), None).await.unwrap();
+    }
+    let late = |id, version: i64| TaskRow { said: version.to_string(), version, ..task(id, None) };
+    ledger.forget_tasks(vec!["t_1".into()]).await.unwrap();
+    for (id, version) in [("t_1", 2), ("t_2", 3), ("t_2", 2)] {
+        ledger.keep_task(late(id, version), None).await.unwrap();
+    }
+    ledger.close().await;
+    assert_eq!(Ledger::open(folder.path()).unwrap().tasks().unwrap(), [late("t_2", 3)]);
 }

@@ -2,7 +2,7 @@
 
 use super::{Approval, Bound, Entry, State};
 use crate::limits::{Reservation, Reserved};
-use portcullis_ledger::{CounterKey, Grant};
+use portcullis_ledger::{ApprovalRow, CounterKey, Grant};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -51,8 +51,13 @@ struct Charge {
     on_error: bool,
 }
 
+/// As it is to be kept.
+pub(super) fn row(entry: &Entry) -> ApprovalRow {
+    ApprovalRow { id: entry.approval.id.clone(), version: entry.version, body: written(entry) }
+}
+
 /// `None` where it is over: there is nothing to go on with.
-pub(super) fn written(entry: &Entry) -> Option<String> {
+fn written(entry: &Entry) -> Option<String> {
     let (approval, bound) = (&entry.approval, &entry.bound);
     if !matches!(approval.state, State::Waiting | State::Approved | State::Denied) {
         return None;
@@ -95,8 +100,8 @@ pub(super) fn written(entry: &Entry) -> Option<String> {
 }
 
 /// `None` for what another version kept in a form that is not known here.
-pub(super) fn read(body: &str) -> Option<Entry> {
-    let kept: Kept = serde_json::from_str(body).ok()?;
+pub(super) fn read(row: &ApprovalRow) -> Option<Entry> {
+    let kept: Kept = serde_json::from_str(row.body.as_deref()?).ok()?;
     let drawn: Option<Vec<Reserved>> = kept
         .charged
         .into_iter()
@@ -107,6 +112,7 @@ pub(super) fn read(body: &str) -> Option<Entry> {
         })
         .collect();
     Some(Entry {
+        version: row.version,
         approval: Approval {
             id: kept.id,
             grant: kept.grant.name.clone(),

@@ -59,6 +59,8 @@ struct Now {
     said: Box<str>,
     /// What its call took of those places of which only so many may be taken at once, until it ends.
     places: Option<Arc<Places>>,
+    /// Of the row that was last made of it.
+    version: i64,
 }
 
 impl Now {
@@ -150,6 +152,7 @@ impl Task {
             stop: None,
             said: "{}".into(),
             places,
+            version: 0,
         };
         let stamp = string(&said, "createdAt").unwrap_or_default().into();
         let (now, link, changed) = (Mutex::new(now), Mutex::new(link), watch::Sender::new(()));

@@ -384,6 +384,32 @@ async fn what_waits_was_approved_or_refused_outlives_the_gate() {
     assert_eq!(reached(&house, &url).await, 2);
 }
 
+/// Whoever waits for a yes uses it up in the moment in which it is given: what is kept must say that it was used, not that it was given.
+#[tokio::test]
+async fn what_was_approved_and_used_is_used_after_a_restart_too() {
+    let policy = POLICY.replace("max: 3", "max: 1000");
+    let (mut house, _server, url) = house(&policy, "45s");
+    let calls: Vec<Value> = (0..20).map(|place| pays(&place.to_string())).collect();
+    let session = house.session("/mcp/fix").await;
+    for (id, call) in (1..).zip(&calls) {
+        let person = async {
+            let one = one_that_waits(&house).await["id"].as_str().unwrap().to_owned();
+            assert_eq!(house.run(&["approvals", "approve", &one]).0, 0);
+        };
+        let (answer, ()) = tokio::join!(session.call(id, "echo", call.clone()), person);
+        assert_eq!(json!(text(&answer)), call["message"]);
+    }
+    drop(session);
+    house.gate.take().unwrap().terminate();
+    house.configure("wait: 45s", "wait: 50ms");
+    house.up();
+    let session = house.session("/mcp/fix").await;
+    for (id, call) in (1..).zip(&calls) {
+        id_of(&session.call(id, "echo", call.clone()).await);
+    }
+    assert_eq!(reached(&house, &url).await, calls.len());
+}
+
 #[tokio::test]
 async fn the_user_of_the_client_decides_where_the_rule_says_so_and_only_then() {
     let policy = POLICY.replace("on_hold:", "approvers: [client]\n        on_hold:");

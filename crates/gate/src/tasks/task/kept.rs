@@ -34,6 +34,8 @@ impl Task {
             stop,
             said: row.said.into(),
             places: places.filter(|_| !state.is_final()),
+            // Only the first row of all may enter it anew.
+            version: row.version.max(1),
         };
         Self {
             id: row.id.into(),
@@ -69,7 +71,8 @@ impl Task {
 
     /// As it is kept.
     pub(crate) fn row(&self) -> TaskRow {
-        let now = self.now.lock();
+        let mut now = self.now.lock();
+        now.version += 1;
         let stop = now.stop.as_ref();
         TaskRow {
             id: self.id.to_string(),
@@ -89,6 +92,7 @@ impl Task {
             stop: stop.map(|stop| json!({ "by": stop.by, "at": stop.at, "told": stop.told }).to_string()),
             said: now.said.to_string(),
             places: now.places.as_ref().map(|places| places.written()),
+            version: now.version,
         }
     }
 }
