@@ -12,6 +12,16 @@ pub(crate) fn signal(process: &Process, signal: Signal) -> Result<()> {
     handle(process)?.map_or(Ok(()), |handle| pidfd_send_signal(&handle, signal))
 }
 
+/// Kills one process, whatever holds it up. Only what waits for a device lives on.
+pub fn kill(process: &Process) {
+    let _ = signal(process, Signal::KILL);
+}
+
+/// Has a process go on that somebody stopped.
+pub fn wake(process: &Process) {
+    let _ = signal(process, Signal::CONT);
+}
+
 /// Waits until it has ended, at most so long, and says whether it has.
 pub(crate) fn has_ended(process: &Process, until: Instant) -> bool {
     let left = until.saturating_duration_since(Instant::now());

@@ -30,6 +30,7 @@ mod stop;
 
 pub use cgroup::Cgroup;
 pub use folder::{Folder, RunFile, boot_id};
+pub use handle::{kill, wake};
 pub use members::{Members, Usage, Watcher, fetch_ended_children};
 pub use memory::let_go_of_the_start;
 pub use message::{

@@ -59,8 +59,9 @@ impl Keepers {
                 let _ = line.orders.send(&Order::Adopt).await;
             }
             tracing::info!(run = %about.id, upstream = %about.upstream, "taken over from the gate before");
-            let child = None;
-            let (held, _) = self.follow(Going { about, began_ms, started, on_loss, folder, line, child });
+            let (keeper, child) = (Some(keeper), None);
+            let (held, _) =
+                self.follow(Going { about, began_ms, started, on_loss, folder, line, keeper, child });
             going.push(held);
         }
         going

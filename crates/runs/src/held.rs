@@ -16,6 +16,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// What everybody may know of a run.
@@ -171,6 +172,18 @@ pub(crate) fn spool_in(folder: &Path) -> PathBuf {
     folder.join("log")
 }
 
+async fn late(due: Option<Due>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether it runs, or waits for something. Whoever was stopped does neither.
+fn is_at_work(keeper: &Process) -> bool {
+    Process::of(keeper.pid).is_some_and(|now| now.same_as(keeper) && !matches!(now.kin.state, 'T' | 't'))
+}
+
 /// The gate's end of a keeper's socket.
 pub(crate) struct Line {
     pub(crate) reports: Reports,
@@ -209,15 +222,61 @@ impl Reports {
 pub(crate) enum Last {
     /// The run is over.
     Over(Box<Ended>),
-    /// The keeper ended without a word.
-    Nothing,
+    /// The keeper is gone, and did not say what became of its run.
+    Gone(Gone),
     /// The gate ends, and the run goes on.
     Left,
 }
 
-/// Hears a keeper to its last word.
+/// What a keeper is given beyond the times of a stop, to say that it did it.
+const ANSWER: Duration = Duration::from_secs(2);
+/// One that is at work is given more: against a storm of forks it kills for some rounds.
+const WORK: Duration = Duration::from_secs(15);
+/// How often one that is late is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// By when a keeper is to have stopped its run.
+#[derive(Clone, Copy)]
+struct Due {
+    at: Instant,
+    /// After which it is not waited for, whatever it does.
+    last: Instant,
+}
+
+impl Due {
+    fn of(stop: Stop) -> Self {
+        let at = Instant::now() + Duration::from_millis(stop.wait_ms.saturating_add(stop.grace_ms)) + ANSWER;
+        Self { at, last: at + WORK }
+    }
+
+    fn sooner(self, other: Option<Self>) -> Self {
+        other.filter(|other| other.last < self.last).unwrap_or(self)
+    }
+}
+
+/// Why a keeper is gone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gone {
+    /// Somebody else ended it.
+    Ended,
+    /// It did not stop its run when it was told to, and was killed.
+    Deaf,
+}
+
+impl Gone {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ended => "its keeper was ended from outside",
+            Self::Deaf => "its keeper did not answer, and was killed",
+        }
+    }
+}
+
+/// Hears a keeper to its last word. One that was told to stop its run and does not answer in time is killed: somebody may have stopped
+/// it, and a stop does not wait for that.
 pub(crate) async fn hear(
     run: &Held,
+    keeper: Option<&Process>,
     mut line: Line,
     mut orders: mpsc::Receiver<Order>,
     stop: CancellationToken,
@@ -227,10 +286,11 @@ pub(crate) async fn hear(
     let keeps = run.on_loss == OnLoss::Keep;
     let wait_ms = millis(GRACE);
     let mut asked = false;
+    let mut due: Option<Due> = None;
     loop {
         let order = tokio::select! {
             report = line.reports.next() => match report {
-                None => return Last::Nothing,
+                None => return Last::Gone(Gone::Ended),
                 Some(Report::Exited(exit)) => {
                     let _ = tell_exit.send_replace(Some(exit));
                     continue;
@@ -245,7 +305,20 @@ pub(crate) async fn hear(
                 Order::Stop(Stop { wait_ms, grace_ms: wait_ms })
             }
             Some(order) = orders.recv() => order,
+            () = late(due), if due.is_some() => {
+                let Some(now) = due else { continue };
+                if Instant::now() < now.last && keeper.is_some_and(is_at_work) {
+                    due = Some(Due { at: now.last.min(Instant::now() + LOOK), ..now });
+                    continue;
+                }
+                keeper.into_iter().for_each(portcullis_keeper::kill);
+                return Last::Gone(Gone::Deaf);
+            }
         };
+        if let Order::Stop(stop) = &order {
+            due = Some(Due::of(*stop).sooner(due));
+            keeper.into_iter().for_each(portcullis_keeper::wake);
+        }
         if let Err(error) = line.orders.send(&order).await {
             // It ended, and its last words are still to be read.
             tracing::debug!(run = %run.about.id, %error, "an order came too late for a keeper");

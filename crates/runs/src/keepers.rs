@@ -1,6 +1,6 @@
 //! Runs that are processes: each is held by a keeper of its own, and all of them are known here.
 
-use crate::held::{Last, Line, hear, spool_in};
+use crate::held::{Gone, Last, Line, hear, spool_in};
 use crate::{About, Drops, GRACE, Held, Hold, MARK, Piped, Pipes, Program, RunId, What, millis};
 use parking_lot::Mutex;
 use portcullis_keeper::spool::now_ms;
@@ -30,6 +30,8 @@ const BUSY_PAUSE: Duration = Duration::from_millis(10);
 const ORDERS: usize = 16;
 /// Runs that are over and still listed, with their output, at most. The record has all of them.
 pub(crate) const ENDED: usize = 200;
+/// How long a run may take to end by itself whose keeper did not stop it in its time.
+const SHORT: Duration = Duration::from_secs(1);
 /// When is looked once more for what comes back by itself.
 const AGAIN: Duration = Duration::from_secs(2);
 
@@ -63,6 +65,8 @@ pub(crate) struct Going {
     pub(crate) folder: Folder,
     /// `None` where the keeper is gone.
     pub(crate) line: Option<Line>,
+    /// Who it is.
+    pub(crate) keeper: Option<Process>,
     /// The keeper, where it is a child of this gate.
     pub(crate) child: Option<Child>,
 }
@@ -220,8 +224,18 @@ impl Keepers {
         let why = match line.reports.next().await {
             Some(Report::Started(mut started)) => {
                 self.cover(&mut started.process);
+                let keeper = child.id().and_then(|pid| Process::of(pid.cast_signed()));
                 let (line, child) = (Some(line), Some(child));
-                return Ok(Going { about, began_ms: now_ms(), started, on_loss, folder, line, child });
+                return Ok(Going {
+                    about,
+                    began_ms: now_ms(),
+                    started,
+                    on_loss,
+                    folder,
+                    line,
+                    keeper,
+                    child,
+                });
             }
             Some(Report::Failed(why)) => why,
             _ => "the keeper ended before it started anything".into(),
@@ -232,7 +246,7 @@ impl Keepers {
 
     /// Lists a run and hears its keeper until the run is over. The token stops it.
     pub(crate) fn follow(&self, going: Going) -> (Arc<Held>, CancellationToken) {
-        let Going { about, began_ms, started, on_loss, folder, line, child } = going;
+        let Going { about, began_ms, started, on_loss, folder, line, keeper, child } = going;
         let (orders, ordered) = mpsc::channel(ORDERS);
         let (tell_exit, exit) = watch::channel(None);
         let over = watch::Sender::new(None);
@@ -247,12 +261,16 @@ impl Keepers {
         let (keepers, run, stopping) = (self.clone(), held.clone(), stop.clone());
         self.0.tasks.spawn(async move {
             let heard = match line {
-                Some(line) => hear(&run, line, ordered, stopping, &keepers.0.stop, tell_exit).await,
-                None => Last::Nothing,
+                Some(line) => {
+                    hear(&run, keeper.as_ref(), line, ordered, stopping, &keepers.0.stop, tell_exit).await
+                }
+                None => Last::Gone(Gone::Ended),
             };
             let ended = match heard {
                 Last::Over(ended) => *ended,
-                Last::Nothing => without_keeper(run.clone(), keepers.0.program.file().to_owned()).await,
+                Last::Gone(why) => {
+                    without_keeper(run.clone(), why, keepers.0.program.file().to_owned()).await
+                }
                 Last::Left => return,
             };
             if let Some(mut child) = child {
@@ -386,14 +404,16 @@ impl Keepers {
 }
 
 /// The keeper was killed: its work is done here. What it had adopted came to this process, if it ran then.
-async fn without_keeper(run: Arc<Held>, keepers: PathBuf) -> Ended {
-    tracing::error!(run = %run.about.id, "a keeper was ended from outside; its run is stopped");
+async fn without_keeper(run: Arc<Held>, why: Gone, keepers: PathBuf) -> Ended {
+    tracing::error!(run = %run.about.id, "{}; its run is stopped", why.as_str());
     let held = run.clone();
     let work = move || {
         let mark = mark(&held.about.id);
         let members = Members::of(&held.started, &mark, Watcher::Gate(&keepers));
+        // What its keeper was given for it is over.
+        let longest = if why == Gone::Deaf { millis(SHORT) } else { u64::MAX };
         let mut sooner = || {
-            let grace_ms = held.grace.load(Ordering::Relaxed);
+            let grace_ms = held.grace.load(Ordering::Relaxed).min(longest);
             (grace_ms < u64::MAX).then_some(Stop { wait_ms: 0, grace_ms })
         };
         let how = sooner().unwrap_or(stop_within(GRACE));
@@ -401,7 +421,7 @@ async fn without_keeper(run: Arc<Held>, keepers: PathBuf) -> Ended {
     };
     let stopped = tokio::task::spawn_blocking(work).await;
     let stopped = stopped.unwrap_or_else(|_| Stopped::without_proof(Verdict::Partial, 0));
-    let cause = Some("its keeper was ended from outside".to_owned());
+    let cause = Some(why.as_str().to_owned());
     let ended = Ended { at_ms: now_ms(), stopped, exit: None, cause };
     let _ = run.folder.keep_over(&ended);
     ended

@@ -37,6 +37,8 @@ pub fn end_keepers_of(folder: &Path) {
             && runs_from(pid.as_raw_nonzero().get(), &own)
         {
             let _ = rustix::process::pidfd_send_signal(&handle, Signal::TERM);
+            // Whoever is stopped hears nothing before it goes on.
+            let _ = rustix::process::pidfd_send_signal(&handle, Signal::CONT);
         }
     }
 }

@@ -114,6 +114,50 @@ async fn what_neither_gate_nor_keeper_was_left_to_stop_is_stopped_by_the_next_ga
     assert_eq!(row["verdict"]["verdict"], "stopped", "{row}");
 }
 
+/// Whatever runs through the gate can stop the keepers, which belong to the same user. A stop does not wait for them.
+#[tokio::test]
+async fn a_keeper_that_was_stopped_delays_no_stop() {
+    let house = talkative();
+    let started = || async {
+        let session = house.session("/mcp/fix").await;
+        let answer = session.call(1, "echo", json!({ "message": "there" })).await;
+        (answer.pointer("/result/content/0/text") == Some(&json!("there"))).then_some(())
+    };
+    for again in [false, true] {
+        crate::stream::until("an answer of the server", started).await;
+        let run = runs(&house, &[]).remove(0);
+        let server = Process::of(i32::try_from(run["pid"].as_i64().unwrap()).unwrap()).unwrap();
+        let keeper = Process::of(portcullis_runs::parent_of(server.pid).unwrap()).unwrap();
+        let members = session_of(&server);
+        let pid = rustix::process::Pid::from_raw(keeper.pid).unwrap();
+        let stop = || rustix::process::kill_process(pid, rustix::process::Signal::STOP);
+        stop().unwrap();
+        // One that is stopped once is woken and does its work; one that is stopped again and again is killed.
+        let done = std::sync::atomic::AtomicBool::new(!again);
+        let (code, said, err) = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) && keeper.lives() {
+                    let _ = stop();
+                }
+            });
+            let all = house.run(&["drop", "--grace", "1s", "--json"]);
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            all
+        });
+        assert_eq!(code, 0, "{said}{err}");
+        assert!(!members.iter().any(Process::lives) && !keeper.lives(), "{said}");
+        let rows = house.rows(&["--run", run["id"].as_str().unwrap()]);
+        let over = rows
+            .iter()
+            .find(|row| row["message"].as_str().is_some_and(|it| it.starts_with("over:")))
+            .unwrap();
+        assert_eq!(over["verdict"]["verdict"], "stopped", "{over}");
+        let killed = over["message"].as_str().unwrap().contains("did not answer, and was killed");
+        assert_eq!(killed, again, "{over}");
+        assert_eq!(house.run(&["raise"]).0, 0);
+    }
+}
+
 /// The server and those of its session.
 fn session_of(server: &Process) -> Vec<Process> {
     let of = |process: Process| Process::of(process.pid);
