@@ -82,6 +82,9 @@ impl Running {
         own.apply(&mut config);
         // Before anything else can be done: what is dropped stays so.
         let drops = Drops::of(&config.data);
+        if let Err(error) = drops.reserve() {
+            tracing::warn!(%error, "there is no room on the disk for a drop: one holds only while this gate runs");
+        }
         let ledger = Ledger::open(&config.data)?;
         let taken = contents(files_of(&config));
         let (rules, troubles) = load_rules(&config, None);

@@ -149,9 +149,16 @@ pub(crate) async fn watch(running: Arc<Running>, stop: CancellationToken) {
         }
         let drops = running.gate.admit().drops().clone();
         running.keepers.fetch_ended_orphans();
+        let is_dropped = !drops.list().is_empty();
         // Which is usual, and costs no thread.
-        if !drops.has_file() {
+        if !is_dropped && !drops.has_file() {
             continue;
+        }
+        if is_dropped && !drops.is_kept() {
+            let again = drops.clone();
+            if let Ok(Some(Ok(()))) = tokio::task::spawn_blocking(move || again.keep_again()).await {
+                record(&running, "what is dropped was written into the file again, and holds over a restart");
+            }
         }
         for dropped in tokio::task::spawn_blocking(move || drops.look()).await.unwrap_or_default() {
             tracing::warn!(scope = %dropped.scope, reason = %dropped.reason, "dropped, by the file");

@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The file in the data folder that says what is dropped. A start reads it before anything else.
 pub const DROPPED: &str = "DROPPED";
@@ -71,6 +71,9 @@ struct Inner {
     list: Mutex<Vec<Dropped>>,
     /// Held while the file is written, which may take as long as the disk does. The list is not.
     writing: Mutex<()>,
+    /// How often something was dropped here, and how often when the file was last written.
+    puts: AtomicU64,
+    kept: AtomicU64,
 }
 
 impl Drops {
@@ -80,7 +83,8 @@ impl Drops {
         let file = folder.join(DROPPED);
         let list = read(&file);
         let (any, list) = (AtomicBool::new(!list.is_empty()), Mutex::new(list));
-        Self(Arc::new(Inner { file, any, list, writing: Mutex::default() }))
+        let (puts, kept) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self(Arc::new(Inner { file, any, list, writing: Mutex::default(), puts, kept }))
     }
 
     /// What is said to a call or a start that is dropped; `None` where it is not.
@@ -105,6 +109,7 @@ impl Drops {
         let mut list = self.0.list.lock();
         if !list.iter().any(|there| there.scope == dropped.scope) {
             list.push(dropped);
+            self.0.puts.fetch_add(1, Ordering::Release);
         }
         self.0.any.store(true, Ordering::Release);
     }
@@ -115,8 +120,36 @@ impl Drops {
     /// Where the file cannot be written.
     pub fn keep(&self) -> io::Result<()> {
         let _one = self.0.writing.lock();
-        let list = self.list();
-        write(&self.0.file, &list)
+        self.write_all()
+    }
+
+    /// The same where the file does not say all that is dropped: it could not be written before, or somebody took it away. Gives
+    /// whether it does now; `None` where there was nothing to do, or somebody is just writing it.
+    pub fn keep_again(&self) -> Option<io::Result<()>> {
+        let _one = self.0.writing.try_lock()?;
+        (self.0.any.load(Ordering::Acquire) && !self.is_kept()).then(|| self.write_all())
+    }
+
+    /// Whether what is dropped holds over a restart.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.0.kept.load(Ordering::Acquire) == self.0.puts.load(Ordering::Acquire) && self.has_file()
+    }
+
+    fn write_all(&self) -> io::Result<()> {
+        let puts = self.0.puts.load(Ordering::Acquire);
+        write(&self.0.file, &self.list())?;
+        self.0.kept.store(puts, Ordering::Release);
+        Ok(())
+    }
+
+    /// Takes room on the disk for a drop, so that a full one takes it all the same. Blocks as long as the disk does.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn reserve(&self) -> io::Result<()> {
+        let _one = self.0.writing.lock();
+        written(&self.0.file, Vec::new()).map(drop)
     }
 
     /// Raises what is dropped with exactly that scope, or everything where none is given. Gives what was raised. Blocks as
@@ -204,15 +237,30 @@ fn write(file: &Path, list: &[Dropped]) -> io::Result<()> {
             _ => {}
         }
     } else {
-        let new = file.with_extension("new");
         let mut text = serde_json::to_vec_pretty(list)?;
         text.push(b'\n');
-        let mut open = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        open.write_all(&text)?;
-        open.sync_all()?;
+        let new = written(file, text)?;
         fs::rename(&new, file)?;
     }
-    File::open(folder)?.sync_all()
+    File::open(folder)?.sync_all()?;
+    // It was used up. Where there is no room for another one, there may be later.
+    let _ = written(file, Vec::new());
+    Ok(())
+}
+
+/// Room that is kept on the disk for a drop: what is in it is written over, which takes no more.
+const RESERVED: usize = 4096;
+
+/// Writes what is to become the file beside it, with blanks behind up to the room that is reserved.
+fn written(file: &Path, mut text: Vec<u8>) -> io::Result<PathBuf> {
+    let new = file.with_extension("new");
+    text.resize(text.len().max(RESERVED), b' ');
+    // Not truncated: that would give the room back.
+    let mut open = File::options().write(true).create(true).truncate(false).mode(0o600).open(&new)?;
+    open.write_all(&text)?;
+    open.set_len(text.len() as u64)?;
+    open.sync_all()?;
+    Ok(new)
 }
 
 #[cfg(test)]
@@ -262,6 +310,44 @@ mod tests {
         fs::remove_file(folder.path().join(DROPPED)).unwrap();
         assert_eq!(drops.look(), []);
         assert!(drops.holds("a", "b").is_some());
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_written_when_it_can_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let drops = Drops::of(&data);
+        assert!(drops.keep_again().is_none());
+        drops.put(dropped(None, None));
+        assert!(!drops.is_kept() && drops.keep_again().is_some_and(|kept| kept.is_err()));
+        fs::create_dir(&data).unwrap();
+        assert!(drops.keep_again().is_some_and(|kept| kept.is_ok()) && drops.is_kept());
+        assert!(drops.keep_again().is_none());
+        assert_eq!(Drops::of(&data).list(), drops.list());
+        // Nobody raises a drop by taking its file away.
+        fs::remove_file(data.join(DROPPED)).unwrap();
+        assert!(drops.keep_again().is_some_and(|kept| kept.is_ok()));
+        assert_eq!(Drops::of(&data).list(), drops.list());
+        drops.raise(None).unwrap();
+        assert!(drops.keep_again().is_none() && !data.join(DROPPED).exists());
+    }
+
+    #[test]
+    fn there_is_room_for_a_drop_from_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let drops = Drops::of(folder.path());
+        let room = || fs::metadata(folder.path().join("DROPPED.new")).unwrap();
+        drops.reserve().unwrap();
+        let inode = |of: fs::Metadata| std::os::unix::fs::MetadataExt::ino(&of);
+        for _ in 0..2 {
+            let reserved = room();
+            assert_eq!(reserved.len(), 4096);
+            drops.put(dropped(None, None));
+            drops.keep().unwrap();
+            assert_eq!(inode(fs::metadata(folder.path().join(DROPPED)).unwrap()), inode(reserved));
+            assert_eq!(Drops::of(folder.path()).list(), drops.list());
+            drops.raise(None).unwrap();
+        }
     }
 
     #[test]

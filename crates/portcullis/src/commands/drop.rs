@@ -98,7 +98,9 @@ fn dropped(scope: &Scope, answer: &Value, as_json: bool) -> ExitCode {
     match answer.get("not_kept").and_then(Value::as_str) {
         None => ended,
         Some(why) => {
-            aside!("the file {DROPPED} cannot be written, so the drop ends with this gate: {why}");
+            aside!(
+                "the file {DROPPED} cannot be written: {why}; the drop holds while this gate runs, which tries again until it can"
+            );
             ExitCode::FAILURE
         }
     }

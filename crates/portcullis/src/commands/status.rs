@@ -9,6 +9,10 @@ use http::Method;
 use serde_json::Value;
 use std::process::ExitCode;
 
+/// Behind a drop that its file does not say.
+const NOT_KEPT: &str =
+    " (THE FILE CANNOT BE WRITTEN: it ends with this gate, which tries again until it can)";
+
 /// Shows the running gate.
 pub(crate) fn run(place: &PlaceArgs, json: bool) -> Result<ExitCode, Failure> {
     let status = Client::of(place)?.ask(Method::GET, "status", &Value::Null)?;
@@ -40,7 +44,8 @@ pub(crate) fn run(place: &PlaceArgs, json: bool) -> Result<ExitCode, Failure> {
     for drop in status.get("drops").and_then(Value::as_array).into_iter().flatten() {
         let (scope, by, since, reason) =
             (cell(drop, "scope"), cell(drop, "by"), cell(drop, "since"), cell(drop, "reason"));
-        say!("DROPPED `{scope}` by {by} since {since}: {reason}");
+        let kept = if drop.get("kept") == Some(&Value::Bool(false)) { NOT_KEPT } else { "" };
+        say!("DROPPED `{scope}` by {by} since {since}: {reason}{kept}");
     }
     section(&status, "upstreams", &["name", "kind", "state", "tools", "pid", "reason"]);
     section(&status, "policies", &["name", "loaded", "digest"]);

@@ -9,6 +9,7 @@ use portcullis_admit::Loaded;
 use portcullis_catalogue::ListKind;
 use portcullis_gate::{Body, TaskCounts};
 use portcullis_ledger::{Draft, Grant, Kind, new_token};
+use portcullis_runs::{Dropped, Drops};
 use portcullis_upstreams::{How, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -132,7 +133,7 @@ fn status(running: &Running) -> Value {
         "upstreams": upstreams,
         "grants": grants(running),
         "policies": policies,
-        "drops": gate.admit().drops().list().iter().map(portcullis_runs::Dropped::shown).collect::<Value>(),
+        "drops": shown_drops(gate.admit().drops()),
         "ledger": {
             "rows": head.rows, "head": head.head, "trouble": gate.ledger().trouble(),
             "signature": head.signature, "key": head.key, "time": head.time,
@@ -144,6 +145,17 @@ fn status(running: &Running) -> Value {
         "expired_tokens": gate.expired_tokens(),
         "waiting": waiting,
     })
+}
+
+/// What is dropped, and whether that holds over a restart.
+fn shown_drops(drops: &Drops) -> Value {
+    let kept = drops.is_kept();
+    let shown = |dropped: &Dropped| {
+        let mut shown = dropped.shown();
+        shown["kept"] = kept.into();
+        shown
+    };
+    drops.list().iter().map(shown).collect()
 }
 
 fn tasks(counts: TaskCounts) -> Value {

@@ -1,7 +1,7 @@
 //! The emergency stop and its end.
 
 use crate::house::{ALLOW_ALL, House, PATIENCE, Plan, fixture, fixture_http, text};
-use crate::stream::{modern, post_modern};
+use crate::stream::{modern, post_modern, until};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -268,4 +268,41 @@ async fn a_drop_of_a_thousand_runs_denies_at_once_and_ends_them_all_in_time() {
     house.up();
     assert!(text(&echoes(&house, "far").await).contains("all of it"));
     drop(server);
+}
+
+/// A disk that takes nothing: the drop holds in the gate, and over a kill as soon as the disk takes it.
+#[tokio::test]
+async fn a_drop_that_could_not_be_written_is_written_when_it_can_be() {
+    let (_server, url) = fixture_http(&["--extra"]);
+    let upstreams = format!("  fix: {{ url: \"{url}\" }}");
+    let mut house = House::build(&Plan { upstreams: &upstreams, policy: ALLOW_ALL, more: "" });
+    // In the place of the file that is written first, which is there from the start: a full disk takes a drop.
+    let in_the_way = house.folder.path().join("data").join("DROPPED.new");
+    assert!(std::fs::metadata(&in_the_way).is_ok_and(|file| file.len() > 0));
+    std::fs::remove_file(&in_the_way).unwrap();
+    std::fs::create_dir(&in_the_way).unwrap();
+    let (code, _, err) = house.run(&["drop", "--reason", "fire"]);
+    assert!(
+        code == 1 && err.contains("the file DROPPED cannot be written: ") && err.contains("tries again"),
+        "{err}"
+    );
+    let status = || -> Value { serde_json::from_str(&house.run(&["status", "--json"]).1).unwrap() };
+    assert_eq!(status()["drops"][0]["kept"], false);
+    assert!(house.run(&["status"]).1.contains("THE FILE CANNOT BE WRITTEN"));
+    std::fs::remove_dir(&in_the_way).unwrap();
+    let file = house.folder.path().join("data").join("DROPPED");
+    let written = || async { (file.exists() && status()["drops"][0]["kept"] == true).then_some(()) };
+    until("the file", written).await;
+    // Whoever takes it away raises nothing, also not for the next gate.
+    std::fs::remove_file(&file).unwrap();
+    until("the file again", written).await;
+    house.gate.take().unwrap().kill();
+    house.up();
+    let session = house.session("/mcp/fix").await;
+    let denied = session.call(1, "echo", json!({ "message": "x" })).await;
+    assert!(text(&denied).contains("fire"), "{denied}");
+    let said = house.rows(&[]).into_iter().filter(|row| row["kind"] == "admin");
+    assert!(
+        said.filter(|row| row["message"].as_str().unwrap().contains("holds over a restart")).count() >= 1
+    );
 }
