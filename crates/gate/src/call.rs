@@ -207,7 +207,7 @@ impl Call {
                     }
                 }
                 Woke::Heard(Err(Broken(why))) => {
-                    self.upstream.suspect();
+                    self.upstream.suspect(&self.chosen.link);
                     return self.broken(&why).await;
                 }
                 Woke::Elsewhere(end) => return end,
@@ -265,7 +265,7 @@ impl Call {
                     }
                 }
                 Err(error) => {
-                    self.upstream.suspect();
+                    self.upstream.suspect(&self.chosen.link);
                     // A session that is lost twice running says nothing of what became of the call.
                     let is_known = again || error != SendFailed::SessionLost;
                     return Err(match End::from(&error) {

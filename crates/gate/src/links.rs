@@ -90,7 +90,7 @@ pub(crate) async fn choose(
 /// The pooled link of a key, opened for this need where there is none.
 async fn pooled(
     gate: &Gate,
-    upstream: &Upstream,
+    upstream: &Arc<Upstream>,
     key: PoolKey,
     need: &Need<'_>,
 ) -> Result<Chosen, Unavailable> {

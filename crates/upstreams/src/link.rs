@@ -119,6 +119,8 @@ pub struct Link {
     pub(crate) line: Line,
     pub(crate) hello: OnceLock<Hello>,
     ended: AtomicBool,
+    /// Somebody looks whether the server is still there.
+    pub(crate) doubted: AtomicBool,
     /// Whether the server answers with streams of events.
     streams: AtomicBool,
     /// Whether the server declared tasks, once that was asked.
@@ -139,6 +141,7 @@ impl Link {
             line,
             hello,
             ended: AtomicBool::new(false),
+            doubted: AtomicBool::new(false),
             streams: AtomicBool::new(false),
             tasks: OnceLock::new(),
         })

@@ -6,7 +6,8 @@ use parking_lot::Mutex;
 use portcullis_wire::{Envelope, Id, Kind};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +20,8 @@ pub(crate) struct Mux {
     /// Bytes that may wait for one caller before that caller alone is cut off.
     limit: usize,
     gone: CancellationToken,
+    /// Grows with everything that the line brings, whatever it is.
+    life: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -32,6 +35,7 @@ struct Table {
 struct Waiting {
     heard: mpsc::UnboundedSender<Result<Heard, Broken>>,
     bytes: Arc<AtomicUsize>,
+    since: Instant,
 }
 
 /// What a line brought that belongs to no request.
@@ -42,7 +46,13 @@ pub(crate) enum Stray {
 
 impl Mux {
     pub(crate) fn new(upstream: Arc<str>, limit: usize) -> Arc<Self> {
-        Arc::new(Self { upstream, table: Mutex::default(), limit, gone: CancellationToken::new() })
+        Arc::new(Self {
+            upstream,
+            table: Mutex::default(),
+            limit,
+            gone: CancellationToken::new(),
+            life: AtomicU64::new(0),
+        })
     }
 
     /// Whose line it is.
@@ -58,7 +68,7 @@ impl Mux {
         if let Some(why) = &table.closed {
             return Err(Broken(why.clone()));
         }
-        table.waiting.insert(id, Waiting { heard, bytes: bytes.clone() });
+        table.waiting.insert(id, Waiting { heard, bytes: bytes.clone(), since: Instant::now() });
         Ok(Pending { mux: self.clone(), id, queue, bytes })
     }
 
@@ -114,6 +124,21 @@ impl Mux {
         } else {
             let _ = waiting.heard.send(heard);
         }
+    }
+
+    /// The line brought something.
+    pub(crate) fn note_life(&self) {
+        self.life.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tells whether the line brought something between two looks.
+    pub(crate) fn life(&self) -> u64 {
+        self.life.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request waits that was sent before that.
+    pub(crate) fn waits_since(&self, then: Instant) -> bool {
+        self.table.lock().waiting.values().any(|waiting| waiting.since < then)
     }
 
     /// The ids that wait.

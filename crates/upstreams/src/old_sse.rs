@@ -128,7 +128,10 @@ impl OldSse {
             let why = loop {
                 match stream.next().await {
                     Ok(Some(event)) if event.data.is_empty() => {}
-                    Ok(Some(event)) => receive(&mux, &link, &*inbox, event.data),
+                    Ok(Some(event)) => {
+                        mux.note_life();
+                        receive(&mux, &link, &*inbox, event.data);
+                    }
                     Ok(None) => break "the server closed its event stream".to_owned(),
                     Err(broken) => break broken.0,
                 }

@@ -13,6 +13,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+/// How long a server may go on after it has closed its stdout.
+const ENDS: std::time::Duration = std::time::Duration::from_secs(2);
 /// Messages that may wait for the child to read them.
 const OUTGOING: usize = 1024;
 
@@ -48,6 +50,14 @@ impl Pipe {
     }
 }
 
+impl Pipe {
+    /// Gives it up: all that wait on it fail with `why`, and its process is stopped.
+    pub(crate) fn give_up(&self, why: &str) {
+        self.mux.close(why);
+        self.stop.cancel();
+    }
+}
+
 impl Drop for Pipe {
     fn drop(&mut self) {
         self.stop.cancel();
@@ -62,9 +72,10 @@ pub(crate) fn open(upstream: &Arc<str>, piped: Piped, limit: usize) -> (Pipe, Re
     if let Some(stdin) = stdin {
         tokio::spawn(write_lines(stdin, queue, stop.clone()));
     }
+    let readers_stop = stop.clone();
     let pipe = Pipe { mux: mux.clone(), out, held: Some(held.clone()), stop };
     let stdout = stdout.map(|stdout| Box::new(stdout) as Stdout);
-    (pipe, Readers { stdout, mux, held: Some(held), limit })
+    (pipe, Readers { stdout, mux, held: Some((held, readers_stop)), limit })
 }
 
 /// Takes a connection to a built-in server.
@@ -84,7 +95,8 @@ type Stdout = Box<dyn AsyncRead + Send + Unpin>;
 pub(crate) struct Readers {
     stdout: Option<Stdout>,
     mux: Arc<Mux>,
-    held: Option<Arc<Held>>,
+    /// Its process, and what stops it.
+    held: Option<(Arc<Held>, CancellationToken)>,
     limit: usize,
 }
 
@@ -95,13 +107,21 @@ impl Readers {
             let Self { stdout, mux, held, limit } = self;
             let Some(stdout) = stdout else { return };
             let mut reading = tokio::spawn(read_lines(stdout, mux.clone(), link, inbox, limit));
-            let Some(held) = held else {
+            let Some((held, stop)) = held else {
                 let _ = reading.await;
                 mux.close("the built-in server ended the connection");
                 return;
             };
             // The end of the process is what counts: a child of its own may hold stdout open for ever.
-            let how = held.exited().await;
+            let how = tokio::select! {
+                how = held.exited() => Some(how),
+                _ = &mut reading => tokio::time::timeout(ENDS, held.exited()).await.ok(),
+            };
+            let Some(how) = how else {
+                mux.close("the server closed its stdout, and can answer nothing more");
+                stop.cancel();
+                return;
+            };
             let _ = tokio::time::timeout(std::time::Duration::from_millis(20), &mut reading).await;
             reading.abort();
             let last = match how.last.is_empty() {
@@ -164,7 +184,7 @@ async fn read_lines(
         }
         match stdout.read_buf(decoder.buffer()).await {
             Ok(0) | Err(_) => return,
-            Ok(_) => {}
+            Ok(_) => mux.note_life(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One configured server: kept connected in the background, its links given out.
 
 mod connection;
+mod doubt;
 
 use crate::cells::{Cells, Opened};
 use crate::link::{Link, SendFailed};
@@ -86,7 +87,10 @@ pub struct Upstream {
     lists: Arc<Lists>,
     changed: broadcast::Sender<Change>,
     notices: broadcast::Sender<Envelope>,
-    suspect: Notify,
+    /// Somebody wants it, or is in doubt of it.
+    wanted: Notify,
+    /// What kept it down is over.
+    again: Notify,
     /// When a list was last asked for anew because of a name that it did not have.
     asked_again: Mutex<Option<Instant>>,
     ended: CancellationToken,
@@ -141,7 +145,8 @@ impl Upstream {
             lists,
             changed: broadcast::Sender::new(64),
             notices: broadcast::Sender::new(256),
-            suspect: Notify::new(),
+            wanted: Notify::new(),
+            again: Notify::new(),
             asked_again: Mutex::default(),
             ended: CancellationToken::new(),
         });
@@ -239,7 +244,7 @@ impl Upstream {
         }
         let mut state = self.state.subscribe();
         let starting = *state.borrow() == State::Starting;
-        self.suspect.notify_one();
+        self.wanted.notify_one();
         // One that was down for a reason is given a moment for the attempt that was just nudged.
         let patience = if starting { self.spec.limits.first_connect } else { Duration::from_millis(500) };
         let _ = tokio::time::timeout(patience, state.wait_for(|state| *state == State::Ready)).await;
@@ -274,7 +279,7 @@ impl Upstream {
     ///
     /// # Errors
     /// Where the server cannot be used.
-    pub async fn link_for(&self, need: &Need<'_>) -> Result<Arc<Link>, Unavailable> {
+    pub async fn link_for(self: &Arc<Self>, need: &Need<'_>) -> Result<Arc<Link>, Unavailable> {
         let first = self.ready().await?;
         if self.known.lock().no_old.is_some() {
             return Ok(first);
@@ -330,7 +335,7 @@ impl Upstream {
 
     /// What an attempt to open a link of the old era means. Whoever answers there must be whom the gate knows.
     async fn or_new(
-        &self,
+        self: &Arc<Self>,
         opened: Result<Arc<Link>, SendFailed>,
         first: &Arc<Link>,
     ) -> Result<Arc<Link>, Unavailable> {
@@ -346,7 +351,7 @@ impl Upstream {
                 Ok(first.clone())
             }
             Err(error) => {
-                self.suspect();
+                self.suspect(first);
                 Err(unavailable(error.to_string()))
             }
         }
@@ -370,12 +375,7 @@ impl Upstream {
             }
             down
         });
-        self.suspect.notify_one();
-    }
-
-    /// Something went wrong on the way to it: look whether it is still there.
-    pub fn suspect(&self) {
-        self.suspect.notify_one();
+        self.again.notify_one();
     }
 
     /// A list of the server, as far as a client with this link sees it.

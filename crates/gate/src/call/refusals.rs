@@ -173,6 +173,7 @@ impl Call {
     /// Nobody waits any longer for the answer.
     pub(super) async fn timed_out(&mut self, id: u64) -> End {
         self.chosen.link.cancel(id, TOO_LONG);
+        self.upstream.suspect_silence(&self.chosen.link);
         self.end_process();
         let limits = &self.upstream.spec().limits;
         let why = match self.stopping.after_ms {

@@ -204,3 +204,84 @@ async fn one_that_does_not_come_up_is_waited_for_once() {
     }
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
 }
+
+/// A server that does one thing after the other, until `wedge` is called: then it does what it is to do.
+const WEDGED: &str = r#"
+import json, os, signal, sys, time
+out = os.fdopen(os.dup(1), "wb", 0)
+def say(message):
+    out.write(json.dumps(message).encode() + b"\n")
+for line in sys.stdin.buffer:
+    message = json.loads(line)
+    if "id" not in message:
+        continue
+    params, result = message.get("params") or {}, {}
+    if message["method"] == "initialize":
+        result = {"protocolVersion": params["protocolVersion"], "capabilities": {"tools": {}}, "serverInfo": {"name": "w", "version": "1"}}
+    elif message["method"] == "tools/list":
+        result = {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in ("wedge", "quiet")]}
+    elif message["method"] == "tools/call":
+        if params["name"] == "wedge":
+            if sys.argv[1] == "busy":
+                time.sleep(24)
+            if sys.argv[1] == "stops":
+                os.kill(os.getpid(), signal.SIGSTOP)
+            if sys.argv[1] == "closes":
+                os.close(1), out.close(), time.sleep(1000)
+            if sys.argv[1] == "reads_no_more":
+                time.sleep(1000)
+        result = {"content": [{"type": "text", "text": str(os.getpid())}]}
+    elif message["method"] != "ping":
+        say({"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32601, "message": "no"}})
+        continue
+    say({"jsonrpc": "2.0", "id": message["id"], "result": result})
+"#;
+
+/// Its process lives, and nothing comes of it any more: it is found out, and started anew, for whomever it is kept. One that is only
+/// busy with a call whose time is not over is left alone, however many others give up meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_answers_no_more_is_started_anew_and_one_that_is_busy_is_not() {
+    let folder = TempDir::new().unwrap();
+    let script = folder.path().join("server.py");
+    std::fs::write(&script, WEDGED).unwrap();
+    let (mut upstreams, mut kinds) = (String::new(), Vec::new());
+    for mode in ["busy", "stops", "closes", "reads_no_more"] {
+        for per in ["gate", "grant"] {
+            let name = format!("{mode}-{per}").replace('_', "-");
+            let args = format!("[-u, {script:?}, {mode}]");
+            upstreams.push_str(&format!("  {name}: {{ command: python3, args: {args}, per: {per} }}\n"));
+            kinds.push((mode, name));
+        }
+    }
+    let policy =
+        "version: \"2\"\ndefault: allow\ntools:\n  quiet: { stop_after: 2s }\n  wedge: { stop_after: 26s }\n";
+    let house =
+        House::build(&Plan { upstreams: &upstreams, policy, more: "ledger: { durability: process }" });
+    ready(&house, kinds.len()).await;
+    let house = &house;
+    let each = kinds.iter().map(|(mode, name)| async move {
+        let session = house.session(&format!("/mcp/{name}")).await;
+        let first = text(&session.call(1, "quiet", json!({})).await).to_owned();
+        let began = Instant::now();
+        let wedge = async { session.call(2, "wedge", json!({})).await };
+        let quiet = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let other = house.session(&format!("/mcp/{name}")).await;
+            loop {
+                let answer = other.call(3, "quiet", json!({})).await;
+                if let Some(pid) = answer.pointer("/result/content/0/text") {
+                    return (pid.as_str().unwrap().to_owned(), began.elapsed());
+                }
+                assert!(began.elapsed() < Duration::from_secs(90), "{name}: {answer}");
+            }
+        };
+        let (wedge, (pid, took)) = tokio::join!(wedge, quiet);
+        if *mode == "busy" {
+            assert_eq!((text(&wedge), &*pid), (&*first, &*first), "{name} was started anew after {took:?}");
+        } else {
+            assert_ne!(first, pid, "{name}");
+            assert!(wedge.get("error").is_some(), "{name}: {wedge}");
+        }
+    });
+    futures_util::future::join_all(each).await;
+}

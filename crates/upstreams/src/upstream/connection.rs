@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// First and longest pause between attempts to connect.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+/// Which part of a pause is kept when somebody wants the server meanwhile.
+const WANTED: u32 = 4;
 /// A server that lived this long may come back at once when it ends.
 const STABLE: Duration = Duration::from_secs(60);
 /// How long one attempt to connect may take. Installing a package on first use takes longer than connecting.
@@ -54,13 +56,20 @@ pub(super) async fn stay_connected(upstream: Weak<Upstream>) {
         this.look_again();
         // Jitter keeps many gates from knocking at the same instant.
         let jitter = Duration::from_millis(u64::from(began.elapsed().subsec_nanos()) % 100);
+        // Whoever wants it has it tried sooner, and not so often that a server which cannot start does nothing else.
+        let wanted = async {
+            tokio::time::sleep(BACKOFF.0.max(pause / WANTED)).await;
+            this.wanted.notified().await;
+        };
         tokio::select! {
-            () = tokio::time::sleep(pause + jitter) => pause = (pause * 2).min(BACKOFF.1),
-            () = async {
-                tokio::time::sleep(BACKOFF.0.min(pause)).await;
-                this.suspect.notified().await;
-            } => {}
+            () = tokio::time::sleep(pause + jitter) => {}
+            () = wanted => {}
+            () = this.again.notified() => {
+                pause = BACKOFF.0;
+                continue;
+            }
         }
+        pause = (pause * 2).min(BACKOFF.1);
     }
 }
 
@@ -91,39 +100,45 @@ async fn watch_over(upstream: &Weak<Upstream>, link: &Arc<Link>) -> String {
             return why;
         }
         if link.is_line() {
-            tokio::select! {
-                () = link.gone() => {}
-                () = this.suspect.notified() => {
-                    if let Err(why) = probe(&this, link).await {
-                        return why;
-                    }
-                }
-            }
+            // Doubts of it are looked into elsewhere, as of every line: whoever is given up is closed.
+            drop(this);
+            link.gone().await;
             continue;
         }
         tokio::select! {
             () = hear(&this, link) => {}
-            () = this.suspect.notified() => {
-                if let Err(why) = probe(&this, link).await {
-                    return why;
+            () = this.wanted.notified() => {
+                if let Err(doubt) = probe(&this, link).await {
+                    return doubt.why;
                 }
             }
         }
     }
 }
 
+/// Why a server is not taken for one that answers.
+pub(super) struct Doubt {
+    pub(super) why: String,
+    /// Whether it only did not answer in time.
+    pub(super) is_late: bool,
+}
+
 /// Whether the server still answers, and is the one that it was.
-async fn probe(this: &Upstream, link: &Link) -> Result<(), String> {
+pub(super) async fn probe(this: &Upstream, link: &Link) -> Result<(), Doubt> {
+    let doubt = |why: String| Doubt { why, is_late: false };
     let (what, params) = match link.era() {
         Era::Old => (Housekeeping::Ping, "{}".to_owned()),
         Era::New => (Housekeeping::Discover, format!("{{\"_meta\":{}}}", own_meta("{}"))),
     };
     match tokio::time::timeout(PROBE, ask(link, what, &params)).await {
-        Err(_) => Err(format!("it did not answer {} within {} s", what.method(), PROBE.as_secs())),
-        Ok(Ok(hello)) => this.lists.meet(&hello).await.map_err(|failed| failed.to_string()),
+        Err(_) => {
+            let why = format!("it did not answer {} within {} s", what.method(), PROBE.as_secs());
+            Err(Doubt { why, is_late: true })
+        }
+        Ok(Ok(hello)) => this.lists.meet(&hello).await.map_err(|failed| doubt(failed.to_string())),
         // A server that answers with an error of its own is there.
         Ok(Err(SendFailed::Refused { status: 200 | 400 | 404 | 405, .. })) => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Err(error)) => Err(doubt(error.to_string())),
     }
 }
 
@@ -154,11 +169,11 @@ async fn hear(this: &Arc<Upstream>, link: &Arc<Link>) {
                 }
             }
             tokio::time::sleep(if heard_any { BACKOFF.0 } else { Duration::from_secs(1) }).await;
-            this.suspect.notify_one();
+            this.wanted.notify_one();
         }
         Err(SendFailed::NotReached(_) | SendFailed::SessionLost | SendFailed::Broken(_)) => {
             tokio::time::sleep(BACKOFF.0).await;
-            this.suspect.notify_one();
+            this.wanted.notify_one();
         }
         Err(SendFailed::Refused { .. }) => {}
     }
