@@ -11,7 +11,7 @@ use crate::person::HeldCall;
 use crate::pins::Pins;
 use crate::rules::Rules;
 use crate::ticket::{PassRules, ResultRules, Ticket};
-use crate::{Authority, Principal};
+use crate::{Authority, Generation, Grants, Principal};
 use arc_swap::ArcSwap;
 use portcullis_catalogue::{Risk, Tool};
 use portcullis_ledger::{Beside, CounterRow, Draft, Failure, Keep, Kind, Ledger, Outcome, now_ms};
@@ -20,6 +20,10 @@ use portcullis_runs::Drops;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How long a change waits for what is still judged by what was in force before it.
+const OVER: Duration = Duration::from_secs(2);
 
 /// The judge. Clones share everything.
 #[derive(Debug, Clone)]
@@ -35,7 +39,9 @@ pub(crate) struct Inner {
     counts_sessions: AtomicBool,
     /// Whether a policy asks what grants called in the last day.
     counts_grants: AtomicBool,
-    pub(crate) rules: ArcSwap<Rules>,
+    in_force: ArcSwap<Generation>,
+    /// One change of it at a time.
+    changing: parking_lot::Mutex<()>,
     drops: Drops,
     pub(crate) pins: Pins,
     pub(crate) approvals: Approvals,
@@ -69,7 +75,8 @@ impl Admit {
             grant_calls,
             counts_sessions: AtomicBool::new(rules.ask_for_session_calls()),
             counts_grants: AtomicBool::new(rules.ask_for_grant_calls()),
-            rules: ArcSwap::from_pointee(rules),
+            in_force: ArcSwap::from_pointee(Generation { rules: rules.into(), ..Generation::default() }),
+            changing: parking_lot::Mutex::default(),
             drops,
             pins,
             approvals: Approvals::default(),
@@ -107,24 +114,56 @@ impl Admit {
         self.0.counters.take_again(written)
     }
 
+    /// What is in force now.
+    #[must_use]
+    pub fn in_force(&self) -> Arc<Generation> {
+        self.0.in_force.load_full()
+    }
+
+    /// The number of what is in force now.
+    #[must_use]
+    pub fn in_force_now(&self) -> u64 {
+        self.0.in_force.load().number
+    }
+
     /// The rules in force.
     #[must_use]
     pub fn rules(&self) -> Arc<Rules> {
-        self.0.rules.load_full()
+        self.0.in_force.load().rules.clone()
     }
 
-    /// Puts other rules in force, for every request from now on.
-    pub fn set_rules(&self, rules: Rules) {
-        self.0.counts_sessions.store(rules.ask_for_session_calls(), Ordering::Relaxed);
-        self.0.counts_grants.store(rules.ask_for_grant_calls(), Ordering::Relaxed);
-        self.0.rules.store(Arc::new(rules));
+    /// The grants in force.
+    #[must_use]
+    pub fn grants(&self) -> Arc<Grants> {
+        self.0.in_force.load().grants.clone()
+    }
+
+    /// Puts something else in force, at once and for every request from now on. Gives what was in force before.
+    pub fn put_in_force(&self, change: impl FnOnce(&mut Generation)) -> Arc<Generation> {
+        let _one = self.0.changing.lock();
+        let before = self.0.in_force.load_full();
+        let mut next = Generation::clone(&before);
+        change(&mut next);
+        next.number = (before.number + 1).max(self.0.ledger.head().rows + 1);
+        self.0.counts_sessions.store(next.rules.ask_for_session_calls(), Ordering::Relaxed);
+        self.0.counts_grants.store(next.rules.ask_for_grant_calls(), Ordering::Relaxed);
+        self.0.in_force.swap(Arc::new(next))
+    }
+
+    /// Waits until no request is judged any more by what was in force before: what passed by it is in the record then. Gives up after
+    /// a while, as a store that is slow delays nothing that tightens.
+    pub async fn is_over(before: Arc<Generation>) {
+        let until = tokio::time::Instant::now() + OVER;
+        while Arc::strong_count(&before) > 1 && tokio::time::Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Whether a principal may see a tool in lists. The same rule as for calling it: what could never be
     /// called is never listed, nor what waits for a person.
     #[must_use]
     pub fn lists(&self, who: &Principal, upstream: &str, name: &str, tool: &Tool) -> bool {
-        let rules = self.0.rules.load();
+        let rules = self.rules();
         let target = target(upstream, name, tool);
         rules.in_force(&who.grant, upstream).is_ok_and(|in_force| in_force.visible(&target))
             && self.0.pins.withholds(upstream, name, &tool.fingerprint).is_none()
@@ -133,14 +172,14 @@ impl Admit {
     /// Whether anything of a kind might pass for a principal at an upstream.
     #[must_use]
     pub fn may(&self, who: &Principal, upstream: &str, kind: What) -> bool {
-        let rules = self.0.rules.load();
+        let rules = self.rules();
         rules.in_force(&who.grant, upstream).is_ok_and(|in_force| in_force.may(kind))
     }
 
     /// Whether something else than a tool might pass for a principal at an upstream.
     #[must_use]
     pub fn may_ask_for(&self, who: &Principal, upstream: &str, kind: What, name: &str) -> bool {
-        let rules = self.0.rules.load();
+        let rules = self.rules();
         let target = Target { kind, upstream, name, category: "" };
         rules.in_force(&who.grant, upstream).is_ok_and(|in_force| in_force.visible(&target))
     }
@@ -148,14 +187,14 @@ impl Admit {
     /// Whether some call of a tool of an upstream might be left to a person.
     #[must_use]
     pub fn holds_calls(&self, who: &Principal, upstream: &str) -> bool {
-        let rules = self.0.rules.load();
+        let rules = self.rules();
         rules.in_force(&who.grant, upstream).is_ok_and(|in_force| in_force.holds_calls())
     }
 
     /// Whether what no rule names passes for a principal at an upstream.
     #[must_use]
     pub fn default_allows(&self, who: &Principal, upstream: &str) -> bool {
-        let rules = self.0.rules.load();
+        let rules = self.rules();
         rules.in_force(&who.grant, upstream).is_ok_and(|in_force| in_force.default_allows())
     }
 
@@ -170,9 +209,16 @@ impl Admit {
     ///
     /// # Errors
     /// Where the request does not pass; that is recorded too.
-    pub async fn judge(&self, mut ask: Ask<'_>, now_ms: i64) -> Result<(Permit, Ticket), Denied> {
-        let rules = self.0.rules.load_full();
-        let who = ask.who;
+    pub async fn judge(&self, ask: Ask<'_>, now_ms: i64) -> Result<(Permit, Ticket), Denied> {
+        let now = self.0.in_force.load_full();
+        let rules = &now.rules;
+        let standing = now.standing(&ask);
+        let (who, gone) = match standing {
+            Ok(grant) if Arc::ptr_eq(grant, &ask.who.grant) => (Cow::Borrowed(ask.who), None),
+            Ok(grant) => (Cow::Owned(Principal { grant: grant.clone(), ..ask.who.clone() }), None),
+            Err(gone) => (Cow::Borrowed(ask.who), Some(gone)),
+        };
+        let mut ask = Ask { who: &who, ..ask };
         let in_force = rules.in_force(&who.grant, ask.upstream);
         let passing = PassRules {
             era: ask.to.era,
@@ -192,6 +238,9 @@ impl Admit {
             None => self.0.histories.of_grant(ask.who.name()),
         };
         let mut judged = judge(&self.0, in_force, &ask, &history, arguments, now_ms);
+        if let Some(gone) = gone {
+            judged.outcome = Err(No::new(Answer::Denied, gone.rule, gone.why));
+        }
         if let Some(why) = self.0.drops.holds(ask.who.name(), ask.upstream) {
             judged.outcome = Err(No::new(Answer::Dropped, "(dropped)", why));
         }
@@ -221,6 +270,7 @@ impl Admit {
             tool: (!name.is_empty()).then_some(name),
             request: Some(&request),
             run: Some(ask.run),
+            generation: Some(now.number),
             policy: judged.policy.as_deref(),
             args_digest: Some(whole_digest.as_ref().unwrap_or(&digest)),
             args: kept.as_deref(),
@@ -236,7 +286,7 @@ impl Admit {
                     };
                     let (client, extra) = (&*ask.who.client, extra.as_deref());
                     let call = HeldCall { arguments, shown: &shown, extra, client, risk };
-                    self.ask_a_person(&rules, hold, &call, now_ms, &wants)
+                    self.ask_a_person(rules, hold, &call, now_ms, &wants)
                 }
                 None => self
                     .0
@@ -292,7 +342,7 @@ impl Admit {
                         }
                         let covers_results = judged.redactions.iter().any(Redactions::covers_results);
                         let results = covers_results
-                            .then(|| Arc::new(ResultRules::new(&rules, &ask.who.grant, &ask.target())));
+                            .then(|| Arc::new(ResultRules::new(rules, &ask.who.grant, &ask.target())));
                         let (grant, upstream) = (ask.who.grant.clone(), ask.upstream.into());
                         let authority = Authority::new(self.clone(), grant, upstream, results);
                         let ticket = Ticket::new(self.clone(), row, reserved, about, authority, stopping);
@@ -327,7 +377,7 @@ impl Admit {
 
     /// A text that a client or a server chose, as the record keeps it.
     pub(crate) fn kept_text<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        self.0.rules.load().values.text(text)
+        self.0.in_force.load().rules.values.text(text)
     }
 
     /// Gives reservations back. The counters' rows travel with the row that the caller writes.

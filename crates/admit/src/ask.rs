@@ -34,6 +34,8 @@ pub struct Recipient<'a> {
     pub era: Era,
     /// Members of `_meta` that its entry passes on.
     pub forward_meta: &'a Arc<[String]>,
+    /// Its entry, by [`crate::Entries`]; absent for what goes to a client.
+    pub entry: Option<u64>,
 }
 
 /// What a request is about.

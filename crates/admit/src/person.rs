@@ -170,7 +170,7 @@ impl Admit {
             let (parts, are) = if not_seen == 1 { ("part", "is") } else { ("parts", "are") };
             return Err(NotDecided::NotSeen(format!("{not_seen} {parts}"), are));
         }
-        let rules = self.0.rules.load_full();
+        let rules = self.rules();
         let in_force = rules.in_force(&bound.grant, &bound.upstream);
         let state = match (in_force.is_ok_and(|in_force| in_force.stamp() == bound.policies), yes) {
             (false, _) => State::Void,

@@ -36,7 +36,7 @@ pub(crate) async fn send(gate: &Gate, link: &Link, aside: &Aside<'_>) -> Result<
         request: &id,
         message: Message { envelope, headers: Vec::new() },
         subject: Subject::Other(aside.name),
-        to: Recipient { era: link.era(), forward_meta: &Arc::default() },
+        to: Recipient { era: link.era(), forward_meta: &Arc::default(), entry: Some(link.entry()) },
     };
     let (permit, ticket) = gate.admit.judge(ask, now_ms()).await?;
     let late = || End::Broken(format!("no answer within {} s", TAKES.as_secs()));

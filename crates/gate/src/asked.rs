@@ -125,7 +125,7 @@ impl Asking<'_> {
             request: question.id().unwrap_or(&nameless),
             message: Message { envelope: question.clone(), headers: Vec::new() },
             subject: Subject::Question(kind, never.as_ref().map(|(rule, why)| (*rule, &**why))),
-            to: Recipient { era: Era::Old, forward_meta: &Arc::default() },
+            to: Recipient { era: Era::Old, forward_meta: &Arc::default(), entry: None },
         };
         let (_, ticket) = self.gate.admit.judge(ask, now_ms()).await?;
         Ok(ticket)

@@ -149,7 +149,11 @@ impl Call {
             request: &self.known.id,
             message: self.message.clone(),
             subject,
-            to: Recipient { era: self.chosen.link.era(), forward_meta: &self.upstream.spec().forward_meta },
+            to: Recipient {
+                era: self.chosen.link.era(),
+                forward_meta: &self.upstream.spec().forward_meta,
+                entry: Some(self.chosen.link.entry()),
+            },
         };
         self.gate.admit.judge(ask, portcullis_ledger::now_ms()).await
     }

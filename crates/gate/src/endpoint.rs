@@ -53,6 +53,7 @@ impl Gate {
                 }
             },
         };
+        let in_force = self.admit().in_force_now();
         let (grant, is_stdio) = match via {
             Via::Socket(grant) => (grant, true),
             Via::Listener(_) => match edge::authenticate(self, &head.uri, &head.headers) {
@@ -73,7 +74,7 @@ impl Gate {
         if registry::is_here(head.uri.path()) {
             return registry::answer(self, &principal, &head);
         }
-        let asker = Asker {
+        let mut asker = Asker {
             principal,
             route,
             era: Era::Old,
@@ -88,7 +89,16 @@ impl Gate {
         let modern = asker.headers.get("mcp-protocol-version").is_some_and(|version| version == MODERN);
         match head.method {
             Method::POST => match edge::read_body(&options, &asker.headers, body).await {
-                Ok(body) => self.post(asker, body).await,
+                Ok(body) => {
+                    // What the token stood for may have changed while the body was on its way.
+                    if !asker.is_stdio && self.admit().in_force_now() != in_force {
+                        match edge::authenticate(self, &head.uri, &asker.headers) {
+                            Ok(grant) => asker.principal.grant = grant,
+                            Err(answer) => return answer,
+                        }
+                    }
+                    self.post(asker, body).await
+                }
                 Err(answer) => answer,
             },
             Method::GET if !modern => old::get(self, asker).await,

@@ -4,13 +4,12 @@ use crate::approvals::Guesses;
 use crate::asker::Asker;
 use crate::call::About;
 use crate::expiry::{self, Refusals};
-use crate::grants::Grants;
 use crate::names::Names;
 use crate::session::{Session, SessionLimits, Sessions};
 use crate::tasks::{Task, Tasks, look};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use portcullis_admit::Admit;
+use portcullis_admit::{Admit, Entries, Grants, Rules};
 use portcullis_catalogue::ListKind;
 use portcullis_ledger::{Failure, Grant, Ledger};
 use portcullis_runs::{Caller, Runs};
@@ -54,6 +53,22 @@ impl Default for Options {
     }
 }
 
+/// All that a configuration says.
+pub struct InForce {
+    /// Bounds and names that the edge checks.
+    pub options: Options,
+    /// What configuration and policies say.
+    pub rules: Rules,
+    /// Who may come in.
+    pub grants: Grants,
+    /// Servers by name.
+    pub upstreams: Upstreams,
+}
+
+fn entries_of(upstreams: &Upstreams) -> Entries {
+    upstreams.iter().map(|(name, upstream)| (name.clone(), upstream.entry())).collect()
+}
+
 /// The gate.
 pub struct Gate {
     pub(crate) admit: Admit,
@@ -64,7 +79,6 @@ pub struct Gate {
     pub(crate) parked: Mutex<HashMap<String, crate::mrtr::Parked>>,
     pub(crate) listeners: crate::streams::Listeners,
     options: ArcSwap<Options>,
-    grants: ArcSwap<Grants>,
     upstreams: ArcSwap<Upstreams>,
     callers: AtomicU64,
     unknown_tokens: AtomicU64,
@@ -77,6 +91,7 @@ impl Gate {
     /// A gate with no upstreams yet.
     #[must_use]
     pub fn new(admit: Admit, options: Options, grants: Grants) -> Arc<Self> {
+        admit.put_in_force(|now| now.grants = grants.into());
         Arc::new(Self {
             admit,
             runs: Runs::default(),
@@ -86,7 +101,6 @@ impl Gate {
             parked: Mutex::default(),
             listeners: crate::streams::Listeners::default(),
             options: ArcSwap::from_pointee(options),
-            grants: ArcSwap::from_pointee(grants),
             upstreams: ArcSwap::default(),
             callers: AtomicU64::new(1),
             unknown_tokens: AtomicU64::new(0),
@@ -172,21 +186,22 @@ impl Gate {
         self.options.load_full()
     }
 
-    /// Sets other bounds.
-    pub fn set_options(&self, options: Options) {
-        self.options.store(Arc::new(options));
-    }
-
     /// Grants in force.
     #[must_use]
     pub fn grants(&self) -> Arc<Grants> {
-        self.grants.load_full()
+        self.admit.grants()
     }
 
-    /// Replaces the grants. What grants that are gone or changed have open ends.
+    /// Replaces the grants. What grants that are gone or changed have open ends; nothing passes any more by what they were.
     pub async fn set_grants(self: &Arc<Self>, grants: Grants) {
-        let before = self.grants.swap(Arc::new(grants));
-        let now = self.grants.load_full();
+        let before = self.admit.put_in_force(|now| now.grants = grants.into());
+        self.end_what_changed(&before.grants);
+        Admit::is_over(before).await;
+    }
+
+    /// Ends what grants have open that are others now, or gone.
+    fn end_what_changed(self: &Arc<Self>, before: &Grants) {
+        let now = self.grants();
         let changed = |name: &str| before.by_name(name) != now.by_name(name);
         self.end_what_is_of(changed, "its grant was changed or revoked");
         let gate = self.clone();
@@ -209,19 +224,43 @@ impl Gate {
     }
 
     /// Puts other rules in force; clients hear where that changes what they see.
-    pub fn set_rules(&self, rules: portcullis_admit::Rules) {
-        self.admit.set_rules(rules);
+    pub fn set_rules(&self, rules: Rules) {
+        self.admit.put_in_force(|now| now.rules = rules.into());
+        self.look_again();
+    }
+
+    fn look_again(&self) {
         for upstream in self.upstreams.load().values() {
             upstream.look_again();
         }
+    }
+
+    /// Puts all that a configuration says in force, at once: no call is judged by a part of it.
+    pub fn put_in_force(self: &Arc<Self>, new: InForce) {
+        self.options.store(Arc::new(new.options));
+        let upstreams = Arc::new(new.upstreams);
+        let old = self.upstreams.swap(upstreams.clone());
+        let before = self.admit.put_in_force(|now| {
+            now.rules = new.rules.into();
+            now.grants = new.grants.into();
+            now.entries = entries_of(&upstreams).into();
+        });
+        drop(self.follow_upstreams(&old, &upstreams));
+        self.end_what_changed(&before.grants);
+        self.look_again();
     }
 
     /// Replaces the upstreams; those that are gone end after their calls in flight were told to stop. Gives
     /// the new ones' watchers a start. See [`Link::end`] for what is given back.
     pub fn set_upstreams(self: &Arc<Self>, upstreams: Upstreams) -> Vec<JoinHandle<()>> {
         let upstreams = Arc::new(upstreams);
-        let before = self.upstreams.swap(upstreams.clone());
-        for (name, upstream) in upstreams.iter() {
+        let old = self.upstreams.swap(upstreams.clone());
+        self.admit.put_in_force(|now| now.entries = entries_of(&upstreams).into());
+        self.follow_upstreams(&old, &upstreams)
+    }
+
+    fn follow_upstreams(self: &Arc<Self>, before: &Upstreams, upstreams: &Upstreams) -> Vec<JoinHandle<()>> {
+        for (name, upstream) in upstreams {
             if !before.get(name).is_some_and(|old| Arc::ptr_eq(old, upstream)) {
                 crate::changes::watch(self, upstream);
                 crate::renewal::watch(self, upstream);
@@ -254,7 +293,7 @@ impl Gate {
     /// The grant of a token that is in force now.
     pub(crate) fn grant_of(&self, token: &str) -> Option<Arc<Grant>> {
         let hash = self.ledger().token_hash(token);
-        self.grants.load().by_token(&hash).cloned()
+        self.grants().by_token(&hash).cloned()
     }
 
     /// Ends what some grants have open: sessions, calls in flight, streams, pooled links.

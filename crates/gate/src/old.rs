@@ -206,6 +206,7 @@ async fn notification(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>, m
                         .upstream(name)
                         .map(|it| it.spec().forward_meta.clone())
                         .unwrap_or_default(),
+                    entry: Some(link.entry()),
                 },
             };
             if let Ok((permit, ticket)) = gate.admit.judge(ask, portcullis_ledger::now_ms()).await {

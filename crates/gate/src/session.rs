@@ -1,12 +1,12 @@
 //! Sessions of the old era.
 
 use crate::asked::Question;
-use crate::grants::Grants;
 use crate::outlet::Outgoing;
 use crate::resumable::Resumable;
 use bytes::Bytes;
 use data_encoding::BASE32_NOPAD;
 use parking_lot::Mutex;
+use portcullis_admit::Grants;
 use portcullis_admit::{History, Principal};
 use portcullis_runs::Caller;
 use portcullis_upstreams::{Cells, Link};

@@ -419,7 +419,11 @@ async fn watch_resources(
             request: id,
             message: Message { envelope, headers: Vec::new() },
             subject: Subject::Other(&own),
-            to: Recipient { era: chosen.link.era(), forward_meta: &upstream.spec().forward_meta },
+            to: Recipient {
+                era: chosen.link.era(),
+                forward_meta: &upstream.spec().forward_meta,
+                entry: Some(chosen.link.entry()),
+            },
         };
         let Ok((permit, ticket)) = gate.admit.judge(ask, now_ms()).await else { continue };
         let mut reply = match chosen.link.send(permit).await {

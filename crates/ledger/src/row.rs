@@ -126,6 +126,8 @@ pub struct Draft<'a> {
     pub rule: Option<&'a str>,
     /// Why, for a person.
     pub message: Option<&'a str>,
+    /// The number of what was in force when it was judged.
+    pub generation: Option<u64>,
     /// Name and digest of the policy.
     pub policy: Option<&'a str>,
     /// Digest of the arguments as they were judged.
@@ -163,6 +165,7 @@ impl Draft<'_> {
             outcome: None,
             rule: None,
             message: None,
+            generation: None,
             policy: None,
             args_digest: None,
             args: None,
@@ -203,6 +206,7 @@ impl Draft<'_> {
         push(&mut text, name!("message"), chosen(self.message, bounds::MESSAGE).as_deref());
         push(&mut text, name!("policy"), own(self.policy, bounds::NAME).as_deref());
         push(&mut text, name!("args_digest"), self.args_digest);
+        push_json(&mut text, name!("generation"), self.generation.map(|it| it.to_string()).as_deref());
         push_json(&mut text, name!("duration_ms"), duration.map(|ms| ms.to_string()).as_deref());
         push_json(&mut text, name!("args"), self.args.filter(|args| args.len() <= bounds::ARGUMENTS));
         push_json(&mut text, name!("extra"), self.extra.filter(|extra| extra.len() <= bounds::ARGUMENTS));

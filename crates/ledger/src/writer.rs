@@ -327,9 +327,10 @@ impl Writer {
             let mut queue = self.queue.lock();
             self.wait(&mut queue);
             let rows = queue.take_rows();
-            queue.called = queue.awaited > 0;
-            let changes = std::mem::take(&mut queue.changes);
-            let last = queue.closed && queue.rows.is_empty();
+            // A change does not overtake rows that came before it.
+            let changes = if queue.rows.is_empty() { std::mem::take(&mut queue.changes) } else { Vec::new() };
+            queue.called = queue.awaited > 0 || !queue.changes.is_empty();
+            let last = queue.closed && queue.rows.is_empty() && queue.changes.is_empty();
             let closing = if last { queue.closing.take() } else { None };
             drop(queue);
             let mut store = self.store.lock();

@@ -10,7 +10,7 @@ use crate::stopping;
 use crate::watch::{Contents, contents};
 use portcullis_admit::{Admit, Loaded, Rules};
 use portcullis_document::Colours;
-use portcullis_gate::{Gate, Grants, Task, Upstreams};
+use portcullis_gate::{Gate, Grants, InForce, Task, Upstreams};
 use portcullis_ledger::{Draft, Grant, Kind, Ledger};
 use portcullis_policy::{Direction, Policy};
 use portcullis_runs::{Containment, Drops, Keepers, Program};
@@ -109,7 +109,8 @@ impl Running {
         {
             let config = running.config.lock().await;
             running.builtins.read(&config.upstreams);
-            running.put_upstreams(&config).await;
+            let upstreams = running.upstreams_of(&config).await;
+            drop(running.gate.set_upstreams(upstreams));
         }
         running.gate.restore_tasks()?;
         running.gate.admit().resume_approvals()?;
@@ -147,7 +148,8 @@ impl Running {
         }
     }
 
-    async fn put_upstreams(&self, config: &Config) {
+    /// The servers that a configuration names. What goes on at those that it does not is given up.
+    async fn upstreams_of(&self, config: &Config) -> Upstreams {
         let before = self.gate.upstreams();
         // Read once, and only where a server is started.
         let kept = std::cell::OnceCell::new();
@@ -172,7 +174,7 @@ impl Running {
         // While they can still be reached.
         let gone = |task: &Task| !upstreams.contains_key(&task.upstream);
         self.gate.give_up_tasks(gone, "its upstream was taken out of the configuration").await;
-        drop(self.gate.set_upstreams(upstreams));
+        upstreams
     }
 
     /// Takes the configuration and the policies as they are on disk now. A mistake anywhere keeps what is in
@@ -200,11 +202,9 @@ impl Running {
             return Err(Failure::usage(said).and_lines(&all));
         }
         let grants = load_grants(self.gate.ledger(), &new)?;
-        self.gate.set_options(new.options.clone());
-        self.gate.set_rules(rules);
-        self.gate.set_grants(grants).await;
         self.builtins.read(&new.upstreams);
-        self.put_upstreams(&new).await;
+        let upstreams = self.upstreams_of(&new).await;
+        self.gate.put_in_force(InForce { options: new.options.clone(), rules, grants, upstreams });
         let mut said = format!(
             "{}, {}",
             counted(new.upstreams.len(), "upstream", "upstreams"),
@@ -268,6 +268,12 @@ impl Running {
         drop(config);
         self.gate.set_grants(grants).await;
         Ok(())
+    }
+
+    /// Takes a grant out of what is in force, before its revocation is recorded: no call of it is recorded after that.
+    pub(crate) async fn shut_out(&self, grant: &str) {
+        let _config = self.config.lock().await;
+        self.gate.set_grants(self.gate.grants().without(grant)).await;
     }
 
     /// Says at the start which policies are not to be had. Their loading says nothing, so that it is said once.

@@ -119,6 +119,8 @@ pub struct Link {
     pub(crate) line: Line,
     pub(crate) hello: OnceLock<Hello>,
     ended: AtomicBool,
+    /// The entry of the configuration whose server it leads to.
+    entry: u64,
     /// Somebody looks whether the server is still there.
     pub(crate) doubted: AtomicBool,
     /// Whether the server answers with streams of events.
@@ -128,7 +130,7 @@ pub struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(era: Era, wish: &Wish, line: Line) -> Arc<Self> {
+    pub(crate) fn new(era: Era, wish: &Wish, line: Line, entry: u64) -> Arc<Self> {
         let hello = OnceLock::new();
         // Id 0 stands for "no request" in cancellations and streams.
         let ids = AtomicU64::new(1);
@@ -142,9 +144,16 @@ impl Link {
             hello,
             ended: AtomicBool::new(false),
             doubted: AtomicBool::new(false),
+            entry,
             streams: AtomicBool::new(false),
             tasks: OnceLock::new(),
         })
+    }
+
+    /// The entry of the configuration whose server it leads to: see [`crate::Upstream::entry`].
+    #[must_use]
+    pub fn entry(&self) -> u64 {
+        self.entry
     }
 
     /// How the server speaks here.

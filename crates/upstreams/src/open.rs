@@ -53,6 +53,7 @@ pub(crate) struct Opener<'a> {
     pub client: &'a HttpClient,
     pub keepers: &'a Keepers,
     pub builtins: &'a dyn Builtins,
+    pub(crate) entry: u64,
 }
 
 impl Opener<'_> {
@@ -66,7 +67,7 @@ impl Opener<'_> {
             }
             How::Url(url) if url.transport == Some(Transport::OldSse) => self.old_sse(url, wish).await,
             How::Url(url) => {
-                let link = Link::new(Era::Old, wish, self.http(url, Era::Old));
+                let link = Link::new(Era::Old, wish, self.http(url, Era::Old), self.entry);
                 match initialize(&link, wish).await {
                     Ok(()) => Ok(link),
                     // A server of 2024-11-05 does not know POST at this address.
@@ -89,7 +90,7 @@ impl Opener<'_> {
                 Ok(link)
             }
             How::Url(url) => {
-                let link = Link::new(Era::New, wish, self.http(url, Era::New));
+                let link = Link::new(Era::New, wish, self.http(url, Era::New), self.entry);
                 discover(&link, wish).await?;
                 Ok(link)
             }
@@ -144,7 +145,7 @@ impl Opener<'_> {
             }
             How::Url(_) => return Err(SendFailed::NotReached("it is not a program".into())),
         };
-        let link = Link::new(era, wish, Line::Pipe(pipe));
+        let link = Link::new(era, wish, Line::Pipe(pipe), self.entry);
         readers.run(&link, wish.inbox.clone());
         Ok(link)
     }
@@ -157,7 +158,7 @@ impl Opener<'_> {
     async fn old_sse(&self, url: &UrlSpec, wish: &Wish) -> Result<Arc<Link>, SendFailed> {
         let (line, stream) =
             OldSse::open(&self.spec.name, self.client.clone(), url, self.spec.limits.message).await?;
-        let link = Link::new(Era::Old, wish, Line::OldSse(line));
+        let link = Link::new(Era::Old, wish, Line::OldSse(line), self.entry);
         if let Line::OldSse(line) = &link.line {
             line.run(stream, &link, wish.inbox.clone());
         }

@@ -13,6 +13,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+/// How long is still read when a server has ended.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(20);
 /// How long a server may go on after it has closed its stdout.
 const ENDS: std::time::Duration = std::time::Duration::from_secs(2);
 /// Messages that may wait for the child to read them.
@@ -114,16 +116,19 @@ impl Readers {
             };
             // The end of the process is what counts: a child of its own may hold stdout open for ever.
             let how = tokio::select! {
-                how = held.exited() => Some(how),
-                _ = &mut reading => tokio::time::timeout(ENDS, held.exited()).await.ok(),
+                how = held.exited() => {
+                    let _ = tokio::time::timeout(LAST_WORDS, &mut reading).await;
+                    reading.abort();
+                    how
+                }
+                _ = &mut reading => match tokio::time::timeout(ENDS, held.exited()).await {
+                    Ok(how) => how,
+                    Err(_) => {
+                        mux.close("the server closed its stdout, and can answer nothing more");
+                        return stop.cancel();
+                    }
+                },
             };
-            let Some(how) = how else {
-                mux.close("the server closed its stdout, and can answer nothing more");
-                stop.cancel();
-                return;
-            };
-            let _ = tokio::time::timeout(std::time::Duration::from_millis(20), &mut reading).await;
-            reading.abort();
             let last = match how.last.is_empty() {
                 true => String::new(),
                 false => format!("; last on stderr: {}", how.last.join(" | ")),

@@ -15,6 +15,7 @@ use portcullis_runs::{Held, Keepers};
 use portcullis_wire::{Envelope, Era};
 use serde_json::json;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::JoinHandle;
@@ -70,9 +71,13 @@ pub struct Unavailable {
     pub reason: String,
 }
 
+/// How many there were so far.
+static ENTRIES: AtomicU64 = AtomicU64::new(1);
+
 /// One configured server.
 #[derive(Debug)]
 pub struct Upstream {
+    entry: u64,
     spec: Spec,
     client: HttpClient,
     keepers: Keepers,
@@ -134,6 +139,7 @@ impl Upstream {
     ) -> Arc<Self> {
         let lists = Arc::new(Lists::new(before, pins, &spec));
         let upstream = Arc::new(Self {
+            entry: ENTRIES.fetch_add(1, Ordering::Relaxed),
             spec,
             client,
             keepers,
@@ -173,6 +179,22 @@ impl Upstream {
     #[must_use]
     pub fn spec(&self) -> &Spec {
         &self.spec
+    }
+
+    /// Its number, which no other has, nor has had in this process: an entry of the same name that says something else is another.
+    #[must_use]
+    pub fn entry(&self) -> u64 {
+        self.entry
+    }
+
+    fn opener(&self) -> Opener<'_> {
+        Opener {
+            spec: &self.spec,
+            client: &self.client,
+            keepers: &self.keepers,
+            builtins: &*self.builtins,
+            entry: self.entry,
+        }
     }
 
     /// Its name.
@@ -290,12 +312,7 @@ impl Upstream {
             // It tells grants apart by their connections.
             How::Builtin(_) => Per::Grant,
         };
-        let opener = Opener {
-            spec: &self.spec,
-            client: &self.client,
-            keepers: &self.keepers,
-            builtins: &*self.builtins,
-        };
+        let opener = self.opener();
         let wish = |shared: bool| Wish {
             offered: if shared { "{}".into() } else { need.offered.into() },
             client: need.client.into(),

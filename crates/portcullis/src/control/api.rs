@@ -267,8 +267,11 @@ async fn rotate_grant(running: &Running, name: &str) -> Result<Value, No> {
 async fn revoke_grant(running: &Running, name: &str) -> Result<Value, No> {
     must_be_stored(running, name, "take it out").await?;
     let row = note(&format!("the grant {name} was revoked"));
-    running.gate.ledger().revoke_grant(name.to_owned(), row).await?;
+    running.shut_out(name).await;
+    let revoked = running.gate.ledger().revoke_grant(name.to_owned(), row).await;
+    // One that could not be taken out is there again.
     running.refresh_grants().await.map_err(|failure| No::usage(failure.to_string()))?;
+    revoked?;
     Ok(json!({ "name": name, "revoked": true }))
 }
 

@@ -1,7 +1,7 @@
 //! What a reload takes, and what it leaves as it is.
 
 use crate::house::{ALLOW_ALL, House, PATIENCE, Plan, fixture_http, text};
-use crate::stream::until;
+use crate::stream::{modern, post_modern, until};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -216,4 +216,158 @@ async fn mistakes_are_told_in_lines_of_their_own() {
     let log = house.gate.as_mut().unwrap().last_words();
     let of_report: Vec<&str> = log.lines().filter(|line| line.contains("upstrems: {}")).collect();
     assert!(!of_report.is_empty() && of_report.iter().all(|line| line.starts_with("    ")), "{log}");
+}
+
+/// A request of the new era whose body stops after its beginning; what is left to be sent.
+async fn begun(house: &House, token: &str) -> (tokio::net::TcpStream, String) {
+    use tokio::io::AsyncWriteExt;
+    let (headers, body) =
+        modern(1, "tools/call", json!({"name": "echo", "arguments": {"message": "late"}}), json!({}));
+    let address = house.url.trim_start_matches("http://").to_owned();
+    let mut head = format!(
+        "POST /mcp/fix HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+         accept: application/json, text/event-stream\r\ncontent-length: {}\r\n",
+        body.len()
+    );
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    let (first, rest) = body.split_at(20);
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(format!("{head}\r\n{first}").as_bytes()).await.unwrap();
+    (stream, rest.to_owned())
+}
+
+async fn finished((mut stream, rest): (tokio::net::TcpStream, String)) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    stream.write_all(rest.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 4096];
+    let length = stream.read(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer[..length]).into_owned()
+}
+
+fn added(house: &House, name: &str) -> String {
+    let (code, out, err) = house.run(&["grant", "add", name, "--upstream", "fix=p", "--json"]);
+    assert_eq!(code, 0, "{err}");
+    serde_json::from_str::<Value>(&out).unwrap()["token"].as_str().unwrap().to_owned()
+}
+
+/// What is in force when a call is judged counts, and not what was when its first byte came.
+#[tokio::test]
+async fn a_body_that_comes_late_is_judged_by_what_is_in_force_then() {
+    let deny = "version: \"1\"\ndefault: deny\n";
+    let (house, _server) = House::fixture(ALLOW_ALL, &[]);
+    let (gone, rotated, policy) = (added(&house, "gone"), added(&house, "rotated"), added(&house, "policy"));
+    let late = [begun(&house, &gone).await, begun(&house, &rotated).await, begun(&house, &policy).await];
+    let intime = begun(&house, &policy).await;
+    assert!(finished(intime).await.contains("late"));
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    assert_eq!(house.run(&["grant", "revoke", "gone"]).0, 0);
+    assert_eq!(house.run(&["grant", "rotate", "rotated"]).0, 0);
+    // Another one of the same name is another.
+    let again = added(&house, "gone");
+    std::fs::write(house.folder.path().join("policy.yaml"), deny).unwrap();
+    assert_eq!(house.run(&["reload"]).0, 0);
+    let [gone, rotated, policy] = late;
+    for unknown in [gone, rotated] {
+        let answer = finished(unknown).await;
+        assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    }
+    let answer = finished(policy).await;
+    assert!(answer.contains("[POLICY DENIED]"), "{answer}");
+    assert!(finished(begun(&house, &again).await).await.contains("[POLICY DENIED]"));
+    let rows = house.rows(&["--tool", "echo"]);
+    let passed = rows.iter().filter(|row| row["kind"] == "decision" && row["outcome"] == "allowed");
+    assert_eq!(passed.count(), 1, "{rows:?}");
+}
+
+/// A revocation under load: in the record no call of the grant stands behind it. What is in force has a number, which grows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_call_of_a_grant_is_recorded_after_its_revocation() {
+    let (_server, url) = fixture_http(&["--extra"]);
+    let upstreams = format!("  fix: {{ url: \"{url}\" }}");
+    let more = "ledger: { durability: process }";
+    let house = House::build(&Plan { upstreams: &upstreams, policy: ALLOW_ALL, more });
+    for round in 0..6 {
+        let name = format!("agent{round}");
+        let token = added(&house, &name);
+        let over = AtomicBool::new(false);
+        let caller = async || {
+            let bearer = format!("Bearer {token}");
+            while !over.load(Ordering::Relaxed) {
+                let (headers, body) =
+                    modern(1, "tools/call", json!({"name": "count", "arguments": {}}), json!({}));
+                let mut all = vec![
+                    ("authorization", &*bearer),
+                    ("content-type", "application/json"),
+                    ("accept", "application/json, text/event-stream"),
+                ];
+                all.extend(headers.iter().map(|(name, value)| (&**name, &**value)));
+                let _ = house.http(hyper::Method::POST, "/mcp/fix", &all, body).await;
+            }
+        };
+        let operator = async {
+            tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+            let mut revoke = house.command(&["grant", "revoke", &name]);
+            let output = tokio::task::spawn_blocking(move || revoke.output().unwrap()).await.unwrap();
+            assert!(output.status.success());
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            over.store(true, Ordering::Relaxed);
+        };
+        tokio::join!(futures_util::future::join_all((0..12).map(|_| caller())), operator);
+        let rows = house.rows(&["--limit", "100000"]);
+        let revoked =
+            rows.iter().find(|row| row["message"] == format!("the grant {name} was revoked")).unwrap();
+        let calls: Vec<&Value> = rows
+            .iter()
+            .filter(|row| row["grant"] == *name && row["kind"] == "decision" && row["outcome"] == "allowed")
+            .collect();
+        assert!(calls.len() > 20, "{}", calls.len());
+        for call in calls {
+            assert!(call["n"].as_u64() < revoked["n"].as_u64(), "{call} stands behind {revoked}");
+            assert!(
+                call["generation"].as_u64() <= call["n"].as_u64() && call["generation"] != json!(0),
+                "{call}"
+            );
+        }
+    }
+}
+
+/// Two configurations deny every call at one server, each in its own way: between them the policies swap, and what the name of the
+/// server stands for. No call is judged by a part of each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_is_judged_by_one_configuration() {
+    let (_one, shut) = fixture_http(&["--extra"]);
+    let (_two, open) = fixture_http(&["--extra"]);
+    let (deny, allow) = ("version: \"1\"\ndefault: deny\ntools: { echo: {} }\n", ALLOW_ALL);
+    let upstreams = format!("  fix: {{ url: \"{shut}\" }}");
+    let more = "ledger: { durability: process }";
+    let mut house = House::build(&Plan { upstreams: &upstreams, policy: deny, more });
+    let over = AtomicBool::new(false);
+    let passed = AtomicU64::new(0);
+    let caller = async || {
+        while !over.load(Ordering::Relaxed) {
+            let call = modern(1, "tools/call", json!({"name": "count", "arguments": {}}), json!({}));
+            let answer = post_modern(&house, "/mcp/fix", call).await.whole().await;
+            let error = answer["result"]["isError"] == true || answer.get("error").is_some();
+            passed.fetch_add(u64::from(!error), Ordering::Relaxed);
+        }
+    };
+    let operator = async {
+        for flip in 0..24 {
+            let (from, to, policy) = if flip % 2 == 0 { (&shut, &open, allow) } else { (&open, &shut, deny) };
+            std::fs::write(house.folder.path().join("policy.yaml"), policy).unwrap();
+            house.configure(from, to);
+            let mut reload = house.command(&["reload"]);
+            let output = tokio::task::spawn_blocking(move || reload.output().unwrap()).await.unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        }
+        over.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(futures_util::future::join_all((0..12).map(|_| caller())), operator);
+    let calls = async |url: &str| crate::house::seen(&house, url).await["calls"].as_array().unwrap().len();
+    assert_eq!(calls(&shut).await, 0, "the server at which every call is denied got some");
+    assert!(calls(&open).await > 0 && passed.load(Ordering::Relaxed) > 0, "none passed at all");
+    house.gate.as_mut().unwrap().terminate();
 }

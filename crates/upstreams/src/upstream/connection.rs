@@ -2,7 +2,7 @@
 
 use super::{State, Upstream};
 use crate::link::{Link, SendFailed};
-use crate::open::{Opener, Wish, ask, own_meta};
+use crate::open::{Wish, ask, own_meta};
 use portcullis_admit::{Housekeeping, Permit};
 use portcullis_catalogue::ListKind;
 use portcullis_wire::Era;
@@ -74,8 +74,7 @@ pub(super) async fn stay_connected(upstream: Weak<Upstream>) {
 }
 
 async fn connect(this: &Arc<Upstream>) -> Result<Arc<Link>, String> {
-    let opener =
-        Opener { spec: &this.spec, client: &this.client, keepers: &this.keepers, builtins: &*this.builtins };
+    let opener = this.opener();
     let wish = Wish::own(this.own_inbox());
     let link = tokio::time::timeout(ATTEMPT, opener.first(&wish))
         .await

@@ -8,12 +8,21 @@ use std::sync::Arc;
 #[derive(Debug, Default, Clone)]
 pub struct Grants {
     by_token: HashMap<TokenHash, Arc<Grant>>,
+    by_name: HashMap<Box<str>, Arc<Grant>>,
 }
 
 impl Grants {
     /// The grants of a list. Where two share a token the later one stands.
     pub fn new(grants: impl IntoIterator<Item = (TokenHash, Grant)>) -> Self {
-        Self { by_token: grants.into_iter().map(|(hash, grant)| (hash, Arc::new(grant))).collect() }
+        let mut all = Self::default();
+        for (hash, grant) in grants {
+            let grant = Arc::new(grant);
+            if let Some(other) = all.by_token.insert(hash, grant.clone()) {
+                all.by_name.remove(&*other.name);
+            }
+            all.by_name.insert(grant.name.as_str().into(), grant);
+        }
+        all
     }
 
     /// The grant of a token.
@@ -25,7 +34,22 @@ impl Grants {
     /// The grant of a name.
     #[must_use]
     pub fn by_name(&self, name: &str) -> Option<&Arc<Grant>> {
-        self.by_token.values().find(|grant| grant.name == name)
+        self.by_name.get(name)
+    }
+
+    /// What a grant that was looked up before is now. `None` where it was revoked: another one of its name is another.
+    #[must_use]
+    pub fn current(&self, grant: &Grant) -> Option<&Arc<Grant>> {
+        self.by_name(&grant.name).filter(|now| now.created == grant.created)
+    }
+
+    /// The same without a grant.
+    #[must_use]
+    pub fn without(&self, name: &str) -> Self {
+        let mut rest = self.clone();
+        rest.by_token.retain(|_, grant| grant.name != name);
+        rest.by_name.remove(name);
+        rest
     }
 
     /// All of them, by name.
