@@ -46,6 +46,7 @@ mod permit;
 mod person;
 mod pins;
 mod principal;
+mod questions;
 mod redact;
 mod release;
 mod rules;
@@ -68,6 +69,7 @@ pub use pins::{
 };
 pub use portcullis_policy::{Kind as What, Stopping};
 pub use principal::{Principal, client_name};
+pub use questions::{InputRequest, InputRequests};
 pub use redact::{Values, covered_line};
 pub use release::{Authority, NotReleased, Questions, Release};
 pub use rules::{Durability, Loaded, Rules};

@@ -6,12 +6,15 @@
 //! withheld, and so is all of what a drop holds. A server's question is released with the [`Ticket`] that says that it was
 //! judged.
 
+use crate::questions::InputRequests;
 use crate::ticket::ResultRules;
 use crate::{Admit, Ticket};
 use bytes::Bytes;
 use portcullis_ledger::{Draft, Grant, Kind, Outcome};
 use portcullis_policy::Target;
-use portcullis_wire::{Envelope, Kind as MessageKind, Splice, folds_to, keys, member};
+use portcullis_wire::{
+    Envelope, Kind as MessageKind, Splice, folds_to, is_known_notice, is_known_request, misspelt,
+};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -117,15 +120,17 @@ impl Authority {
         if let Some(why) = self.admit.drops().holds(&self.grant.name, &self.upstream) {
             return Err(NotReleased::Dropped(why));
         }
-        let were_judged = |asked: &str, judged: &[String]| {
-            keys(asked).iter().all(|key| judged.iter().any(|judged| **judged == **key))
-        };
         let may_be_put = match (message.kind(), asked) {
             (MessageKind::Request, asked) => matches!(asked, Questions::One(_)),
-            (_, asked) => match (Inputs::of(message), asked) {
-                (Inputs::None, _) => true,
-                (Inputs::Plain(inputs), Questions::Keys(judged)) => were_judged(inputs, judged),
-                (Inputs::Plain(_) | Inputs::Odd, _) => false,
+            (MessageKind::Notification, _) if !self.may_be_told(message.method().unwrap_or_default()) => {
+                false
+            }
+            (_, asked) => match (InputRequests::of(message), asked) {
+                (InputRequests::Plain(all), Questions::Keys(judged)) => {
+                    all.iter().all(|asked| judged.contains(&asked.key))
+                }
+                (InputRequests::Plain(all), _) => all.is_empty(),
+                (InputRequests::Odd, _) => false,
             },
         };
         if !may_be_put {
@@ -138,6 +143,24 @@ impl Authority {
             None => seen_as(plain),
         };
         Ok(seen.map(Release))
+    }
+
+    /// Whether a client may be told something by that method. What the protocol does not have passes where the policy's default lets
+    /// it, and nothing that a reader could take for a request: those are judged as questions, and have an id.
+    fn may_be_told(&self, method: &str) -> bool {
+        let default_allows = || {
+            let rules = self.admit.rules();
+            rules.in_force(&self.grant, &self.upstream).is_ok_and(|in_force| in_force.default_allows())
+        };
+        is_known_notice(method)
+            || (!is_known_request(method) && misspelt(method).is_none() && default_allows())
+    }
+
+    /// Whether parts of its server's results are kept from who sees it. Then nothing is passed on of what a server says in place of a
+    /// result, either: it may be the same.
+    #[must_use]
+    pub fn covers_results(&self) -> bool {
+        self.results.is_some()
     }
 
     /// Records that a message was withheld.
@@ -163,68 +186,39 @@ impl Authority {
         let result = match message.kind() {
             MessageKind::Response => message.result(),
             // Of a task that has ended its server tells the result, too.
-            MessageKind::Notification => message.params().and_then(|params| member(params, "result")),
+            MessageKind::Notification => message.params(),
             MessageKind::Request => None,
         };
         let Some(result) = result else { return Ok(None) };
-        let mut seen = rules.covered(result)?;
-        // What is told of a task has the result of its call inside.
-        if let Some(inner) = member(&seen, "result")
-            && let Cow::Owned(covered) = rules.covered(inner)?
-        {
-            let start = (inner.as_ptr() as usize).saturating_sub(seen.as_ptr() as usize);
-            let end = start + inner.len();
-            let around = seen.get(..start).zip(seen.get(end..)).ok_or(NotReleased::Unreadable)?;
-            seen = Cow::Owned(format!("{}{covered}{}", around.0, around.1));
+        let seen = rules.covered(result)?;
+        // What is told of a task has the result of its call inside, under a name that some readers take for it, too.
+        let mut inner = Vec::new();
+        portcullis_json::members(&seen, &mut |name, value| {
+            if name == "result" || folds_to(&name, "result") {
+                inner.push(span_in(&seen, value));
+            }
+        })
+        .ok_or(NotReleased::Unreadable)?;
+        let mut splice = Splice::new(seen.as_bytes());
+        let mut covers = false;
+        for span in inner {
+            if let Cow::Owned(covered) = rules.covered(seen.get(span.clone()).unwrap_or_default())? {
+                splice.replace(span, covered);
+                covers = true;
+            }
         }
+        let seen = match covers {
+            true => {
+                let whole = String::from_utf8(splice.finish().to_vec());
+                Cow::Owned(whole.map_err(|_| NotReleased::Unreadable)?)
+            }
+            false => seen,
+        };
         let Cow::Owned(seen) = seen else { return Ok(None) };
         let mut splice = Splice::new(message.bytes());
         splice.replace(message.span_of(result), seen);
         Envelope::reply(splice.finish()).map(Some).map_err(|_| NotReleased::Unreadable)
     }
-}
-
-/// The member in which questions stand in an answer, or in what is told of a task.
-const INPUTS: &str = "inputRequests";
-
-/// The questions that stand in a message.
-enum Inputs<'a> {
-    None,
-    /// Under their name, once.
-    Plain(&'a str),
-    /// Under a name that only some readers take for theirs, or twice.
-    Odd,
-}
-
-impl<'a> Inputs<'a> {
-    fn of(message: &'a Envelope) -> Self {
-        if !may_name_inputs(message.bytes()) {
-            return Self::None;
-        }
-        let Some(inside) = message.result().or_else(|| message.params()) else { return Self::None };
-        let names = keys(inside);
-        let mut named = names.iter().filter(|name| **name == INPUTS || folds_to(name, INPUTS));
-        match (named.next(), named.next()) {
-            (None, _) => Self::None,
-            (Some(name), None) if name == INPUTS => match member(inside, INPUTS) {
-                Some("null") | None => Self::None,
-                Some(inputs) => Self::Plain(inputs),
-            },
-            (Some(_), _) => Self::Odd,
-        }
-    }
-}
-
-/// Whether the name of questions could stand in a text, by a search of its bytes: nearly no message has any, and none needs to be
-/// read for it. Whatever case it is in, and also where a letter of it is escaped. The letters around the rarest have no other form.
-fn may_name_inputs(text: &[u8]) -> bool {
-    const AROUND: &[u8] = b"nputreque";
-    let is_named = |q: usize| {
-        let found = q.checked_sub(6).and_then(|from| text.get(from..from + AROUND.len()));
-        found.is_some_and(|found| found.eq_ignore_ascii_case(AROUND))
-    };
-    let is_escape = |at: usize| text.get(at + 1) == Some(&b'u');
-    memchr::memchr2_iter(b'q', b'Q', text).any(is_named) || memchr::memchr_iter(b'\\', text).any(is_escape)
 }
 
 impl ResultRules {
@@ -269,40 +263,8 @@ impl Admit {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn questions_are_found_however_their_name_is_written() {
-        let of = |inside: &str| {
-            let text =
-                format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"resultType":"input_required",{inside}}}}}"#);
-            match Inputs::of(&Envelope::reply(text.into()).unwrap()) {
-                Inputs::None => "none",
-                Inputs::Plain(_) => "plain",
-                Inputs::Odd => "odd",
-            }
-        };
-        let asks = r#"{"k":{"method":"sampling/createMessage"}}"#;
-        for (name, found) in [
-            ("inputRequests", "plain"),
-            (r"\u0069nputRequests", "plain"),
-            (r"input\u0052equests", "plain"),
-            (r"inputRe\u0071uests", "plain"),
-            ("InputRequests", "odd"),
-            ("INPUTREQUESTS", "odd"),
-            ("inputRequest\u{17f}", "odd"),
-            ("\u{131}nputRequests", "odd"),
-            (r"input\u0072equests", "odd"),
-            ("inputRequest", "none"),
-            ("input_requests", "none"),
-        ] {
-            assert_eq!(of(&format!(r#""{name}":{asks}"#)), found, "{name}");
-            let twice = if found == "none" { "plain" } else { "odd" };
-            assert_eq!(of(&format!(r#""inputRequests":{{}},"{name}":{asks}"#)), twice, "{name}");
-        }
-        assert_eq!(of(r#""inputRequests":null"#), "none");
-        assert_eq!(of(r#""text":"\u00e9 inputRequests q""#), "none");
-    }
+/// Where a part of a text stands in it.
+fn span_in(text: &str, part: &str) -> std::ops::Range<usize> {
+    let start = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+    start..start + part.len()
 }

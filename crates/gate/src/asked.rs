@@ -8,7 +8,8 @@ use portcullis_admit::{
 };
 use portcullis_ledger::now_ms;
 use portcullis_upstreams::{Link, Roots};
-use portcullis_wire::{Envelope, Era, Id, check_strictly, request};
+use portcullis_wire::{Envelope, Era, Id, Splice, check_strictly, misspelt, request};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Where a question came up.
@@ -83,6 +84,26 @@ impl Question {
     }
 }
 
+/// What a session hears of a notice of a server. Where it takes a question back: under the id that the client knows, and nothing where
+/// the question is not that server's, or is answered already. Other notices stay as they are.
+pub(crate) fn with_own_question<'a>(
+    session: Option<&Session>,
+    link: &Arc<Link>,
+    notice: &'a Envelope,
+) -> Option<Cow<'a, Envelope>> {
+    if notice.method() != Some("notifications/cancelled") {
+        return Some(Cow::Borrowed(notice));
+    }
+    let raw = notice.peek().request_id?;
+    let id = Id::from_json(raw)?;
+    let is_it = |question: &Question| Arc::ptr_eq(&question.link, link) && question.id == id;
+    let (number, question) = session?.take_question(is_it)?;
+    question.ticket.close(&End::Cancelled("the server took its question back".into()));
+    let mut splice = Splice::new(notice.bytes());
+    splice.replace(notice.span_of(raw), number.to_string());
+    Envelope::reply(splice.finish()).ok().map(Cow::Owned)
+}
+
 impl Asking<'_> {
     /// Whether a client may be asked that. The record says that it was, or why not.
     pub(crate) async fn judge(&self, link: &Arc<Link>, question: &Envelope) -> Result<Question, Denied> {
@@ -102,6 +123,9 @@ impl Asking<'_> {
 
     /// Why a client is not asked that, whatever the policy says.
     fn never(&self, kind: &str, question: &Envelope, told: bool) -> Option<(&'static str, String)> {
+        if let Some(why) = misspelt(question.method().unwrap_or_default()) {
+            return Some(("(malformed)", why));
+        }
         if let Err(fault) = check_strictly(question.params().unwrap_or("{}")) {
             return Some(("(malformed)", format!("`params` of the question: {fault}")));
         }

@@ -13,6 +13,7 @@ pub(crate) use refusals::{denial, withheld_answer};
 pub(crate) use tasks::about_lost;
 pub(crate) use waiting::{as_task, with_tasks};
 
+use crate::asked::with_own_question;
 use crate::asker::Asker;
 use crate::gate::Gate;
 use crate::links::{self, Chosen};
@@ -272,10 +273,16 @@ impl Call {
                     self.upstream.suspect(&self.chosen.link);
                     // A session that is lost twice running says nothing of what became of the call.
                     let is_known = again || error != SendFailed::SessionLost;
-                    return Err(match End::from(&error) {
-                        End::NotReached(why) if is_known => self.not_reached(&why).await,
-                        _ => self.broken(&error.to_string()).await,
-                    });
+                    // Words in place of a result are not recorded, as results are not.
+                    let shown = match ticket.authority().covers_results() {
+                        true => error.without_words(),
+                        false => error.to_string(),
+                    };
+                    let (told, end) = match End::from(&error) {
+                        end @ End::NotReached(_) if is_known => (self.not_reached(&shown).await, end),
+                        _ => (self.broken(&shown).await, End::Broken(error.without_words())),
+                    };
+                    return Err(if matches!(told, End::Cancelled(_)) { told } else { end });
                 }
             }
         }
@@ -397,6 +404,9 @@ impl Call {
                 Some(end)
             }
             Kind::Notification => {
+                let session = self.asker.session.as_deref();
+                let message = with_own_question(session, &self.chosen.link, message)?;
+                let message = &*message;
                 if let Some(kind) = crate::changes::kind_of(message) {
                     // Each client hears of what changed in its own view of the list, from one place.
                     self.upstream.list_changed(kind);

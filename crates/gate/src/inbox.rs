@@ -1,6 +1,6 @@
 //! What an upstream says to one session outside of any call.
 
-use crate::asked::{Asking, Question};
+use crate::asked::{Asking, Question, with_own_question};
 use crate::gate::Gate;
 use crate::outlet::carrying;
 use crate::rewrite::stray_notice;
@@ -45,6 +45,7 @@ impl Inbox for SessionInbox {
             upstream.list_changed(kind);
             return;
         }
+        let Some(notice) = with_own_question(Some(&session), link, &notice) else { return };
         let Some(gate) = self.gate.upgrade() else { return };
         let Some(grant) = gate.grants().by_name(&session.grant).cloned() else { return };
         let authority = gate.admit.session_authority(grant, upstream.name());

@@ -12,11 +12,9 @@ use crate::outlet::{Outlet, saying};
 use data_encoding::BASE32_NOPAD;
 use http::StatusCode;
 use memchr::memmem::Finder;
-use portcullis_admit::{AnswerText, ClientAnswers, End};
+use portcullis_admit::{AnswerText, ClientAnswers, End, InputRequests};
 use portcullis_wire::{Envelope, Id, member, result_response, text};
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -48,16 +46,8 @@ impl Inputs {
 
     pub(crate) fn of(message: &Envelope) -> Self {
         let result = message.result().unwrap_or("{}");
-        let all: BTreeMap<String, &RawValue> = member(result, "inputRequests")
-            .and_then(|raw| serde_json::from_str(raw).ok())
-            .unwrap_or_default();
-        let requests = all
-            .into_iter()
-            .filter_map(|(key, raw)| {
-                let method = member(raw.get(), "method").and_then(text)?.into_owned();
-                Some((key, method, member(raw.get(), "params").unwrap_or("{}").to_owned()))
-            })
-            .collect();
+        let requests = InputRequests::of(message).plain();
+        let requests = requests.into_iter().map(|one| (one.key, one.method, one.params)).collect();
         Self { requests, state: member(result, "requestState").map(str::to_owned) }
     }
 

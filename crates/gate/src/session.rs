@@ -237,8 +237,13 @@ impl Session {
 
     /// Takes out the one open question whose server wants to hear of progress under that token (JSON), with its number.
     pub(crate) fn take_by_token(&self, token: &str) -> Option<(u64, Box<Question>)> {
+        self.take_question(|question| question.has_token(token))
+    }
+
+    /// Takes out the one open question of a server of which that is so, with its number.
+    pub(crate) fn take_question(&self, is_it: impl Fn(&Question) -> bool) -> Option<(u64, Box<Question>)> {
         let mut open = self.asked.lock();
-        let has = |asked: &Asked| matches!(asked, Asked::Server(question) if question.has_token(token));
+        let has = |asked: &Asked| matches!(asked, Asked::Server(question) if is_it(question));
         let mut found = open.iter().filter(|(_, asked)| has(asked)).map(|(id, _)| *id);
         let (id, None) = (found.next()?, found.next()) else { return None };
         match open.remove(&id)? {

@@ -2,7 +2,7 @@
 //! new one.
 
 use crate::answer::{Answer, empty, events, rpc_error};
-use crate::asked::Asking;
+use crate::asked::{Asking, with_own_question};
 use crate::asker::Asker;
 use crate::call::withheld_answer;
 use crate::gate::Gate;
@@ -167,6 +167,8 @@ async fn translate(
                 upstream.list_changed(kind);
                 return None;
             }
+            let message = with_own_question(Some(session), link, message)?;
+            let message = &*message;
             if let Some(token) = message.peek().progress_token {
                 let id = Id::from_json(token)?.as_u64()?;
                 let (known, authority) = session.resumable.known(upstream.name(), id)?;
@@ -462,6 +464,10 @@ async fn watch_resources(
                     Ok(Some(Heard { message: Some(message), .. }))
                         if message.kind() == Kind::Notification =>
                     {
+                        // A server of this era asks nothing that it could take back.
+                        if with_own_question(None, &chosen.link, &message).is_none() {
+                            continue;
+                        }
                         let released = ticket
                             .authority()
                             .release(&message, Questions::None, |message| known.notice(message));

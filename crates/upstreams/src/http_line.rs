@@ -150,11 +150,28 @@ impl HttpLine {
         if body.is_empty() && status.is_success() {
             return Ok(Reply { id, status: status.as_u16(), source: Source::Whole(None) });
         }
+        if !status.is_success() {
+            let texts = match is(b"text/event-stream") {
+                true => texts_in_events(&body, self.limit),
+                false => each(body.clone()),
+            };
+            let said = texts.into_iter().filter_map(|text| Envelope::reply(text).ok());
+            let said: Vec<Envelope> = said.filter(|message| message.kind() == Kind::Response).collect();
+            if let Some(about) = said.iter().find(|message| is_about(message, id)) {
+                let source = Source::Whole(Some(about.clone()));
+                return Ok(Reply { id, status: status.as_u16(), source });
+            }
+            // It may have acted on the call.
+            if said.iter().any(|message| message.result().is_some()) {
+                let why = format!(
+                    "the upstream answered with HTTP {status} and a result that is no answer to this"
+                );
+                return Err(SendFailed::Broken(why));
+            }
+        }
         // Errors of the protocol travel in 4xx answers too; anything else that fails is the server's own.
         match Envelope::reply(answer_in(body.clone())) {
-            Ok(message)
-                if message.kind() == Kind::Response && (status.is_success() || is_about(&message, id)) =>
-            {
+            Ok(message) if message.kind() == Kind::Response && status.is_success() => {
                 Ok(Reply { id, status: status.as_u16(), source: Source::Whole(Some(message)) })
             }
             _ if status == StatusCode::NOT_FOUND && self.session.get().is_some() => {
@@ -227,6 +244,16 @@ pub(crate) fn request_to(
         request.headers_mut().insert(name.clone(), value.clone());
     }
     request
+}
+
+/// What events in a body carry.
+fn texts_in_events(body: &Bytes, limit: usize) -> Vec<Bytes> {
+    let mut decoder = EventDecoder::new(limit);
+    // The last event may end without a blank line.
+    decoder.push(body);
+    decoder.push(b"\n\n");
+    let events = std::iter::from_fn(|| decoder.next_event().ok().flatten());
+    events.flat_map(|event| each(event.data)).collect()
 }
 
 /// The answer in a body. Where several messages come as one array, what is told beside it is passed over.

@@ -43,6 +43,18 @@ pub enum SendFailed {
     Broken(String),
 }
 
+impl SendFailed {
+    /// The same without what the server said: that may be, or hold, the result of a call.
+    #[must_use]
+    pub fn without_words(&self) -> String {
+        match self {
+            Self::Refused { status: 200, .. } => "the upstream refused".into(),
+            Self::Refused { status, .. } => format!("the upstream answered with HTTP {status}"),
+            other => other.to_string(),
+        }
+    }
+}
+
 fn refused(status: u16, why: &str) -> String {
     match status {
         200 => format!("the upstream refused: {why}"),
@@ -74,9 +86,9 @@ fn is_doubtful(reply: &Result<Reply, SendFailed>) -> bool {
 impl From<&SendFailed> for End {
     fn from(failed: &SendFailed) -> Self {
         if failed.not_acted_on() {
-            Self::NotReached(failed.to_string())
+            Self::NotReached(failed.without_words())
         } else {
-            Self::Broken(failed.to_string())
+            Self::Broken(failed.without_words())
         }
     }
 }

@@ -43,6 +43,7 @@ pub use era::{Era, LATEST_OLD, MODERN, OLD_VERSIONS, known_old_version, meta};
 pub use header::{decode_value, encode_value};
 pub use id::Id;
 pub use lines::{Line, LineDecoder, push_line};
+pub use methods::{is_known_notice, is_known_request, misspelt};
 pub use narrow::{Allowance, LOG_LEVELS, is_trace_parent, known_capabilities, known_client};
 pub use params::{Meta, Params, keys, member};
 pub use portcullis_json::text;

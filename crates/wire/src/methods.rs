@@ -43,8 +43,23 @@ const METHODS: [&str; 36] = [
     "notifications/tasks/status",
 ];
 
-/// Why a method of a client is not taken.
-pub(crate) fn misspelt(method: &str) -> Option<String> {
+/// Whether it is a notification of the protocol.
+#[must_use]
+pub fn is_known_notice(method: &str) -> bool {
+    method.starts_with(NOTICES) && METHODS.contains(&method)
+}
+
+/// Whether it is a request of the protocol.
+#[must_use]
+pub fn is_known_request(method: &str) -> bool {
+    !method.starts_with(NOTICES) && METHODS.contains(&method)
+}
+
+const NOTICES: &str = "notifications/";
+
+/// Why a method is not taken: nobody knows how all readers read it.
+#[must_use]
+pub fn misspelt(method: &str) -> Option<String> {
     if METHODS.contains(&method) {
         return None;
     }

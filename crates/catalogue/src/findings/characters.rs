@@ -94,7 +94,8 @@ pub(super) fn mixed_name(name: &str) -> Option<Finding> {
 #[must_use]
 pub fn is_seen(letter: char) -> bool {
     let hides = is_hidden(letter) || letter.is_control() || matches!(letter, '\u{fe00}'..='\u{fe0f}');
-    !hides && !matches!(letter, '\u{2028}' | '\u{2029}')
+    // The blank of the braille patterns is drawn as nothing, and no blank to any program.
+    !hides && !matches!(letter, '\u{2028}' | '\u{2029}' | '\u{2800}')
 }
 
 /// A text in which nothing is hidden, in one line: what is not seen, and what a terminal would obey, is written as
@@ -103,10 +104,13 @@ pub fn is_seen(letter: char) -> bool {
 pub fn written_out(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
-        if !is_seen(letter) && !letter.is_whitespace() {
-            let _ = write!(out, "[U+{:04X}]", u32::from(letter));
-        } else {
-            out.push(if letter.is_whitespace() { ' ' } else { letter });
+        match letter {
+            ' ' | '\t' | '\n' | '\r' | '\u{3000}' => out.push(' '),
+            // Other blanks look like the usual one.
+            _ if !is_seen(letter) || letter.is_whitespace() => {
+                let _ = write!(out, "[U+{:04X}]", u32::from(letter));
+            }
+            _ => out.push(letter),
         }
     }
     out

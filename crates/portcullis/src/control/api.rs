@@ -152,7 +152,9 @@ fn shown_drops(drops: &Drops) -> Value {
     let kept = drops.is_kept();
     let shown = |dropped: &Dropped| {
         let mut shown = dropped.shown();
-        shown["kept"] = kept.into();
+        if let Some(members) = shown.as_object_mut() {
+            members.insert("kept".into(), kept.into());
+        }
         shown
     };
     drops.list().iter().map(shown).collect()

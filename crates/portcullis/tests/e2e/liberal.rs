@@ -467,3 +467,41 @@ async fn the_view_of_a_tool_is_read_where_the_tool_says_that_it_is() {
         assert_eq!(read["result"]["contents"][0]["text"], "<p>map</p>", "{path}: {filled}");
     }
 }
+
+/// A server that answers a call and says 404 with it did act on the call: it is not sent once more.
+#[tokio::test]
+async fn a_call_that_was_answered_is_not_sent_again_whatever_the_status() {
+    for (kind, answers) in [("events", true), ("json", true), ("other", false), ("other events", false)] {
+        let server = Scripted::start(&["echo"], move |message, _| {
+            let result = json!({"content": [{"type": "text", "text": "done"}]});
+            match message["method"].as_str()? {
+                "initialize" => Some(Reply::Session(
+                    "one".into(),
+                    json!({"protocolVersion": message["params"]["protocolVersion"], "capabilities": {"tools": {}},
+                        "serverInfo": {"name": "s", "version": "1"}}),
+                )),
+                "tools/call" => {
+                    let id = if kind.starts_with("other") { json!(4711) } else { message["id"].clone() };
+                    let answer = json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string();
+                    let (content, body) = match kind.ends_with("events") {
+                        true => ("text/event-stream", format!("event: message\ndata: {answer}\n\n")),
+                        false => ("application/json", answer),
+                    };
+                    Some(Reply::Raw(404, vec![("content-type", content.into())], body.into()))
+                }
+                _ => None,
+            }
+        })
+        .await;
+        let servers = [("one", server)];
+        let house = before(&servers);
+        let session = house.session("/mcp/one").await;
+        let answer = session.call(1, "echo", json!({})).await;
+        assert_eq!(
+            answer.pointer("/result/content/0/text") == Some(&json!("done")),
+            answers,
+            "{kind}: {answer}"
+        );
+        assert_eq!(servers[0].1.of("tools/call").len(), 1, "{kind}");
+    }
+}

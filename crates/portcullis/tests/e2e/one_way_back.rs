@@ -47,18 +47,14 @@ async fn a_resumed_answer_is_covered_as_any_other() {
     assert_eq!(answer["result"]["content"][0]["text"], "[redacted]", "{answer}");
 }
 
-/// A server of the new era whose one tool becomes a task.
-async fn task_server(done: Arc<AtomicBool>, asks: bool) -> Scripted {
+/// A server of the new era whose one tool becomes a task. `ends` are the members, JSON, with which it is told of then.
+async fn task_server(done: Arc<AtomicBool>, ends: &'static str) -> Scripted {
     Scripted::start(&["work"], move |message, _| {
         let ended = done.load(Ordering::Relaxed);
         let mut task = json!({"taskId": "theirs-1", "status": "working", "createdAt": "2026-01-01T00:00:00Z",
             "lastUpdatedAt": "2026-01-01T00:00:00Z", "ttlMs": 600_000, "pollIntervalMs": 100});
-        if ended && asks {
-            task["status"] = "input_required".into();
-            task["inputRequests"] = json!({"k1": {"method": "sampling/createMessage", "params": {"messages": ["INJECT"], "maxTokens": 9}}});
-        } else if ended {
-            task["status"] = "completed".into();
-            task["result"] = secret();
+        if ended {
+            task.as_object_mut().unwrap().remove("status");
         }
         let result = match message["method"].as_str()? {
             "server/discover" => json!({"resultType": "complete", "supportedVersions": ["2026-07-28"], "ttlMs": 0, "cacheScope": "private",
@@ -73,10 +69,17 @@ async fn task_server(done: Arc<AtomicBool>, asks: bool) -> Scripted {
             }
             _ => return None,
         };
-        Some(Reply::Result(result))
+        if !ended || message["method"] == "server/discover" {
+            return Some(Reply::Result(result));
+        }
+        let result = result.to_string();
+        let result = format!("{},{ends}}}", result.trim_end_matches('}'));
+        Some(Reply::Text(format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, message["id"])))
     })
     .await
 }
+
+const ASKS: &str = r#""status":"input_required","inputRequests":{"k1":{"method":"sampling/createMessage","params":{"messages":["INJECT"],"maxTokens":9}}}"#;
 
 fn knows_tasks() -> Value {
     json!({"extensions": {TASKS: {}}, "sampling": {}})
@@ -90,25 +93,38 @@ async fn made(house: &House) -> String {
 
 #[tokio::test]
 async fn what_a_task_came_to_is_covered_wherever_it_is_told() {
-    let done = Arc::new(AtomicBool::new(false));
-    let server = task_server(done.clone(), false).await;
-    let house = house(&server, COVERED);
-    let task = made(&house).await;
-    let listen =
-        modern(2, "subscriptions/listen", json!({"notifications": {"taskIds": [task]}}), knows_tasks());
-    let mut heard = post_modern(&house, "/mcp/fix", listen).await;
-    assert_eq!(heard.message().await.unwrap()["method"], "notifications/subscriptions/acknowledged");
-    done.store(true, Ordering::Relaxed);
-    let told = loop {
-        let told = heard.message().await.unwrap();
-        if told["params"]["status"] == "completed" {
-            break told;
+    for ends in [
+        r#""status":"completed","result":{"content":[{"type":"text","text":"hunter2-SECRET"}]}"#,
+        r#""status":"completed","result":{"content":[]},"result":{"content":[{"type":"text","text":"hunter2-SECRET"}]}"#,
+        r#""status":"completed","Result":{"content":[{"type":"text","text":"hunter2-SECRET"}]}"#,
+        r#""status":"completed","re\u0073ult":{"content":[{"type":"text","text":"hunter2-SECRET"}]}"#,
+        r#""status":"completed","result":{},"content":[{"type":"text","text":"hunter2-SECRET"}]"#,
+        r#""status":"completed","result":{"content":[],"inputRequests":{"k":{"method":"elicitation/create","params":{"message":"hunter2-SECRET"}}}}"#,
+    ] {
+        let done = Arc::new(AtomicBool::new(false));
+        let server = task_server(done.clone(), ends).await;
+        let house = house(&server, COVERED);
+        let task = made(&house).await;
+        let listen =
+            modern(2, "subscriptions/listen", json!({"notifications": {"taskIds": [task]}}), knows_tasks());
+        let mut heard = post_modern(&house, "/mcp/fix", listen).await;
+        assert_eq!(heard.message().await.unwrap()["method"], "notifications/subscriptions/acknowledged");
+        done.store(true, Ordering::Relaxed);
+        let asks = ends.contains("inputRequests");
+        while let Some(told) = if asks { None } else { heard.message().await } {
+            assert!(!told.to_string().contains(SECRET), "{ends}: {told}");
+            if told["params"]["status"] == "completed" {
+                break;
+            }
         }
-    };
-    assert_eq!(told["params"]["result"]["content"][0]["text"], "[redacted]", "{told}");
-    let get = modern(3, "tasks/get", json!({"taskId": task}), knows_tasks());
-    let got = post_modern(&house, "/mcp/fix", get).await.whole().await;
-    assert_eq!(got["result"]["result"]["content"][0]["text"], "[redacted]", "{got}");
+        let mut got = Value::Null;
+        for _ in 0..5 {
+            let get = modern(3, "tasks/get", json!({"taskId": task}), knows_tasks());
+            got = post_modern(&house, "/mcp/fix", get).await.whole().await;
+            assert!(!got.to_string().contains(SECRET), "{ends}: {got}");
+        }
+        assert!(got.to_string().contains("[redacted]") || asks, "{ends}: {got}");
+    }
 }
 
 #[tokio::test]
@@ -118,7 +134,7 @@ async fn what_a_task_asks_is_judged_wherever_it_is_told() {
         ("version: \"2\"\ndefault: deny\ntools: { work: {} }\nserver_requests: { sampling: {} }\n", true),
     ] {
         let done = Arc::new(AtomicBool::new(false));
-        let server = task_server(done.clone(), true).await;
+        let server = task_server(done.clone(), ASKS).await;
         let house = house(&server, policy);
         let task = made(&house).await;
         done.store(true, Ordering::Relaxed);
@@ -429,4 +445,175 @@ async fn a_question_under_a_name_that_only_some_readers_take_for_its_own_is_with
     assert!(answer.to_string().contains("INJECT"), "{answer}");
     let asked = house.rows(&[]);
     assert!(asked.iter().any(|row| row["method"] == "sampling/createMessage"), "{asked:?}");
+}
+
+const DENIES: &str = "version: \"2\"\ndefault: deny\ntools: { work: {} }\nserver_requests: { roots: {} }\n";
+
+/// Whatever is in the place of a server's questions is judged as what every reader takes it for, or does not pass.
+#[tokio::test]
+async fn what_only_looks_like_questions_is_withheld() {
+    let server = Scripted::start(&["work"], |message, _| {
+        let asks = message["params"]["arguments"]["asks"].as_str()?;
+        let result = format!(
+            r#"{{"content":[],"resultType":"input_required","requestState":"s","inputRequests":{asks}}}"#
+        );
+        Some(Reply::Text(format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, message["id"])))
+    })
+    .await;
+    let house = house(&server, DENIES);
+    let inject = r#""method":"elicitation/create","params":{"message":"INJECT"}"#;
+    let can = || json!({"elicitation": {}, "roots": {}});
+    for asks in [
+        format!("[{{{inject}}}]"),
+        "\"INJECT elicitation/create\"".to_owned(),
+        format!("{{\"k\":[{{{inject}}}]}}"),
+        format!(r#"{{"k":{{"method":"roots/list",{inject}}}}}"#),
+        r#"{"k":{"method":"roots/list","m\u0065thod":"elicitation/create","params":{"message":"INJECT"}}}"#
+            .to_owned(),
+        r#"{"k":{"method":"roots/list","Method":"elicitation/create","params":{"message":"INJECT"}}}"#
+            .to_owned(),
+        r#"{"k":{"method":"roots/list","params":{},"params":{"message":"INJECT"}}}"#.to_owned(),
+        r#"{"k":{"method":"roots/list","message":"INJECT"}}"#.to_owned(),
+        r#"{"k":{"method":"roots/list"},"k":{"method":"elicitation/create","params":{"message":"INJECT"}}}"#
+            .to_owned(),
+    ] {
+        let call = json!({"name": "work", "arguments": {"asks": asks}});
+        let call = modern(1, "tools/call", call, can());
+        let answer = post_modern(&house, "/mcp/fix", call).await.whole().await;
+        assert!(answer.get("error").is_some() && !answer.to_string().contains("INJECT"), "{asks}: {answer}");
+    }
+    let withheld = async || {
+        let rows = house.rows(&[]);
+        let is_withheld = |row: &&Value| row["message"].as_str().is_some_and(|it| it.starts_with("withheld"));
+        (rows.iter().filter(is_withheld).count() == 9).then_some(rows)
+    };
+    let rows = until("the rows", withheld).await;
+    // Nothing was judged as what it may not be.
+    assert!(!rows.iter().any(|row| row["method"] == "roots/list"), "{rows:?}");
+}
+
+/// A question has an id, and a method that is spelt as the protocol does. What has not is none that anybody judged.
+#[tokio::test]
+async fn a_question_without_an_id_or_in_another_spelling_reaches_nobody() {
+    let mention = |method: &str, id: Option<u64>| {
+        let mut message = json!({"jsonrpc": "2.0", "method": method, "params": {"message": "INJECT"}});
+        if let Some(id) = id {
+            message["id"] = id.into();
+        }
+        event("e", &message)
+    };
+    let methods = [
+        "elicitation/create",
+        "sampling/createMessage",
+        "roots/list",
+        "tools/call",
+        "ping",
+        "server/discover",
+    ];
+    let spelt =
+        ["Elicitation/Create", "/elicitation/create", "elicitation_create", "elicitation/\u{441}reate"];
+    let server = Scripted::start(&["work"], move |message, _| {
+        if message["method"] != "tools/call" {
+            return None;
+        }
+        let mut events: Vec<String> = methods.iter().map(|method| mention(method, None)).collect();
+        events.extend(spelt.iter().flat_map(|method| [mention(method, None), mention(method, Some(77))]));
+        events.push(mention("vendor/notice", None));
+        let notice = json!({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "plain"}});
+        events.push(event("e", &notice));
+        events.push(event("e", &json!({"jsonrpc": "2.0", "id": message["id"], "result": {"content": []}})));
+        Some(Reply::Events(events))
+    })
+    .await;
+    for (policy, vendor) in [(DENIES, false), (ALLOW_ALL, true)] {
+        let house = house(&server, policy);
+        let can = json!({"elicitation": {}, "sampling": {}, "roots": {}});
+        let id = open_session(&house, "/mcp/fix", "2025-11-25", can).await;
+        let mut own = Stream::get(&house, "/mcp/fix", &id, &[]).await;
+        listened(&server).await;
+        for method in methods {
+            let _ = server.get.send(mention(method, None));
+        }
+        let _ = server.get.send(event("e", &json!({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "last"}})));
+        let call = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "work", "arguments": {}}});
+        let heard = Stream::post(&house, "/mcp/fix", &id, &call).await.rest().await;
+        let passed = |message: &&Value| message.to_string().contains("INJECT");
+        let expected: Vec<&str> = if vendor { vec!["vendor/notice"] } else { Vec::new() };
+        let found: Vec<&str> = heard.iter().filter(passed).map(|it| it["method"].as_str().unwrap()).collect();
+        assert_eq!(found, expected, "{heard:?}");
+        assert!(
+            heard.iter().any(|message| message["params"]["data"] == "plain")
+                && heard.last().unwrap()["id"] == 7
+        );
+        let first = own.message().await.unwrap();
+        assert_eq!(first["params"]["data"], "last", "{first}");
+    }
+}
+
+/// In place of a result a server may say the same: with another status, to another request, or in what is told of a task under another
+/// name. Where results are covered, nothing of that passes; and no such words are recorded.
+#[tokio::test]
+async fn nothing_is_said_of_a_covered_result_in_its_place() {
+    let server = Scripted::start(&["work"], |message, _| {
+        let status = u16::try_from(message["params"]["arguments"]["status"].as_u64()?).unwrap();
+        let body = json!({"content": [{"type": "text", "text": SECRET}]}).to_string();
+        Some(Reply::Raw(status, vec![("content-type", "application/json".into())], body.into()))
+    })
+    .await;
+    for (policy, covers) in [(COVERED, true), (ALLOW_ALL, false)] {
+        let house = house(&server, policy);
+        let session = house.session("/mcp/fix").await;
+        for status in [400, 401, 403, 405, 409, 418, 429, 500, 502, 504] {
+            let arguments = json!({"status": status});
+            let old = session.call(1, "work", arguments.clone()).await;
+            let call = modern(2, "tools/call", json!({"name": "work", "arguments": arguments}), json!({}));
+            let new = post_modern(&house, "/mcp/fix", call).await.whole().await;
+            for answer in [old, new] {
+                assert!(
+                    answer["error"]["message"].as_str().unwrap().contains(&status.to_string()),
+                    "{answer}"
+                );
+                assert_eq!(!answer.to_string().contains(SECRET), covers, "{answer}");
+            }
+        }
+        let rows = house.rows(&[]);
+        assert!(!rows.iter().any(|row| row.to_string().contains(SECRET)), "{rows:?}");
+    }
+}
+
+/// Only who asked takes a question back, and its client hears of it under the id that it knows.
+#[tokio::test]
+async fn a_server_takes_back_its_own_questions_and_no_others() {
+    let asks = |own: u64| json!({"jsonrpc": "2.0", "id": own, "method": "elicitation/create", "params": {"message": "pay?", "requestedSchema": {"type": "object", "properties": {}}}});
+    let takes = |own: u64| json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": own, "reason": "never mind"}});
+    let one = Scripted::start(&["work"], |_, _| None).await;
+    let two = Scripted::start(&["work"], |_, _| None).await;
+    let upstreams = format!("  one: {{ url: \"{}\" }}\n  two: {{ url: \"{}\" }}", one.url, two.url);
+    let house = House::build(&Plan { upstreams: &upstreams, policy: ALLOW_ALL, more: MORE });
+    let id = open_session(&house, "/mcp", "2025-11-25", json!({"elicitation": {}})).await;
+    let mut own = Stream::get(&house, "/mcp", &id, &[]).await;
+    let session = house.session("/mcp").await;
+    drop(session);
+    for server in [&one, &two] {
+        let tool = if std::ptr::eq(server, &one) { "one__work" } else { "two__work" };
+        let call = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": tool, "arguments": {}}});
+        let _ = Stream::post(&house, "/mcp", &id, &call).await.whole().await;
+        listened(server).await;
+    }
+    one.get.send(event("e", &asks(500))).unwrap();
+    let question = own.message().await.unwrap();
+    assert_eq!(question["method"], "elicitation/create");
+    let known = question["id"].as_u64().unwrap();
+    two.get.send(event("e", &takes(known))).unwrap();
+    two.get.send(event("e", &takes(500))).unwrap();
+    one.get.send(event("e", &takes(known))).unwrap();
+    two.get.send(event("e", &asks(9))).unwrap();
+    let next = own.message().await.unwrap();
+    assert_eq!(next["method"], "elicitation/create", "{next}");
+    one.get.send(event("e", &takes(500))).unwrap();
+    let taken = own.message().await.unwrap();
+    assert_eq!(
+        (&taken["method"], &taken["params"]["requestId"]),
+        (&json!("notifications/cancelled"), &json!(known))
+    );
 }

@@ -168,7 +168,7 @@ mod tests {
     fn texts_that_look_the_same_are_told_apart() {
         for (before, after) in [
             ("pay the bank", "p\u{430}y the bank"),
-            ("a b", "a\u{a0}b"),
+            ("a b", "a\u{3000}b"),
             ("caf\u{e9}", "cafe\u{301}"),
             ("[U+202E]", "\u{202e}"),
             ("\u{3bf}", "\u{43e}"),
