@@ -29,6 +29,7 @@ mod id;
 mod keepers;
 mod logs;
 mod program;
+mod said;
 mod table;
 
 pub use adopt::Left;
@@ -43,6 +44,7 @@ pub use portcullis_keeper::{
     parent_of, peer_handle, processes, spool,
 };
 pub use program::{Program, end_keepers_of, keepers_of};
+pub use said::has_said;
 pub use table::{Caller, InUse, NewRun, OpenRun, Run, Runs};
 
 /// The variable that marks everything a run started. The gate's control socket refuses whoever carries it.

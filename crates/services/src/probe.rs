@@ -6,8 +6,7 @@ use crate::start;
 use futures_util::future::BoxFuture;
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
-use portcullis_runs::{Begin, Held, Keepers, Limits, Wanted, millis, page};
-use std::path::Path;
+use portcullis_runs::{Held, Keepers, Limits, has_said, millis};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -15,8 +14,6 @@ use tokio::net::TcpStream;
 /// How long an answer over HTTP, and a command that looks, may take.
 const ANSWERS: Duration = Duration::from_secs(2);
 const COMMAND: Duration = Duration::from_secs(10);
-/// Bytes of its output that one look goes through.
-const OUTPUT: usize = 1 << 20;
 
 /// What was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +103,7 @@ impl Looked {
 
     async fn has_said(&self, pattern: &regex::Regex) -> Seen {
         let (spool, from, grep) = (self.held.spool(), self.log_from, pattern.clone());
-        let found = tokio::task::spawn_blocking(move || said(&spool, from, grep)).await.unwrap_or(false);
+        let found = tokio::task::spawn_blocking(move || has_said(&spool, from, &grep)).await.unwrap_or(false);
         match found {
             true => Seen::Good,
             false => Seen::Not(format!("it has not written a line with `{pattern}` yet")),
@@ -125,19 +122,6 @@ impl Looked {
             Some(0) => Seen::Good,
             _ => Seen::Not(format!("`{}` {exit}", command.join(" "))),
         }
-    }
-}
-
-/// Whether a line in which that is found was written after that place.
-fn said(spool: &Path, from: u64, grep: regex::Regex) -> bool {
-    let mut wanted =
-        Wanted { from: Begin::At(from), since_ms: 0, grep: Some(grep), stream: None, max_bytes: OUTPUT };
-    loop {
-        let found = page(spool, &wanted, str::to_owned);
-        if !found.lines.is_empty() || !found.more {
-            return !found.lines.is_empty();
-        }
-        wanted.from = Begin::At(found.cursor);
     }
 }
 
