@@ -14,7 +14,7 @@ use crate::ticket::{PassRules, ResultRules, Ticket};
 use crate::{Authority, Generation, Grants, Principal};
 use arc_swap::ArcSwap;
 use portcullis_catalogue::{Risk, Tool};
-use portcullis_ledger::{Beside, CounterRow, Draft, Failure, Keep, Kind, Ledger, Outcome, now_ms};
+use portcullis_ledger::{Beside, CounterRow, Draft, Failure, Grant, Keep, Kind, Ledger, Outcome, now_ms};
 use portcullis_policy::{Kind as What, Redactions, Target};
 use portcullis_runs::Drops;
 use std::borrow::Cow;
@@ -114,12 +114,6 @@ impl Admit {
         self.0.counters.take_again(written)
     }
 
-    /// What is in force now.
-    #[must_use]
-    pub fn in_force(&self) -> Arc<Generation> {
-        self.0.in_force.load_full()
-    }
-
     /// The number of what is in force now.
     #[must_use]
     pub fn in_force_now(&self) -> u64 {
@@ -191,11 +185,11 @@ impl Admit {
         rules.in_force(&who.grant, upstream).is_ok_and(|in_force| in_force.holds_calls())
     }
 
-    /// Whether what no rule names passes for a principal at an upstream.
+    /// Whether what no rule names passes for a grant at an upstream.
     #[must_use]
-    pub fn default_allows(&self, who: &Principal, upstream: &str) -> bool {
+    pub fn default_allows(&self, grant: &Grant, upstream: &str) -> bool {
         let rules = self.rules();
-        rules.in_force(&who.grant, upstream).is_ok_and(|in_force| in_force.default_allows())
+        rules.in_force(grant, upstream).is_ok_and(|in_force| in_force.default_allows())
     }
 
     /// Whether the principal's grant covers an upstream at all.

@@ -1,9 +1,11 @@
 //! Questions that a server puts into an answer, or into what is told of a task (`inputRequests`, 2026-07-28).
 
-use portcullis_wire::{Envelope, Kind, check_strictly, folds_to, keys, member, text};
+use portcullis_wire::{Envelope, Kind, check_strictly, keys, member, reads_as, text};
 
 /// The member in which they stand.
 const INPUTS: &str = "inputRequests";
+/// The member in which stands what a task has come to.
+pub(crate) const RESULT: &str = "result";
 /// The members of one of them.
 const PARTS: [&str; 2] = ["method", "params"];
 
@@ -39,14 +41,14 @@ impl InputRequests {
         };
         // What a task has come to asks nothing any more. Of a call that does not ask, a result may have any member.
         let tells_of_a_task = message.kind() == Kind::Notification || member(inside, "status").is_some();
-        let is_result = |name: &str| name == "result" || folds_to(name, "result");
         let mut asks_later = false;
         portcullis_json::members(inside, &mut |name, value| {
-            asks_later |=
-                tells_of_a_task && is_result(&name) && keys(value).iter().any(|name| is_inputs(name));
+            asks_later |= tells_of_a_task
+                && reads_as(&name, RESULT)
+                && keys(value).iter().any(|name| reads_as(name, INPUTS));
         });
         let names = keys(inside);
-        let mut named = names.iter().filter(|name| is_inputs(name));
+        let mut named = names.iter().filter(|name| reads_as(name, INPUTS));
         match (named.next(), named.next()) {
             _ if asks_later => Self::Odd,
             (None, _) => Self::Plain(Vec::new()),
@@ -66,10 +68,6 @@ impl InputRequests {
             Self::Odd => Vec::new(),
         }
     }
-}
-
-fn is_inputs(name: &str) -> bool {
-    name == INPUTS || folds_to(name, INPUTS)
 }
 
 /// `None` where it is no object of questions that every reader reads in the same way.

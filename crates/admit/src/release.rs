@@ -6,14 +6,14 @@
 //! withheld, and so is all of what a drop holds. A server's question is released with the [`Ticket`] that says that it was
 //! judged.
 
-use crate::questions::InputRequests;
+use crate::questions::{InputRequests, RESULT};
 use crate::ticket::ResultRules;
 use crate::{Admit, Ticket};
 use bytes::Bytes;
 use portcullis_ledger::{Draft, Grant, Kind, Outcome};
 use portcullis_policy::Target;
 use portcullis_wire::{
-    Envelope, Kind as MessageKind, Splice, folds_to, is_known_notice, is_known_request, misspelt,
+    Envelope, Kind as MessageKind, Splice, is_known_notice, is_known_request, misspelt, reads_as, span_in,
 };
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -148,12 +148,10 @@ impl Authority {
     /// Whether a client may be told something by that method. What the protocol does not have passes where the policy's default lets
     /// it, and nothing that a reader could take for a request: those are judged as questions, and have an id.
     fn may_be_told(&self, method: &str) -> bool {
-        let default_allows = || {
-            let rules = self.admit.rules();
-            rules.in_force(&self.grant, &self.upstream).is_ok_and(|in_force| in_force.default_allows())
-        };
         is_known_notice(method)
-            || (!is_known_request(method) && misspelt(method).is_none() && default_allows())
+            || (!is_known_request(method)
+                && misspelt(method).is_none()
+                && self.admit.default_allows(&self.grant, &self.upstream))
     }
 
     /// Whether parts of its server's results are kept from who sees it. Then nothing is passed on of what a server says in place of a
@@ -194,7 +192,7 @@ impl Authority {
         // What is told of a task has the result of its call inside, under a name that some readers take for it, too.
         let mut inner = Vec::new();
         portcullis_json::members(&seen, &mut |name, value| {
-            if name == "result" || folds_to(&name, "result") {
+            if reads_as(&name, RESULT) {
                 inner.push(span_in(&seen, value));
             }
         })
@@ -261,10 +259,4 @@ impl Admit {
         let results = covers.then(|| Arc::new(ResultRules::new(&rules, &grant, &target)));
         Authority::new(self.clone(), grant, upstream.clone(), results)
     }
-}
-
-/// Where a part of a text stands in it.
-fn span_in(text: &str, part: &str) -> std::ops::Range<usize> {
-    let start = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
-    start..start + part.len()
 }

@@ -116,7 +116,7 @@ fn may_use(gate: &Gate, who: &Principal, upstream: &str, capability: &str) -> bo
         "resources" => gate.admit.may(who, upstream, What::Resource),
         "completions" => gate.admit.may_ask_for(who, upstream, What::Method, "completion/complete"),
         "logging" => gate.admit.may_ask_for(who, upstream, What::Method, "logging/setLevel"),
-        _ => gate.admit.default_allows(who, upstream),
+        _ => gate.admit.default_allows(&who.grant, upstream),
     }
 }
 
@@ -148,7 +148,7 @@ fn narrow(gate: &Gate, asker: &Asker, upstream: &Upstream, link: &Link, hello: &
     let of_tools = |name: &str| matches!(name, "tools" | "tasks" | "extensions");
     let may = |name: &str| may_use(gate, &asker.principal, upstream.name(), name);
     capabilities.retain(|name, _| of_tools(name) || may(name));
-    let other = gate.admit.default_allows(&asker.principal, upstream.name());
+    let other = gate.admit.default_allows(&asker.principal.grant, upstream.name());
     if let (false, Some(Value::Object(extensions))) = (other, capabilities.get_mut("extensions")) {
         extensions.retain(|name, _| name == TASKS);
     }

@@ -173,7 +173,7 @@ pub(crate) fn forget(gate: &Gate, asker: &Asker, upstream: &Upstream, chosen: &C
 /// widen what some servers touch.
 pub(crate) fn offered(gate: &Gate, asker: &Asker, upstream: &Upstream, declared: &str) -> String {
     let (who, name) = (&asker.principal, upstream.name());
-    let other = gate.admit.default_allows(who, name);
+    let other = gate.admit.default_allows(&who.grant, name);
     let declared = if other { Cow::Borrowed(declared) } else { known_capabilities(declared) };
     let mut capabilities: Map<String, Value> = serde_json::from_str(&declared).unwrap_or_default();
     let may = |asked: &str| gate.admit.may_ask_for(who, name, What::ServerRequest, asked);

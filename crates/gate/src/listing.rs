@@ -13,7 +13,8 @@ use portcullis_admit::{Principal, What};
 use portcullis_catalogue::{Item, List, ListKind};
 use portcullis_upstreams::{Link, ListFailed, State, Upstream};
 use portcullis_wire::{
-    Envelope, Era, INVALID_PARAMS, Id, Splice, UPSTREAM_FAILED, insert_member, member, result_response, text,
+    Envelope, Era, INVALID_PARAMS, Id, Splice, UPSTREAM_FAILED, insert_member, member, result_response,
+    span_in, text,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -218,10 +219,7 @@ pub(crate) fn sees(gate: &Gate, who: &Principal, upstream: &Upstream, kind: List
 fn exposed(upstream: &Upstream, kind: ListKind, item: &Item, name: &str) -> String {
     let raw = item.raw();
     let mut splice = Splice::new(raw.as_bytes());
-    let span_of = |part: &str| {
-        let start = (part.as_ptr() as usize).saturating_sub(raw.as_ptr() as usize);
-        start..start + part.len()
-    };
+    let span_of = |part: &str| span_in(raw, part);
     let shown = match kind {
         ListKind::Tools | ListKind::Prompts => name.to_owned(),
         ListKind::Resources | ListKind::Templates => expose_uri(upstream.name(), item.key()),

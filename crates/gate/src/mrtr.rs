@@ -12,7 +12,7 @@ use crate::outlet::{Outlet, saying};
 use data_encoding::BASE32_NOPAD;
 use http::StatusCode;
 use memchr::memmem::Finder;
-use portcullis_admit::{AnswerText, ClientAnswers, End, InputRequests};
+use portcullis_admit::{AnswerText, ClientAnswers, End, InputRequest, InputRequests};
 use portcullis_wire::{Envelope, Id, member, result_response, text};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
@@ -32,8 +32,7 @@ pub(crate) fn asks_for_input(message: &Envelope) -> bool {
 /// What a server of the new era wants to know.
 #[derive(Debug)]
 pub(crate) struct Inputs {
-    /// Key, method and parameters of each question.
-    pub requests: Vec<(String, String, String)>,
+    pub requests: Vec<InputRequest>,
     /// What the retry must bring back, JSON.
     state: Option<String>,
 }
@@ -41,14 +40,16 @@ pub(crate) struct Inputs {
 impl Inputs {
     /// One question, under a key: its method and its parameters as JSON.
     pub(crate) fn one(key: &str, method: &str, params: String) -> Self {
-        Self { requests: vec![(key.to_owned(), method.to_owned(), params)], state: None }
+        let request = InputRequest { key: key.to_owned(), method: method.to_owned(), params };
+        Self { requests: vec![request], state: None }
     }
 
     pub(crate) fn of(message: &Envelope) -> Self {
         let result = message.result().unwrap_or("{}");
-        let requests = InputRequests::of(message).plain();
-        let requests = requests.into_iter().map(|one| (one.key, one.method, one.params)).collect();
-        Self { requests, state: member(result, "requestState").map(str::to_owned) }
+        Self {
+            requests: InputRequests::of(message).plain(),
+            state: member(result, "requestState").map(str::to_owned),
+        }
     }
 
     /// The call once more, with the answers.

@@ -198,8 +198,9 @@ impl Peeked {
     }
 }
 
-/// Where a part of a text stands in it.
-pub(crate) fn span_in(text: &str, part: &str) -> Span {
+/// Where a part of a text stands in it. The part must be one of that text.
+#[must_use]
+pub fn span_in(text: &str, part: &str) -> Span {
     let start = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
     start..start + part.len()
 }

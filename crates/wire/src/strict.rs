@@ -54,6 +54,12 @@ pub fn folds_to(found: &str, known: &str) -> bool {
     fold(found).eq(fold(known))
 }
 
+/// Whether some reader takes `found` for `known`: it is that, or folds to it.
+#[must_use]
+pub fn reads_as(found: &str, known: &str) -> bool {
+    found == known || folds_to(found, known)
+}
+
 fn fold(text: &str) -> impl Iterator<Item = char> + '_ {
     // Up and down again also joins the long s, the Kelvin sign and the dotless i to their plain letters.
     text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase)

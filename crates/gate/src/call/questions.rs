@@ -8,7 +8,7 @@ use crate::session::Asked;
 use crate::tasks::message::{Shown, shown};
 use futures_util::future::join_all;
 use http::StatusCode;
-use portcullis_admit::{AnswerText, ClientAnswers, End, FollowUp, Message, Ticket};
+use portcullis_admit::{AnswerText, ClientAnswers, End, FollowUp, InputRequest, Message, Ticket};
 use portcullis_upstreams::Reply;
 use portcullis_wire::{Envelope, Era, INTERNAL_ERROR, Id};
 use tokio::time::Instant;
@@ -75,7 +75,7 @@ impl Call {
     /// Judges what a server of the new era wants to know before it goes on. Gives the end where the client may not be asked.
     pub(super) async fn judge_inputs(&mut self, inputs: &mrtr::Inputs) -> Result<Vec<(String, Ticket)>, End> {
         let mut asked = Vec::new();
-        for (key, method, params) in &inputs.requests {
+        for InputRequest { key, method, params } in &inputs.requests {
             let told = self.asker.era == Era::New;
             match self.asking().judge_input(method, params, told).await {
                 Ok(ticket) => asked.push((key.clone(), ticket)),
@@ -131,7 +131,7 @@ impl Call {
     ) -> Result<Vec<(String, String)>, String> {
         let this = &*self;
         if let Some(as_task) = &this.as_task {
-            let asked = inputs.requests.iter().map(|(key, method, params)| async move {
+            let asked = inputs.requests.iter().map(|InputRequest { key, method, params }| async move {
                 let until = tokio::time::sleep_until(deadline);
                 let answer = this.ask_through_the_task(&as_task.task, (method, params), until).await;
                 answer
@@ -142,7 +142,7 @@ impl Call {
         }
         let Some(session) = self.asker.session.clone() else { return Err("no session to ask in".into()) };
         let mut answers = Vec::new();
-        for (key, method, params) in &inputs.requests {
+        for InputRequest { key, method, params } in &inputs.requests {
             let (tell, answer) = tokio::sync::oneshot::channel();
             let id = session
                 .ask(Asked::Call(tell))

@@ -107,8 +107,8 @@ impl Call {
                 if task.state() == State::InputRequired {
                     let mut inputs = Inputs::of(answer);
                     // A question is shown until its answer has arrived.
-                    inputs.requests.retain(|(key, _, _)| !asked.contains(key));
-                    asked.extend(inputs.requests.iter().map(|(key, _, _)| key.clone()));
+                    inputs.requests.retain(|one| !asked.contains(&one.key));
+                    asked.extend(inputs.requests.iter().map(|one| one.key.clone()));
                     if !inputs.requests.is_empty() {
                         self.answer_task(task, &inputs, deadline).await?;
                         continue;

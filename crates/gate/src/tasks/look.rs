@@ -6,7 +6,7 @@ use crate::asked::Asking;
 use crate::gate::Gate;
 use crate::links;
 use crate::mrtr::Inputs;
-use portcullis_admit::{End, Housekeeping, Principal};
+use portcullis_admit::{End, Housekeeping, InputRequest, Principal};
 use portcullis_ledger::{Written, now_ms};
 use portcullis_upstreams::{How, Link, Per, SendFailed, Upstream};
 use portcullis_wire::{Envelope, Era, INVALID_PARAMS, METHOD_NOT_FOUND, member};
@@ -204,7 +204,7 @@ pub(crate) async fn judge_inputs(gate: &Gate, task: &Task, answer: &Envelope) ->
     let who = Principal { grant, client: Arc::default(), history: None };
     let asking = Asking { gate, who: &who, upstream: &task.upstream, run: &task.run };
     let mut judged = Vec::new();
-    for (key, method, params) in inputs.requests {
+    for InputRequest { key, method, params } in inputs.requests {
         let may = match task.was_judged(&key) {
             Some(may) => may,
             None => {
