@@ -4,9 +4,9 @@ use crate::body::Body;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
+use portcullis_upstreams::Receiver;
 use portcullis_wire::{Id, error_response};
 use serde_json::Value;
-use tokio::sync::mpsc;
 
 /// An answer.
 pub type Answer = Response<Body>;
@@ -45,7 +45,7 @@ pub(crate) fn empty(status: StatusCode) -> Answer {
 
 /// A stream of events.
 #[must_use]
-pub(crate) fn events(queue: mpsc::Receiver<Bytes>) -> Answer {
+pub(crate) fn events(queue: Receiver) -> Answer {
     let mut response = Response::new(Body::events(queue));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

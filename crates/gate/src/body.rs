@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use portcullis_upstreams::Receiver;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 /// How often a quiet stream says that it is alive. Well under the minute after which clients and proxies give
@@ -25,7 +25,7 @@ pub enum Body {
 /// The receiving end of an event stream.
 #[derive(Debug)]
 pub struct Events {
-    queue: mpsc::Receiver<Bytes>,
+    queue: Receiver,
     quiet: Interval,
 }
 
@@ -38,7 +38,7 @@ impl Body {
 
     /// A body of what comes through the queue, with comments while nothing comes.
     #[must_use]
-    pub fn events(queue: mpsc::Receiver<Bytes>) -> Self {
+    pub fn events(queue: Receiver) -> Self {
         let mut quiet = tokio::time::interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
         quiet.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self::Events(Events { queue, quiet })

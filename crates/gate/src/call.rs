@@ -195,6 +195,11 @@ impl Call {
                     }
                     match self.pass(heard, &mut reply, ticket, deadline).await {
                         Some(end) => return end,
+                        // What a server says without end must not hold off what ends the call.
+                        None if self.open.cancelled().is_cancelled() => {
+                            return self.cancelled(reply.id).await;
+                        }
+                        None if Instant::now() >= deadline => return self.timed_out(reply.id).await,
                         None => continue,
                     }
                 }
@@ -327,6 +332,17 @@ impl Call {
         }
     }
 
+    /// Says something to the client before the answer. Waits for one that does not read until something ends the call.
+    async fn say(&mut self, event: Outgoing, deadline: Instant) {
+        let Some(outlet) = &mut self.outlet else { return };
+        tokio::select! {
+            biased;
+            () = outlet.event(event) => {}
+            () = self.open.cancelled().cancelled() => {}
+            () = tokio::time::sleep_until(deadline) => {}
+        }
+    }
+
     /// Passes one thing on. Gives the end where it was the answer.
     async fn pass(
         &mut self,
@@ -342,8 +358,8 @@ impl Call {
         };
         let mut judged: Vec<String> = Vec::new();
         let Some(message) = &heard.message else {
-            if resumable && let Some(outlet) = &mut self.outlet {
-                outlet.event(Outgoing::primer(place())).await;
+            if resumable {
+                self.say(Outgoing::primer(place()), deadline).await;
             }
             return None;
         };
@@ -399,7 +415,7 @@ impl Call {
                 };
                 if let (Some(outlet), Some(event)) = (self.outlet.take(), event) {
                     self.open.over();
-                    outlet.finish(status, event).await;
+                    outlet.finish(status, event);
                 }
                 Some(end)
             }
@@ -410,21 +426,18 @@ impl Call {
                 if let Some(kind) = crate::changes::kind_of(message) {
                     // Each client hears of what changed in its own view of the list, from one place.
                     self.upstream.list_changed(kind);
-                } else if let (Some(outlet), Shown::Message(message)) = (
-                    &mut self.outlet,
-                    shown(
-                        &self.gate.tasks,
-                        self.upstream.name(),
-                        self.asker.principal.name(),
-                        Some(&self.chosen.link),
-                        message,
-                    ),
+                } else if let Shown::Message(message) = shown(
+                    &self.gate.tasks,
+                    self.upstream.name(),
+                    self.asker.principal.name(),
+                    Some(&self.chosen.link),
+                    message,
                 ) {
                     let released = ticket
                         .authority()
                         .release(&message, Questions::None, |message| self.known.notice(message));
                     if let Ok(Some(release)) = released {
-                        outlet.event(carrying(release).at(place())).await;
+                        self.say(carrying(release).at(place()), deadline).await;
                     }
                 }
                 None

@@ -4,11 +4,14 @@ use crate::answer::{Answer, plain, rpc_error};
 use crate::asker::Asker;
 use crate::gate::{Gate, Options};
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN, WWW_AUTHENTICATE};
+use http::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use portcullis_ledger::Grant;
+use portcullis_upstreams::{Room, Uncollected};
 use portcullis_wire::{
     Envelope, Era, HEADER_MISMATCH, INVALID_PARAMS, Id, Kind, MODERN, OLD_VERSIONS, UNSUPPORTED_VERSION,
     decode_value, error_response, known_old_version, text,
@@ -83,6 +86,7 @@ pub(crate) fn authenticate(gate: &Gate, uri: &Uri, headers: &HeaderMap) -> Resul
 /// Reads the body of a POST, within size and time.
 pub(crate) async fn read_body(
     options: &Options,
+    room: &Room,
     headers: &HeaderMap,
     body: Incoming,
 ) -> Result<Bytes, Answer> {
@@ -94,15 +98,28 @@ pub(crate) async fn read_body(
     if !kind.eq_ignore_ascii_case(b"application/json") {
         return Err(plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "expected `Content-Type: application/json`"));
     }
-    let collected = tokio::time::timeout(options.read, Limited::new(body, options.message).collect());
-    match collected.await {
+    let mut body = body;
+    let collected = tokio::time::timeout(options.read, room.collect(&mut body, options.message)).await;
+    // A client that is answered while it still sends takes the broken connection for the answer.
+    if let Ok(Err(Uncollected::TooLong | Uncollected::Full(_))) = &collected {
+        let _ = tokio::time::timeout(options.read, async {
+            while body.frame().await.is_some_and(|it| it.is_ok()) {}
+        })
+        .await;
+    }
+    match collected {
+        Ok(Ok(body)) => Ok(body),
         Err(_) => Err(plain(StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time")),
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+        Ok(Err(Uncollected::TooLong)) => {
             let text = format!("a message may have {} bytes (limits.message)", options.message);
             Err(plain(StatusCode::PAYLOAD_TOO_LARGE, &text))
         }
-        Ok(Err(_)) => Err(plain(StatusCode::BAD_REQUEST, "the request broke off")),
+        Ok(Err(Uncollected::Full(full))) => {
+            let mut answer = plain(StatusCode::SERVICE_UNAVAILABLE, &full.to_string());
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            Err(answer)
+        }
+        Ok(Err(Uncollected::Broken(_))) => Err(plain(StatusCode::BAD_REQUEST, "the request broke off")),
     }
 }
 

@@ -86,9 +86,10 @@ impl Gate {
             capabilities: "{}".into(),
             client_info: "{}".into(),
         };
+        let room = self.rooms_of(asker.principal.name()).requests;
         let modern = asker.headers.get("mcp-protocol-version").is_some_and(|version| version == MODERN);
         match head.method {
-            Method::POST => match edge::read_body(&options, &asker.headers, body).await {
+            Method::POST => match edge::read_body(&options, &room, &asker.headers, body).await {
                 Ok(body) => {
                     // What the token stood for may have changed while the body was on its way.
                     if !asker.is_stdio && self.admit().in_force_now() != in_force {

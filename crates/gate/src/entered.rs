@@ -77,7 +77,7 @@ impl Entered {
                 self.gate.admit.refused(who, Some(self.upstream.name()), Some(id), &why).await;
                 let text = error_response(Some(id), HEADER_MISMATCH, &why, &Value::Null);
                 self.open.over();
-                self.outlet.finish(StatusCode::BAD_REQUEST, saying(text)).await;
+                self.outlet.finish(StatusCode::BAD_REQUEST, saying(text));
                 return None;
             }
         };
@@ -154,7 +154,7 @@ impl Entered {
                 let denied = self.gate.admit.dropped(who, upstream, &self.name, id, message).await;
                 let text = denial(id, self.asker.era, self.calls_a_tool, &denied);
                 self.open.over();
-                self.outlet.finish(StatusCode::OK, saying(text)).await;
+                self.outlet.finish(StatusCode::OK, saying(text));
             }
             Stopped::Cancelled(why) => {
                 let run = self.open.run().id.as_str();
@@ -163,14 +163,14 @@ impl Entered {
                 if self.open.by_operator() {
                     let text = error_response(Some(id), STOPPED, &why, &Value::Null);
                     self.open.over();
-                    self.outlet.finish(StatusCode::OK, saying(text)).await;
+                    self.outlet.finish(StatusCode::OK, saying(text));
                 }
             }
             Stopped::Unreached(why) => {
                 self.gate.admit.unavailable(who, upstream, &self.name, id, &why).await;
                 let text = error_response(Some(id), UPSTREAM_FAILED, &why, &Value::Null);
                 self.open.over();
-                self.outlet.finish(StatusCode::OK, saying(text)).await;
+                self.outlet.finish(StatusCode::OK, saying(text));
             }
         }
     }

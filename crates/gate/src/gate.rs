@@ -13,7 +13,7 @@ use portcullis_admit::{Admit, Entries, Grants, Rules};
 use portcullis_catalogue::ListKind;
 use portcullis_ledger::{Failure, Grant, Ledger};
 use portcullis_runs::{Caller, Runs};
-use portcullis_upstreams::{Cells, Link, Opened, Upstream};
+use portcullis_upstreams::{Cells, Link, Opened, Rooms, Upstream};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -76,6 +76,7 @@ pub struct Gate {
     pub(crate) sessions: Sessions,
     pub(crate) pool: Pool,
     pub(crate) tasks: Tasks,
+    rooms: Mutex<HashMap<String, Rooms>>,
     pub(crate) parked: Mutex<HashMap<String, crate::mrtr::Parked>>,
     pub(crate) listeners: crate::streams::Listeners,
     options: ArcSwap<Options>,
@@ -98,6 +99,7 @@ impl Gate {
             sessions: Sessions::default(),
             pool: Pool::default(),
             tasks: Tasks::default(),
+            rooms: Mutex::default(),
             parked: Mutex::default(),
             listeners: crate::streams::Listeners::default(),
             options: ArcSwap::from_pointee(options),
@@ -108,6 +110,15 @@ impl Gate {
             expired: Refusals::default(),
             began: Instant::now(),
         })
+    }
+
+    /// Where what belongs to a grant's clients waits: what they sent, and what they have not read yet.
+    pub(crate) fn rooms_of(&self, grant: &str) -> Rooms {
+        let mut all = self.rooms.lock();
+        match all.get(grant) {
+            Some(rooms) => rooms.clone(),
+            None => all.entry(grant.to_owned()).or_default().clone(),
+        }
     }
 
     /// The judge.

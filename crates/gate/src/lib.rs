@@ -38,6 +38,7 @@ mod resumable;
 mod rewrite;
 mod serve;
 mod session;
+mod stalled;
 mod streams;
 mod target;
 mod tasks;

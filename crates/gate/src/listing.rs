@@ -11,7 +11,7 @@ use data_encoding::BASE64URL_NOPAD;
 use http::StatusCode;
 use portcullis_admit::{Principal, What};
 use portcullis_catalogue::{Item, List, ListKind};
-use portcullis_upstreams::{Link, ListFailed, State, Upstream};
+use portcullis_upstreams::{Link, ListFailed, State, Upstream, queue};
 use portcullis_wire::{
     Envelope, Era, INVALID_PARAMS, Id, Splice, UPSTREAM_FAILED, insert_member, member, result_response,
     span_in, text,
@@ -82,8 +82,8 @@ async fn one(
     let response = result_response(id, &list.write(page, next.as_deref(), &replaced));
     // In the shape that this server answers in.
     if asker.takes_events && link.is_some_and(|link| link.answers_in_events()) {
-        let (stream, queue) = tokio::sync::mpsc::channel(1);
-        let _ = stream.try_send(saying(response).encoded());
+        let (stream, queue) = queue(&gate.rooms_of(asker.principal.name()).answers);
+        stream.send_last(saying(response).encoded());
         return events(queue);
     }
     json(StatusCode::OK, response)

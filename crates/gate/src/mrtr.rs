@@ -146,7 +146,7 @@ impl Call {
         });
         if let Some(outlet) = self.outlet.take() {
             let text = result_response(&self.known.id, &result.to_string());
-            outlet.finish(StatusCode::OK, saying(text)).await;
+            outlet.finish(StatusCode::OK, saying(text));
         }
         let woken = tokio::select! {
             woken = woken => woken.ok(),

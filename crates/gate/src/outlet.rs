@@ -4,39 +4,40 @@ use crate::answer::{Answer, empty, events, json};
 use bytes::Bytes;
 use http::StatusCode;
 use portcullis_admit::Release;
-use portcullis_wire::{Era, Event, encode_event};
+use portcullis_upstreams::{Receiver, Room, Sender, queue};
+use portcullis_wire::{Envelope, Era, Event, INTERNAL_ERROR, encode_event, error_response};
+use serde_json::Value;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
-use tokio::sync::{mpsc, oneshot};
-
-/// Events that may wait for the client to read them; the upstream's stream is read no further until then.
-const WAITING: usize = 32;
 
 /// The sending end, held by the call.
 #[derive(Debug)]
 pub(crate) struct Outlet {
     head: Option<oneshot::Sender<Head>>,
-    stream: Option<mpsc::Sender<Bytes>>,
+    stream: Option<Sender>,
     takes_events: bool,
+    /// Where the client's answers have their place until it has read them.
+    room: Room,
 }
 
 #[derive(Debug)]
 enum Head {
     Whole(StatusCode, Bytes),
-    Stream(mpsc::Receiver<Bytes>),
+    Stream(Receiver),
 }
 
 /// The receiving end, held by the HTTP request.
 #[derive(Debug)]
 pub(crate) struct Inlet(oneshot::Receiver<Head>);
 
-/// Makes both ends. `takes_events`: whether the client accepts a stream at all.
-pub(crate) fn outlet(takes_events: bool) -> (Outlet, Inlet) {
+/// Makes both ends. `takes_events`: whether the client accepts a stream at all; `room`: that of its grant.
+pub(crate) fn outlet(takes_events: bool, room: Room) -> (Outlet, Inlet) {
     let (head, inlet) = oneshot::channel();
-    (Outlet { head: Some(head), stream: None, takes_events }, Inlet(inlet))
+    (Outlet { head: Some(head), stream: None, takes_events, room }, Inlet(inlet))
 }
 
 impl Inlet {
@@ -117,18 +118,19 @@ impl Outlet {
     }
 
     /// Begins the stream, so that it can be kept alive while nothing comes. Gives its sender.
-    pub(crate) fn begin(&mut self) -> Option<&mpsc::Sender<Bytes>> {
+    pub(crate) fn begin(&mut self) -> Option<&Sender> {
         if self.takes_events
             && let Some(head) = self.head.take()
         {
-            let (sender, queue) = mpsc::channel(WAITING);
+            let (sender, queue) = queue(&self.room);
             let _ = head.send(Head::Stream(queue));
             self.stream = Some(sender);
         }
         self.stream.as_ref()
     }
 
-    /// Sends one event; waits while the client does not read. Dropped where the client takes none.
+    /// Sends one event; waits while the client does not read, and the upstream's stream is read no further until then. Dropped
+    /// where the client takes none.
     pub(crate) async fn event(&mut self, event: Outgoing) {
         if let Some(stream) = self.begin() {
             let _ = stream.send(event.encoded()).await;
@@ -136,11 +138,27 @@ impl Outlet {
     }
 
     /// Sends the answer and ends.
-    pub(crate) async fn finish(mut self, status: StatusCode, event: Outgoing) {
+    pub(crate) fn finish(mut self, status: StatusCode, event: Outgoing) {
+        let event = Self::held(&self.room, event);
         match (self.head.take(), &self.stream) {
             (Some(head), _) => drop(head.send(Head::Whole(status, event.0.data))),
-            (None, Some(stream)) => drop(stream.send(event.encoded()).await),
+            (None, Some(stream)) => stream.send_last(event.encoded()),
             (None, None) => {}
+        }
+    }
+
+    /// The answer in its place. Where there is none left for it, because others have not been read, the client gets that for an
+    /// answer: the call itself is over.
+    fn held(room: &Room, event: Outgoing) -> Outgoing {
+        let Event { data, .. } = event.0;
+        match room.hold(data.clone()) {
+            Ok(data) => Outgoing(Event { data, ..event.0 }),
+            Err(full) => {
+                let id = Envelope::reply(data).ok().and_then(|message| message.id().cloned());
+                let why = format!("The call was carried out, but its result cannot be passed on: {full}");
+                let data = error_response(id.as_ref(), INTERNAL_ERROR, &why, &Value::Null);
+                Outgoing(Event { data, ..event.0 })
+            }
         }
     }
 

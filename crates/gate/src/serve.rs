@@ -2,6 +2,7 @@
 
 use crate::endpoint::Via;
 use crate::gate::Gate;
+use crate::stalled::Stalled;
 use crate::unstirred::Unstirred;
 use http::Request;
 use hyper::body::Incoming;
@@ -71,7 +72,8 @@ pub async fn serve(gate: Arc<Gate>, listener: TcpListener, stop: CancellationTok
                 let gate = gate.clone();
                 async move { Ok::<_, Infallible>(gate.handle(request, Via::Listener(peer.ip())).await) }
             });
-            let mut connection = Unstirred::new(server.serve_connection(TokioIo::new(stream), service));
+            let mut connection =
+                Unstirred::new(server.serve_connection(TokioIo::new(Stalled::new(stream)), service));
             tokio::select! {
                 biased;
                 _ = &mut connection => {}

@@ -8,13 +8,13 @@ use data_encoding::BASE32_NOPAD;
 use parking_lot::Mutex;
 use portcullis_admit::{Grants, History, Principal};
 use portcullis_runs::Caller;
-use portcullis_upstreams::{Cells, Link};
+use portcullis_upstreams::{Cells, Link, Room, Sender};
 use portcullis_wire::Id;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 /// Messages kept for a client that has no stream open at the moment.
@@ -66,13 +66,15 @@ pub(crate) struct Session {
     used_ms: AtomicU64,
     busy: AtomicUsize,
     out: Mutex<Out>,
+    /// Where messages have their place that are kept while no stream is open.
+    kept: Room,
     asked: Mutex<HashMap<u64, Asked>>,
     next_ask: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct Out {
-    stream: Option<(u64, mpsc::Sender<Bytes>)>,
+    stream: Option<(u64, Sender)>,
     streams: u64,
     waiting: VecDeque<Bytes>,
 }
@@ -109,6 +111,8 @@ pub(crate) struct NewSession {
     pub client_name: Arc<str>,
     /// See [`Session::capabilities`].
     pub capabilities: Arc<str>,
+    /// That of its grant.
+    pub room: Room,
 }
 
 impl Session {
@@ -131,6 +135,7 @@ impl Session {
             used_ms: AtomicU64::new(0),
             busy: AtomicUsize::new(0),
             out: Mutex::default(),
+            kept: new.room.queue(),
             asked: Mutex::default(),
             resumable: Resumable::default(),
             next_ask: AtomicU64::new(1),
@@ -167,7 +172,7 @@ impl Session {
     }
 
     /// Opens the client's own stream. An earlier one ends: each message goes to one stream only.
-    pub(crate) fn open_stream(&self, sender: mpsc::Sender<Bytes>) -> u64 {
+    pub(crate) fn open_stream(&self, sender: Sender) -> u64 {
         let mut out = self.out.lock();
         while let Some(message) = out.waiting.pop_front() {
             if sender.try_send(message).is_err() {
@@ -181,7 +186,7 @@ impl Session {
     }
 
     /// The client's own stream, where it is open.
-    pub(crate) fn own_stream(&self) -> Option<mpsc::Sender<Bytes>> {
+    pub(crate) fn own_stream(&self) -> Option<Sender> {
         self.out.lock().stream.as_ref().map(|(_, stream)| stream.clone())
     }
 
@@ -193,8 +198,8 @@ impl Session {
         }
     }
 
-    /// Sends an event to the client: on its own stream, else it is kept until one is
-    /// opened; the oldest of too many is dropped.
+    /// Sends an event to the client: on its own stream, else it is kept until one is opened; the oldest of too many, or too
+    /// large ones, are dropped.
     pub(crate) fn push(&self, event: &Outgoing) {
         let event = event.encoded();
         let mut out = self.out.lock();
@@ -209,7 +214,13 @@ impl Session {
         if out.waiting.len() == KEPT {
             out.waiting.pop_front();
         }
-        out.waiting.push_back(event);
+        loop {
+            match self.kept.hold(event.clone()) {
+                Ok(event) => return out.waiting.push_back(event),
+                Err(_) if out.waiting.pop_front().is_some() => {}
+                Err(_) => return,
+            }
+        }
     }
 
     /// Remembers a question that the client is asked; gives the id to ask under, or the question back where too many are
@@ -407,6 +418,7 @@ mod tests {
             client: "{}".into(),
             client_name: "c".into(),
             capabilities: "{}".into(),
+            room: Room::of_answers(),
         }
     }
 

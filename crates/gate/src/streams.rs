@@ -15,29 +15,24 @@ use crate::session::{Route, Session};
 use crate::tasks::Task;
 use crate::tasks::message::{Shown, shown};
 use crate::tasks::target::{declares_tasks, undeclared};
-use bytes::Bytes;
 use http::StatusCode;
 use parking_lot::Mutex;
 use portcullis_admit::{Ask, End, FollowUp, Message, Questions, Recipient, Release, Subject, What};
 use portcullis_catalogue::ListKind;
 use portcullis_ledger::now_ms;
 use portcullis_runs::NewRun;
-use portcullis_upstreams::{Heard, Link, Upstream};
+use portcullis_upstreams::{Heard, Link, Sender, Upstream, queue};
 use portcullis_wire::{
     Envelope, Era, INVALID_PARAMS, INVALID_REQUEST, Id, Kind, member, meta, notification, result_response,
 };
 use serde_json::{Map, Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
-
-/// Events that may wait for a client that listens; one that does not read loses its stream, not others'.
-const WAITING: usize = 256;
 
 /// Opens the client's stream of the old era.
 pub(crate) async fn open(gate: &Arc<Gate>, asker: &Asker, session: &Arc<Session>) -> Answer {
-    let (sender, queue) = mpsc::channel(WAITING);
+    let (sender, queue) = queue(&gate.rooms_of(&session.grant).answers);
     let number = session.open_stream(sender.clone());
     match &asker.route {
         Route::One(name) => {
@@ -100,7 +95,7 @@ async fn pump(
     upstream: &Arc<Upstream>,
     link: &Arc<Link>,
     last_event: Option<&str>,
-    stream: Option<&mpsc::Sender<Bytes>>,
+    stream: Option<&Sender>,
 ) {
     let mut heard = match link.listen(last_event).await {
         Ok(reply) => reply,
@@ -216,7 +211,7 @@ struct Listener {
     kinds: Vec<ListKind>,
     /// Ids of tasks, the gate's own.
     tasks: Vec<String>,
-    stream: mpsc::Sender<Bytes>,
+    stream: Sender,
     /// Ends the stream when the listener is forgotten.
     _ended: DropGuard,
 }
@@ -272,7 +267,7 @@ pub(crate) async fn listen(gate: &Arc<Gate>, asker: &Asker, message: &Envelope) 
     if filter.contains_key("taskIds") && !declares_tasks(&asker.capabilities) {
         return undeclared(&id);
     }
-    let (stream, queue) = mpsc::channel(WAITING);
+    let (stream, queue) = queue(&gate.rooms_of(asker.principal.name()).answers);
     let uris: Vec<String> = filter
         .get("resourceSubscriptions")
         .and_then(Value::as_array)
@@ -386,7 +381,7 @@ async fn watch_resources(
     message: &Envelope,
     id: &Id,
     uris: Vec<String>,
-    stream: &mpsc::Sender<Bytes>,
+    stream: &Sender,
 ) -> Vec<String> {
     let mut watched = Vec::new();
     for shown in uris {

@@ -10,6 +10,7 @@ mod first_run;
 mod import;
 mod lock;
 mod log;
+mod memory;
 mod out;
 mod peer;
 mod place;

@@ -122,6 +122,7 @@ impl Running {
         running.note("the gate started").await;
         tokio::spawn(running.gate.clone().sweep_for_ever());
         tokio::spawn(keep_pruned(running.clone()));
+        tokio::spawn(crate::memory::give_back_for_ever());
         tokio::spawn({
             let running = running.clone();
             async move {

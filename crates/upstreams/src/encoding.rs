@@ -6,7 +6,7 @@ use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZlibDecoder}
 use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, Response};
-use http_body::{Body, Frame};
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyDataStream;
 use std::io;
 use std::pin::Pin;
@@ -105,6 +105,17 @@ impl Body for Decoded {
                 let next = futures_util::Stream::poll_next(Pin::new(stream), context);
                 next.map_ok(Frame::data).map_err(Into::into)
             }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole(body) if body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(body) => body.size_hint(),
+            Self::Coded(_) => SizeHint::default(),
         }
     }
 }

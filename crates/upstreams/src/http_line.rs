@@ -7,6 +7,8 @@ use crate::link::SendFailed;
 use crate::origin::Answer;
 use crate::reply::{Events, Reply, Source, collect};
 use crate::rest;
+use crate::room::Room;
+use crate::spec::UrlSpec;
 use crate::stdio::each;
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
@@ -30,6 +32,8 @@ pub(crate) struct HttpLine {
     url: Uri,
     headers: Vec<(HeaderName, HeaderValue)>,
     limit: usize,
+    /// Where its answers have their place until they are passed on.
+    room: Room,
     session: OnceLock<HeaderValue>,
     version: OnceLock<HeaderValue>,
     era: Era,
@@ -38,19 +42,23 @@ pub(crate) struct HttpLine {
 }
 
 impl HttpLine {
-    pub(crate) fn new(
-        client: &HttpClient,
-        url: Uri,
-        headers: Vec<(HeaderName, HeaderValue)>,
-        limit: usize,
-        era: Era,
-    ) -> Self {
+    pub(crate) fn new(client: &HttpClient, to: &UrlSpec, limit: usize, room: &Room, era: Era) -> Self {
         let version = OnceLock::new();
         if era == Era::New {
             let _ = version.set(HeaderValue::from_static(MODERN));
         }
         let (session, given_up) = (OnceLock::new(), AllGivenUp::default());
-        Self { way: client.way_to(&url), url, headers, limit, session, version, era, given_up }
+        Self {
+            way: client.way_to(&to.url),
+            url: to.url.clone(),
+            headers: to.headers.clone(),
+            limit,
+            room: room.clone(),
+            session,
+            version,
+            era,
+            given_up,
+        }
     }
 
     /// Sets the version that was agreed on, for all later requests.
@@ -95,7 +103,7 @@ impl HttpLine {
 
     fn events(&self, body: Decoded) -> Source {
         let decoder = EventDecoder::new(self.limit);
-        Source::Events(Box::new(Events { body, decoder, read: VecDeque::new() }))
+        Source::Events(Box::new(Events { body, decoder, room: self.room.clone(), read: VecDeque::new() }))
     }
 
     /// Posts one message and reads the head of the answer.
@@ -146,7 +154,8 @@ impl HttpLine {
             rest::read(body);
             return Ok(Reply { id, status: status.as_u16(), source: Source::Whole(None) });
         }
-        let body = collect(body, self.limit).await.map_err(|broken| SendFailed::Broken(broken.0))?;
+        let body =
+            collect(body, self.limit, &self.room).await.map_err(|broken| SendFailed::Broken(broken.0))?;
         if body.is_empty() && status.is_success() {
             return Ok(Reply { id, status: status.as_u16(), source: Source::Whole(None) });
         }

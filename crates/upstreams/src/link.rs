@@ -294,7 +294,7 @@ impl Link {
             }
             Line::Pipe(pipe) => {
                 let pending = pipe.mux.enter(id).map_err(|broken| SendFailed::NotReached(broken.0))?;
-                pipe.write(body).await.map_err(|broken| SendFailed::NotReached(broken.0))?;
+                pipe.write(Some(id), body).await.map_err(|broken| SendFailed::NotReached(broken.0))?;
                 Ok(Reply { id, status: 200, source: Source::Queue(pending) })
             }
             Line::OldSse(line) => {
@@ -328,6 +328,7 @@ impl Link {
         let notice = FollowUp::cancelled(id, reason);
         let given_up = match &self.line {
             Line::Http(_) if self.era() == Era::New => return,
+            Line::Pipe(pipe) if pipe.mux.take_back(id) => return,
             Line::Pipe(pipe) => return pipe.write_soon(notice.bytes().clone()),
             Line::Http(line) => line.given_up.take(id),
             Line::OldSse(line) => line.given_up.take(id),
@@ -392,7 +393,9 @@ impl Link {
     async fn tell(&self, notice: Bytes) -> Result<(), SendFailed> {
         match &self.line {
             Line::Http(line) => line.tell(notice).await,
-            Line::Pipe(pipe) => pipe.write(notice).await.map_err(|Broken(why)| SendFailed::NotReached(why)),
+            Line::Pipe(pipe) => {
+                pipe.write(None, notice).await.map_err(|Broken(why)| SendFailed::NotReached(why))
+            }
             Line::OldSse(line) => line.post(0, notice).await,
         }
     }

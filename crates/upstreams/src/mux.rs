@@ -1,5 +1,6 @@
 //! Many conversations on one line: which answer belongs to which request.
 
+use crate::outbox::Outbox;
 use crate::reply::{Broken, Heard};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -11,14 +12,17 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+/// Bytes that may wait for one caller to read them, beside its answer.
+const UNREAD: usize = 1 << 20;
+
 /// The requests in flight on one line.
 #[derive(Debug)]
 pub(crate) struct Mux {
     /// Whose line it is.
     upstream: Arc<str>,
     table: Mutex<Table>,
-    /// Bytes that may wait for one caller before that caller alone is cut off.
-    limit: usize,
+    /// What waits to be written, where the line is a program's stdin.
+    outbox: Option<Arc<Outbox>>,
     gone: CancellationToken,
     /// Grows with everything that the line brings, whatever it is.
     life: AtomicU64,
@@ -45,11 +49,11 @@ pub(crate) enum Stray {
 }
 
 impl Mux {
-    pub(crate) fn new(upstream: Arc<str>, limit: usize) -> Arc<Self> {
+    pub(crate) fn new(upstream: Arc<str>, outbox: Option<Arc<Outbox>>) -> Arc<Self> {
         Arc::new(Self {
             upstream,
             table: Mutex::default(),
-            limit,
+            outbox,
             gone: CancellationToken::new(),
             life: AtomicU64::new(0),
         })
@@ -113,16 +117,20 @@ impl Mux {
             tracing::debug!(id, "a late or unknown answer was passed over");
             return;
         };
-        let size =
-            heard.as_ref().ok().and_then(|heard| heard.message.as_ref()).map_or(0, |m| m.bytes().len());
-        let before = waiting.bytes.fetch_add(size, Ordering::Relaxed);
-        // One large message is the message limit's business; many unread ones are a caller that does not read.
-        if before > self.limit {
-            let slow = Broken(format!("the caller left more than {} bytes of its answer unread", self.limit));
-            let _ = waiting.heard.send(Err(slow));
-            table.waiting.remove(&id);
-        } else {
+        let message = heard.as_ref().ok().and_then(|heard| heard.message.as_ref());
+        let size = message.map_or(0, |message| message.bytes().len());
+        let unread = waiting.bytes.load(Ordering::Relaxed);
+        let is_notice = message.is_some_and(|message| message.kind() == Kind::Notification);
+        if !is_notice || unread == 0 || unread + size <= UNREAD {
+            waiting.bytes.fetch_add(size, Ordering::Relaxed);
             let _ = waiting.heard.send(heard);
+        } else if message.is_some_and(|message| message.peek().progress_token.is_some()) {
+            // The next one says more, and the answer says all.
+            tracing::debug!(id, "progress that its caller does not read was dropped");
+        } else {
+            let slow = format!("the caller left {unread} bytes unread of what it listens to");
+            let _ = waiting.heard.send(Err(Broken(slow)));
+            table.waiting.remove(&id);
         }
     }
 
@@ -144,6 +152,11 @@ impl Mux {
     /// The ids that wait.
     pub(crate) fn waiting(&self) -> Vec<u64> {
         self.table.lock().waiting.keys().copied().collect()
+    }
+
+    /// Takes a request back that was not written yet. Tells whether its server never sees it.
+    pub(crate) fn take_back(&self, id: u64) -> bool {
+        self.outbox.as_ref().is_some_and(|outbox| outbox.take_back(id))
     }
 
     /// Closes the line: all that wait fail with `why`, and so does what comes after.
@@ -196,6 +209,7 @@ impl Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         self.mux.table.lock().waiting.remove(&self.id);
+        self.mux.take_back(self.id);
     }
 }
 
@@ -229,7 +243,7 @@ mod tests {
 
     #[tokio::test]
     async fn answers_and_progress_go_to_their_own_request_and_late_ones_to_nobody() {
-        let mux = Mux::new("s".into(), 1000);
+        let mux = Mux::new("s".into(), None);
         let mut one = mux.enter(1).unwrap();
         let mut two = mux.enter(2).unwrap();
         let progress = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":2,"progress":1}}"#;
@@ -246,18 +260,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_caller_that_does_not_read_loses_its_own_stream_only() {
-        let mux = Mux::new("s".into(), 100);
+    async fn a_caller_that_does_not_read_gets_its_answer_and_less_of_what_comes_before() {
+        let mux = Mux::new("s".into(), None);
         let mut slow = mux.enter(1).unwrap();
-        let _other = mux.enter(2).unwrap();
+        let mut listener = mux.enter(2).unwrap();
+        let pad = "x".repeat(300 << 10);
         for _ in 0..10 {
-            let text = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1}}"#;
-            mux.receive(message(text));
+            let text = format!(
+                r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":1,"message":"{pad}"}}}}"#
+            );
+            mux.receive(message(&text));
+            let text = format!(
+                r#"{{"jsonrpc":"2.0","method":"notifications/x","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":2}},"x":"{pad}"}}}}"#
+            );
+            mux.receive(message(&text));
         }
-        assert_eq!(mux.waiting(), [2]);
-        let mut last = slow.next().await;
+        let answer = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"x":"{pad}"}}}}"#);
+        mux.receive(message(&answer));
+        assert_eq!(mux.waiting(), [1]);
+        let mut notices = 0;
+        while !slow.next().await.unwrap().unwrap().is_final() {
+            notices += 1;
+        }
+        assert_eq!(notices, 3);
+        // Who listens must know that something is missing.
+        let mut last = listener.next().await;
         while let Ok(Some(_)) = last {
-            last = slow.next().await;
+            last = listener.next().await;
         }
         assert!(last.unwrap_err().0.contains("unread"));
     }

@@ -8,6 +8,7 @@ use crate::link::{Link, SendFailed};
 use crate::mux::Mux;
 use crate::reply::{Broken, collect};
 use crate::rest;
+use crate::room::Room;
 use crate::stdio::receive;
 use crate::{Inbox, UrlSpec};
 use bytes::Bytes;
@@ -25,6 +26,8 @@ const ENDPOINT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct OldSse {
     pub(crate) mux: Arc<Mux>,
+    /// Where its messages have their place until they are passed on.
+    room: Room,
     client: HttpClient,
     endpoint: Uri,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -55,6 +58,7 @@ impl OldSse {
         client: HttpClient,
         spec: &UrlSpec,
         limit: usize,
+        room: &Room,
     ) -> Result<(Self, Stream), SendFailed> {
         let mut request = request_to(Method::GET, &spec.url, &spec.headers, Bytes::new());
         let accept = HeaderValue::from_static("text/event-stream");
@@ -83,7 +87,8 @@ impl OldSse {
             })?;
         let endpoint = resolve(&spec.url, &endpoint).map_err(SendFailed::NotReached)?;
         let line = Self {
-            mux: Mux::new(upstream.clone(), limit.saturating_mul(2)),
+            mux: Mux::new(upstream.clone(), None),
+            room: room.clone(),
             client,
             endpoint,
             headers: spec.headers.clone(),
@@ -113,7 +118,7 @@ impl OldSse {
             return Ok(());
         }
         let why = match decoded(response) {
-            Ok(body) => collect(body, 4096).await.unwrap_or_default(),
+            Ok(body) => collect(body, 4096, &self.room).await.unwrap_or_default(),
             Err(_) => Bytes::new(),
         };
         let why = String::from_utf8_lossy(&why).chars().take(200).collect();
@@ -122,7 +127,7 @@ impl OldSse {
 
     /// Reads the stream for the link until either is gone.
     pub(crate) fn run(&self, mut stream: Stream, link: &Arc<Link>, inbox: Arc<dyn Inbox>) {
-        let mux = self.mux.clone();
+        let (mux, room) = (self.mux.clone(), self.room.clone());
         let link = Arc::downgrade(link);
         let reading = tokio::spawn(async move {
             let why = loop {
@@ -130,7 +135,7 @@ impl OldSse {
                     Ok(Some(event)) if event.data.is_empty() => {}
                     Ok(Some(event)) => {
                         mux.note_life();
-                        receive(&mux, &link, &*inbox, event.data);
+                        receive(&mux, &link, &*inbox, room.hold_anyway(event.data));
                     }
                     Ok(None) => break "the server closed its event stream".to_owned(),
                     Err(broken) => break broken.0,

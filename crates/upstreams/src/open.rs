@@ -4,6 +4,7 @@ use crate::http_line::HttpLine;
 use crate::link::{Hello, Line, Link, SendFailed};
 use crate::old_sse::OldSse;
 use crate::process::start;
+use crate::room::Rooms;
 use crate::{Builtins, How, HttpClient, Inbox, Spec, Transport, UrlSpec, stdio};
 use portcullis_admit::{FollowUp, Housekeeping, Permit};
 use portcullis_runs::Keepers;
@@ -53,6 +54,7 @@ pub(crate) struct Opener<'a> {
     pub client: &'a HttpClient,
     pub keepers: &'a Keepers,
     pub builtins: &'a dyn Builtins,
+    pub rooms: &'a Rooms,
     pub(crate) entry: u64,
 }
 
@@ -133,15 +135,13 @@ impl Opener<'_> {
         let (pipe, readers) = match &self.spec.how {
             How::Command(command) => {
                 let piped = start(command, &self.spec.name, &wish.owner, self.keepers).await;
-                stdio::open(&self.spec.name, piped.map_err(SendFailed::NotReached)?, self.spec.limits.message)
+                let piped = piped.map_err(SendFailed::NotReached)?;
+                stdio::open(&self.spec.name, self.rooms, piped, self.spec.limits.message)
             }
             How::Builtin(_) => {
                 let stream = self.builtins.connect(&self.spec.name, &wish.owner);
-                stdio::open_builtin(
-                    &self.spec.name,
-                    stream.map_err(SendFailed::NotReached)?,
-                    self.spec.limits.message,
-                )
+                let stream = stream.map_err(SendFailed::NotReached)?;
+                stdio::open_builtin(&self.spec.name, self.rooms, stream, self.spec.limits.message)
             }
             How::Url(_) => return Err(SendFailed::NotReached("it is not a program".into())),
         };
@@ -151,13 +151,18 @@ impl Opener<'_> {
     }
 
     fn http(&self, url: &UrlSpec, era: Era) -> Line {
-        let limit = self.spec.limits.message;
-        Line::Http(HttpLine::new(self.client, url.url.clone(), url.headers.clone(), limit, era))
+        Line::Http(HttpLine::new(self.client, url, self.spec.limits.message, &self.rooms.answers, era))
     }
 
     async fn old_sse(&self, url: &UrlSpec, wish: &Wish) -> Result<Arc<Link>, SendFailed> {
-        let (line, stream) =
-            OldSse::open(&self.spec.name, self.client.clone(), url, self.spec.limits.message).await?;
+        let (line, stream) = OldSse::open(
+            &self.spec.name,
+            self.client.clone(),
+            url,
+            self.spec.limits.message,
+            &self.rooms.answers,
+        )
+        .await?;
         let link = Link::new(Era::Old, wish, Line::OldSse(line), self.entry);
         if let Line::OldSse(line) = &link.line {
             line.run(stream, &link, wish.inbox.clone());

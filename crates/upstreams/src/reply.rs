@@ -3,6 +3,7 @@
 use crate::encoding::Decoded;
 use crate::mux::Pending;
 use crate::rest;
+use crate::room::{Full, Room, Uncollected};
 use crate::stdio::{each, unreadable_answer};
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -62,6 +63,7 @@ pub(crate) enum Source {
 pub(crate) struct Events {
     pub body: Decoded,
     pub decoder: EventDecoder,
+    pub room: Room,
     /// What the last event brought and nobody has heard yet, with the place that it stands at.
     pub read: VecDeque<(Bytes, Heard)>,
 }
@@ -127,7 +129,7 @@ impl Events {
                 if event.data.is_empty() {
                     return Ok(Some(place));
                 }
-                for text in each(event.data) {
+                for text in each(self.room.hold_anyway(event.data)) {
                     let none = Heard { message: None, event_id: None, retry: None };
                     self.read.push_back((text, std::mem::replace(&mut place, none)));
                 }
@@ -146,13 +148,13 @@ impl Events {
     }
 }
 
-/// Reads a body of bounded size.
-pub(crate) async fn collect(body: Decoded, limit: usize) -> Result<Bytes, Broken> {
-    match http_body_util::Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(Broken(format!("the upstream's answer is longer than {limit} bytes")))
-        }
-        Err(error) => Err(Broken(format!("the upstream's answer broke off: {error}"))),
-    }
+/// Reads a body of at most `limit` bytes into a place of its own.
+pub(crate) async fn collect(body: Decoded, limit: usize, room: &Room) -> Result<Bytes, Broken> {
+    let broken = |why: &dyn std::fmt::Display| Broken(format!("the upstream's answer broke off: {why}"));
+    let full = |full: Full| Broken(format!("the upstream's answer cannot be taken: {full}"));
+    room.collect(body, limit).await.map_err(|failed| match failed {
+        Uncollected::TooLong => Broken(format!("the upstream's answer is longer than {limit} bytes")),
+        Uncollected::Full(no_room) => full(no_room),
+        Uncollected::Broken(why) => broken(&why),
+    })
 }

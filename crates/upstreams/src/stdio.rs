@@ -3,50 +3,49 @@
 use crate::Inbox;
 use crate::link::{Line, Link};
 use crate::mux::{Mux, Stray, id_at_ends};
+use crate::outbox::Outbox;
 use crate::reply::Broken;
-use bytes::{Bytes, BytesMut};
+use crate::room::{Room, Rooms};
+use bytes::Bytes;
 use portcullis_runs::{Held, Piped};
-use portcullis_wire::{Envelope, LineDecoder, push_line};
+use portcullis_wire::{Envelope, LineDecoder};
 use serde_json::value::RawValue;
 use std::sync::{Arc, Weak};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
-use tokio::sync::mpsc;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, DuplexStream};
 use tokio_util::sync::CancellationToken;
 
 /// How long is still read when a server has ended.
 const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(20);
 /// How long a server may go on after it has closed its stdout.
 const ENDS: std::time::Duration = std::time::Duration::from_secs(2);
-/// Messages that may wait for the child to read them.
-const OUTGOING: usize = 1024;
 
 /// The gate's end of the pipes.
 #[derive(Debug)]
 pub(crate) struct Pipe {
     pub(crate) mux: Arc<Mux>,
-    out: mpsc::Sender<Bytes>,
+    out: Arc<Outbox>,
     pub(crate) held: Option<Arc<Held>>,
     stop: CancellationToken,
 }
 
 impl Pipe {
-    /// Queues one message. Waits where the child does not read.
-    pub(crate) async fn write(&self, message: Bytes) -> Result<(), Broken> {
+    /// Queues one message, a call under its id. Waits where the child does not read.
+    pub(crate) async fn write(&self, call: Option<u64>, message: Bytes) -> Result<(), Broken> {
         let closed = || Broken(self.mux.closed().unwrap_or_else(|| "the server's stdin is closed".into()));
-        self.out.send(message).await.map_err(|_| closed())
+        self.out.put(call, message).await.ok_or_else(closed)
     }
 
     /// Queues one message without waiting here for a child that does not read.
     pub(crate) fn write_soon(&self, message: Bytes) {
-        if let Err(mpsc::error::TrySendError::Full(message)) = self.out.try_send(message) {
+        if let Err(message) = self.out.put_now(message) {
             let out = self.out.clone();
-            tokio::spawn(async move { drop(out.send(message).await) });
+            tokio::spawn(async move { out.put(None, message).await });
         }
     }
 
     /// Queues one message, or drops it where the child does not read.
     pub(crate) fn write_now(&self, message: Bytes) {
-        if self.out.try_send(message).is_err() {
+        if self.out.put_now(message).is_err() {
             tracing::debug!("a notice to a server that does not read was dropped");
         }
     }
@@ -67,28 +66,38 @@ impl Drop for Pipe {
 }
 
 /// Takes the pipes of a program that was started. Its reader runs until the program or the link is gone.
-pub(crate) fn open(upstream: &Arc<str>, piped: Piped, limit: usize) -> (Pipe, Readers) {
+pub(crate) fn open(upstream: &Arc<str>, rooms: &Rooms, piped: Piped, limit: usize) -> (Pipe, Readers) {
     let Piped { stdin, stdout, held, stop } = piped;
-    let mux = Mux::new(upstream.clone(), limit.saturating_mul(2));
-    let (out, queue) = mpsc::channel(OUTGOING);
+    let out = Arc::new(Outbox::new(&rooms.requests));
+    let mux = Mux::new(upstream.clone(), Some(out.clone()));
     if let Some(stdin) = stdin {
-        tokio::spawn(write_lines(stdin, queue, stop.clone()));
+        write(&out, stdin, &stop);
     }
     let readers_stop = stop.clone();
     let pipe = Pipe { mux: mux.clone(), out, held: Some(held.clone()), stop };
     let stdout = stdout.map(|stdout| Box::new(stdout) as Stdout);
-    (pipe, Readers { stdout, mux, held: Some((held, readers_stop)), limit })
+    (pipe, Readers { stdout, mux, room: rooms.answers.clone(), held: Some((held, readers_stop)), limit })
 }
 
 /// Takes a connection to a built-in server.
-pub(crate) fn open_builtin(upstream: &Arc<str>, stream: DuplexStream, limit: usize) -> (Pipe, Readers) {
-    let mux = Mux::new(upstream.clone(), limit.saturating_mul(2));
-    let (out, queue) = mpsc::channel(OUTGOING);
+pub(crate) fn open_builtin(
+    upstream: &Arc<str>,
+    rooms: &Rooms,
+    stream: DuplexStream,
+    limit: usize,
+) -> (Pipe, Readers) {
+    let out = Arc::new(Outbox::new(&rooms.requests));
+    let mux = Mux::new(upstream.clone(), Some(out.clone()));
     let (reading, writing) = tokio::io::split(stream);
     let stop = CancellationToken::new();
-    tokio::spawn(write_lines(writing, queue, stop.clone()));
+    write(&out, writing, &stop);
     let pipe = Pipe { mux: mux.clone(), out, held: None, stop };
-    (pipe, Readers { stdout: Some(Box::new(reading)), mux, held: None, limit })
+    (pipe, Readers { stdout: Some(Box::new(reading)), mux, room: rooms.answers.clone(), held: None, limit })
+}
+
+fn write(out: &Arc<Outbox>, stdin: impl AsyncWrite + Unpin + Send + 'static, stop: &CancellationToken) {
+    let (out, stop) = (out.clone(), stop.clone());
+    tokio::spawn(async move { out.write_to(stdin, &stop).await });
 }
 
 type Stdout = Box<dyn AsyncRead + Send + Unpin>;
@@ -97,6 +106,8 @@ type Stdout = Box<dyn AsyncRead + Send + Unpin>;
 pub(crate) struct Readers {
     stdout: Option<Stdout>,
     mux: Arc<Mux>,
+    /// Where its messages have their place until they are passed on.
+    room: Room,
     /// Its process, and what stops it.
     held: Option<(Arc<Held>, CancellationToken)>,
     limit: usize,
@@ -106,9 +117,9 @@ impl Readers {
     pub(crate) fn run(self, link: &Arc<Link>, inbox: Arc<dyn Inbox>) {
         let link = Arc::downgrade(link);
         tokio::spawn(async move {
-            let Self { stdout, mux, held, limit } = self;
+            let Self { stdout, mux, room, held, limit } = self;
             let Some(stdout) = stdout else { return };
-            let mut reading = tokio::spawn(read_lines(stdout, mux.clone(), link, inbox, limit));
+            let mut reading = tokio::spawn(read_lines(stdout, mux.clone(), room, link, inbox, limit));
             let Some((held, stop)) = held else {
                 let _ = reading.await;
                 mux.close("the built-in server ended the connection");
@@ -138,36 +149,10 @@ impl Readers {
     }
 }
 
-async fn write_lines(
-    mut stdin: impl AsyncWrite + Unpin,
-    mut queue: mpsc::Receiver<Bytes>,
-    stop: CancellationToken,
-) {
-    let mut batch = BytesMut::new();
-    loop {
-        let message = tokio::select! {
-            message = queue.recv() => message,
-            () = stop.cancelled() => None,
-        };
-        let Some(message) = message else { return };
-        push_line(&mut batch, &message);
-        while let Ok(more) = queue.try_recv() {
-            push_line(&mut batch, &more);
-        }
-        let written = tokio::select! {
-            written = stdin.write_all(&batch) => written,
-            () = stop.cancelled() => return,
-        };
-        if written.is_err() {
-            return;
-        }
-        batch.clear();
-    }
-}
-
 async fn read_lines(
     mut stdout: Stdout,
     mux: Arc<Mux>,
+    room: Room,
     link: Weak<Link>,
     inbox: Arc<dyn Inbox>,
     limit: usize,
@@ -176,7 +161,9 @@ async fn read_lines(
     loop {
         while let Some(line) = decoder.next_line() {
             match line {
-                portcullis_wire::Line::Whole(line) => receive(&mux, &link, &*inbox, line),
+                portcullis_wire::Line::Whole(line) => {
+                    receive(&mux, &link, &*inbox, room.hold_anyway(line));
+                }
                 portcullis_wire::Line::TooLong { head, tail, length } => {
                     let why =
                         format!("the upstream's answer has {length} bytes, more than the limit of {limit}");
@@ -267,7 +254,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_cannot_be_read_fails_the_call_that_it_answers_and_no_other() {
-        let mux = Mux::new("s".into(), 1000);
+        let mux = Mux::new("s".into(), None);
         let mut call = mux.enter(5).unwrap();
         let _other = mux.enter(6).unwrap();
         let say =

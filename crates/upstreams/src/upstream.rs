@@ -7,6 +7,7 @@ use crate::cells::{Cells, Opened};
 use crate::link::{Link, SendFailed};
 use crate::lists::{Before, ListFailed, Lists};
 use crate::open::{Opener, Wish, is_notice};
+use crate::room::{Room, Rooms};
 use crate::{Builtins, How, HttpClient, Inbox, Per, Spec};
 use parking_lot::Mutex;
 use portcullis_admit::Pins;
@@ -92,6 +93,7 @@ pub struct Upstream {
     lists: Arc<Lists>,
     changed: broadcast::Sender<Change>,
     notices: broadcast::Sender<Envelope>,
+    rooms: Rooms,
     /// Somebody wants it, or is in doubt of it.
     wanted: Notify,
     /// What kept it down is over.
@@ -151,6 +153,7 @@ impl Upstream {
             lists,
             changed: broadcast::Sender::new(64),
             notices: broadcast::Sender::new(256),
+            rooms: Rooms::default(),
             wanted: Notify::new(),
             again: Notify::new(),
             asked_again: Mutex::default(),
@@ -193,6 +196,7 @@ impl Upstream {
             client: &self.client,
             keepers: &self.keepers,
             builtins: &*self.builtins,
+            rooms: &self.rooms,
             entry: self.entry,
         }
     }
@@ -379,6 +383,7 @@ impl Upstream {
             lists: self.lists.clone(),
             changed: self.changed.clone(),
             notices: self.notices.clone(),
+            room: self.rooms.answers.clone(),
         })
     }
 
@@ -503,6 +508,7 @@ struct Own {
     lists: Arc<Lists>,
     changed: broadcast::Sender<Change>,
     notices: broadcast::Sender<Envelope>,
+    room: Room,
 }
 
 impl Inbox for Own {
@@ -514,7 +520,7 @@ impl Inbox for Own {
             self.lists.forget(kind);
             let _ = self.changed.send(Change { kind, said: true });
         }
-        if !lists {
+        if !lists && !self.room.is_crowded() {
             let _ = self.notices.send(notice);
         }
     }

@@ -66,10 +66,10 @@ impl Call {
         self.open.give_to(gate.next_caller());
         if let Some(outlet) = self.outlet.take() {
             let text = result_response(&self.known.id, &task.made(&meta));
-            outlet.finish(StatusCode::OK, saying(text)).await;
+            outlet.finish(StatusCode::OK, saying(text));
         }
         self.asker = Arc::new(Asker { session: None, takes_events: false, ..(*self.asker).clone() });
-        let (outlet, answer) = outlet(false);
+        let (outlet, answer) = outlet(false, self.gate.rooms_of(self.asker.principal.name()).answers);
         self.outlet = Some(outlet);
         self.as_task = Some(AsTask { task, answer });
         // A task that the server makes of it is the gate's to wait for.

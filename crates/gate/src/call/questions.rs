@@ -3,7 +3,7 @@
 use super::Call;
 use crate::asked::Asking;
 use crate::mrtr;
-use crate::outlet::{carrying, saying};
+use crate::outlet::{Outlet, carrying, saying};
 use crate::session::Asked;
 use crate::tasks::message::{Shown, shown};
 use futures_util::future::join_all;
@@ -53,13 +53,12 @@ impl Call {
         }
         match &self.asker.session {
             Some(session) => {
-                let takes = self.outlet.as_mut().filter(|outlet| outlet.takes_events());
-                let Some(outlet) = takes else {
+                if !self.outlet.as_ref().is_some_and(Outlet::takes_events) {
                     question.give_up("the client cannot be asked now").await;
                     return None;
-                };
+                }
                 if let Some(release) = question.put(session, message).await {
-                    outlet.event(carrying(release)).await;
+                    self.say(carrying(release), deadline).await;
                 }
                 None
             }
@@ -148,10 +147,10 @@ impl Call {
                 .ask(Asked::Call(tell))
                 .map_err(|_| "too many questions are open in this session".to_owned())?;
             let text = portcullis_wire::request(&Id::from(id), method, params);
-            match &mut self.outlet {
-                Some(outlet) if outlet.takes_events() => outlet.event(saying(text)).await,
-                _ => return Err(format!("the upstream asks for {method} and the client takes no stream")),
+            if !self.outlet.as_ref().is_some_and(Outlet::takes_events) {
+                return Err(format!("the upstream asks for {method} and the client takes no stream"));
             }
+            self.say(saying(text), deadline).await;
             let answer = tokio::select! {
                 answer = answer => answer.map_err(|_| "the client did not answer")?,
                 () = self.open.cancelled().cancelled() => return Err("cancelled".into()),

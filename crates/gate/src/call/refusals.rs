@@ -94,7 +94,7 @@ impl Call {
         };
         if let Some(outlet) = self.outlet.take() {
             self.open.over();
-            outlet.finish(StatusCode::OK, saying(text)).await;
+            outlet.finish(StatusCode::OK, saying(text));
         }
     }
 
@@ -102,7 +102,7 @@ impl Call {
         if let Some(outlet) = self.outlet.take() {
             let text = error_response(Some(&self.known.id), code, why, &Value::Null);
             self.open.over();
-            outlet.finish(status, saying(text)).await;
+            outlet.finish(status, saying(text));
         }
     }
 

@@ -70,7 +70,7 @@ impl Call {
                 let answer = about_lost(&task, &method, &self.message.envelope);
                 if let Some(outlet) = self.outlet.take() {
                     self.open.over();
-                    outlet.finish(StatusCode::OK, saying(self.known.response(&answer))).await;
+                    outlet.finish(StatusCode::OK, saying(self.known.response(&answer)));
                 }
                 Some(End::Answered { error: true })
             }

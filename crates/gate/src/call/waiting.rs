@@ -2,8 +2,8 @@
 //! In the core design the server is asked for the result, which comes when there is one; in the extension it is asked
 //! how the task stands.
 
-use super::Call;
 use super::questions::answers_of;
+use super::{Call, QUIET};
 use crate::asker::Asker;
 use crate::mrtr::Inputs;
 use crate::outlet::{left, saying};
@@ -157,10 +157,11 @@ impl Call {
 
     /// Tells a client that wants progress how far it is, and in which words (JSON).
     pub(super) async fn tell_progress(&mut self, progress: f64, words: Option<&str>) {
-        let (Some(token), Some(outlet)) = (&self.known.progress, &mut self.outlet) else { return };
+        let Some(token) = &self.known.progress else { return };
         let message = words.map(|words| format!(",\"message\":{words}")).unwrap_or_default();
         let params = format!("{{\"progressToken\":{token},\"progress\":{progress}{message}}}");
-        outlet.event(saying(notification("notifications/progress", &params))).await;
+        // The next one says more.
+        self.say(saying(notification("notifications/progress", &params)), Instant::now() + QUIET).await;
     }
 
     /// The call is over. Where nobody waits for its task any more and it was not answered, the task is not wanted either.

@@ -13,7 +13,7 @@ use crate::out::aside;
 use crate::place;
 use crate::running::Running;
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, CONTENT_TYPE, HOST};
+use http::header::{ACCEPT, CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
@@ -225,6 +225,16 @@ async fn write_lines(mut queue: mpsc::Receiver<Bytes>) {
     }
 }
 
+/// How often a message is sent that the gate has no room for.
+const TRIES: u32 = 5;
+
+/// After how long the gate wants to have the message again.
+fn comes_again<B>(response: &Response<B>) -> Option<Duration> {
+    let after =
+        response.headers().get(RETRY_AFTER).filter(|_| response.status() == StatusCode::SERVICE_UNAVAILABLE);
+    after?.to_str().ok()?.parse().ok().map(Duration::from_secs)
+}
+
 impl Talk {
     fn is_idle(&self) -> bool {
         self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_empty()
@@ -316,17 +326,25 @@ impl Talk {
         headers
     }
 
-    /// Sends one message to the gate.
+    /// Sends one message to the gate; again where it has no room for it at the moment.
     async fn send(
         &self,
         body: Bytes,
         headers: Vec<(HeaderName, HeaderValue)>,
     ) -> Result<Response<hyper::body::Incoming>, String> {
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = Method::POST;
-        self.address(&mut request, headers)?;
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        self.way.send(request).await
+        let mut tries = 0;
+        loop {
+            let mut request = Request::new(Full::new(body.clone()));
+            *request.method_mut() = Method::POST;
+            self.address(&mut request, headers.clone())?;
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            let response = self.way.send(request).await?;
+            tries += 1;
+            match comes_again(&response).filter(|_| tries < TRIES) {
+                Some(after) => tokio::time::sleep(after).await,
+                None => return Ok(response),
+            }
+        }
     }
 
     /// Keeps why the gate takes no message. The first reason stays: what follows comes of it.

@@ -68,5 +68,6 @@ mod task_restarts;
 mod task_stops;
 mod tasks;
 mod twins;
+mod unread;
 mod unseen;
 mod untrusted;

@@ -62,7 +62,7 @@ pub(crate) async fn answer(
             json(StatusCode::OK, result_response(&id, &result))
         }
         "tasks/result" => {
-            let (out, inlet) = outlet(asker.takes_events);
+            let (out, inlet) = outlet(asker.takes_events, gate.rooms_of(asker.principal.name()).answers);
             inlet.answer_of(Box::pin(give_result(gate.clone(), asker.clone(), task, id, out))).await
         }
         _ => rpc_error(StatusCode::OK, Some(&id), METHOD_NOT_FOUND, &format!("Method not found: {method}")),
@@ -95,7 +95,7 @@ async fn give_result(gate: Arc<Gate>, asker: Arc<Asker>, task: Arc<Task>, id: Id
         if task.state().is_final() {
             is_kept(&gate, &task).await;
             let answer = final_answer(&task, &id);
-            return out.finish(StatusCode::OK, saying(answer)).await;
+            return out.finish(StatusCode::OK, saying(answer));
         }
         let question = if out.takes_events() { task.next_question() } else { None };
         if let Some((key, method, params)) = question {
