@@ -14,7 +14,7 @@ use crate::ticket::{PassRules, ResultRules, Ticket};
 use crate::{Authority, Generation, Grants, Principal};
 use arc_swap::ArcSwap;
 use portcullis_catalogue::{Risk, Tool};
-use portcullis_ledger::{Beside, CounterRow, Draft, Failure, Grant, Keep, Kind, Ledger, Outcome, now_ms};
+use portcullis_ledger::{Beside, ClockWatch, CounterRow, Draft, Failure, Grant, Keep, Kind, Ledger, Outcome};
 use portcullis_policy::{Kind as What, Redactions, Target};
 use portcullis_runs::Drops;
 use std::borrow::Cow;
@@ -43,6 +43,7 @@ pub(crate) struct Inner {
     /// One change of it at a time.
     changing: parking_lot::Mutex<()>,
     drops: Drops,
+    clock: ClockWatch,
     pub(crate) pins: Pins,
     pub(crate) approvals: Approvals,
     /// One decision at a time.
@@ -65,8 +66,10 @@ impl Admit {
     /// # Errors
     /// Where the counters cannot be read.
     pub fn new(ledger: Ledger, rules: Rules, drops: Drops) -> Result<Self, Failure> {
-        let (grant_calls, counters) = GrantCalls::restore(ledger.counters()?, now_ms());
-        let counters = Counters::new(counters, now_ms()).map_err(Failure::Read)?;
+        // A clock that is wrong at the start must not take the windows away that are in use.
+        let now = ledger.trusted_now()?;
+        let (grant_calls, counters) = GrantCalls::restore(ledger.counters()?, now);
+        let counters = Counters::new(counters, now).map_err(Failure::Read)?;
         let pins = Pins::of(ledger.clone())?;
         Ok(Self(Arc::new(Inner {
             ledger,
@@ -78,6 +81,7 @@ impl Admit {
             in_force: ArcSwap::from_pointee(Generation { rules: rules.into(), ..Generation::default() }),
             changing: parking_lot::Mutex::default(),
             drops,
+            clock: ClockWatch::default(),
             pins,
             approvals: Approvals::default(),
             deciding: tokio::sync::Mutex::default(),
@@ -204,6 +208,9 @@ impl Admit {
     /// # Errors
     /// Where the request does not pass; that is recorded too.
     pub async fn judge(&self, ask: Ask<'_>, now_ms: i64) -> Result<(Permit, Ticket), Denied> {
+        if let Some(jump) = self.0.clock.look() {
+            self.0.counters.clock_was_set(jump);
+        }
         let now = self.0.in_force.load_full();
         let rules = &now.rules;
         let standing = now.standing(&ask);

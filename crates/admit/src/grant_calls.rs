@@ -59,7 +59,13 @@ impl GrantCalls {
         let counter = format!("{upstream}/{tool}");
         let hours = table.hours(grant, &counter);
         hours.retain(|(hour, _)| is_recent(*hour, now_ms));
-        // A clock that was set back counts on in the hour that it was in.
+        // A clock that was set back counts on in the hour that it was in; one that was set back by more than a day takes along
+        // what was called.
+        let now_hour = now_ms.div_euclid(HOUR);
+        if hours.last().is_some_and(|(hour, _)| hour.saturating_sub(now_hour) > HOURS) {
+            let count = hours.drain(..).fold(0, |sum: u64, (_, count)| sum.saturating_add(count));
+            hours.push((now_hour, count));
+        }
         let hour = hours.last().map_or(i64::MIN, |(hour, _)| *hour).max(now_ms.div_euclid(HOUR));
         match hours.last_mut() {
             Some((last, count)) if *last == hour => *count = count.saturating_add(1),

@@ -1,7 +1,7 @@
 //! Counters of limits: in memory for judging, handed to the record with every change.
 
 use parking_lot::Mutex;
-use portcullis_ledger::{CounterKey, CounterRow};
+use portcullis_ledger::{CounterKey, CounterRow, Jump};
 use portcullis_policy::{Concurrent, Counts, Decimal, Limit, Mode, Refund, Window};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -24,6 +24,8 @@ struct Table {
     lingering: HashMap<PlaceKey, u32>,
     /// How many counters there were when those of windows that are over were last let go of.
     swept: usize,
+    /// What a clock said that was set ahead, before that, in milliseconds since 1970.
+    set_ahead: Option<i64>,
 }
 
 /// Policy, pointer and scope of a limit on what runs at once.
@@ -54,6 +56,21 @@ struct State {
     window_start: i64,
     used: Decimal,
     version: i64,
+    /// The window that a clock ended which was set ahead, and what was used in it.
+    before: Option<(i64, Decimal)>,
+}
+
+impl State {
+    /// The state for a call in the window that begins at `start`.
+    fn at(self, start: i64, window: Window) -> Self {
+        if self.window_start < start {
+            return Self { window_start: start, used: Decimal::ZERO, before: None, ..self };
+        }
+        // A clock that was set back a little goes on in the window that it was in, so that none is opened anew. One that was
+        // set back by more takes along what was used: a window must not stay used up until a year comes that was a mistake.
+        let is_far = self.window_start.saturating_sub(start) > window.millis();
+        Self { window_start: if is_far { start } else { self.window_start }, ..self }
+    }
 }
 
 /// One limit that a call wants to draw on.
@@ -191,11 +208,29 @@ impl Counters {
             let used = row.used.parse().map_err(|_| {
                 format!("the counter {} holds `{}`, which is no number", row.key.counter, row.used)
             })?;
-            counted.insert(row.key, State { window_start: row.window_start, used, version: row.version });
+            let (window_start, version) = (row.window_start, row.version);
+            counted.insert(row.key, State { window_start, used, version, before: None });
         }
         let swept = counted.len();
         let table = Table { counted, swept, ..Table::default() };
         Ok(Self { table: Arc::new(Mutex::new(table)) })
+    }
+
+    /// The clock was set. Where it was set ahead and is set right again, the windows of before go on, and those of the wrong time
+    /// count no more.
+    pub(crate) fn clock_was_set(&self, jump: Jump) {
+        let mut table = self.table.lock();
+        match table.set_ahead {
+            None if !jump.is_back() => table.set_ahead = Some(jump.from),
+            Some(from) if jump.is_back() && jump.to >= from => {
+                for state in table.counted.values_mut().filter(|state| state.window_start > jump.to) {
+                    let (window_start, used) = state.before.take().unwrap_or((i64::MIN, Decimal::ZERO));
+                    (state.window_start, state.used) = (window_start, used);
+                }
+                table.set_ahead = None;
+            }
+            _ => {}
+        }
     }
 
     /// Reserves all that a call wants or nothing. Gives what was reserved and the counters as they stand after it. A counter that
@@ -228,12 +263,18 @@ impl Counters {
                     let start = draw.limit.window.start(now_ms);
                     // Later than every version of a counter that was let go of.
                     let version = now_ms.saturating_mul(1000);
-                    let fresh = State { window_start: start, used: Decimal::ZERO, version };
+                    let fresh = State { window_start: start, used: Decimal::ZERO, version, before: None };
                     let kept = table.counted.get(&key).copied().unwrap_or(fresh);
-                    // A clock that was set back must not open a window anew.
-                    let current = kept.window_start >= start;
-                    let state =
-                        if current { kept } else { State { version: kept.version.max(version), ..fresh } };
+                    let mut state = kept.at(start, draw.limit.window);
+                    if state.window_start != kept.window_start {
+                        state.version = kept.version.max(version);
+                        let before = kept.before.or(Some((kept.window_start, kept.used)));
+                        state.before = table.set_ahead.and(before);
+                        // It goes on from here, also where this call is one too many.
+                        if state.window_start < kept.window_start {
+                            table.counted.insert(key.clone(), state);
+                        }
+                    }
                     let window_start = state.window_start;
                     taken.push(Taken {
                         state,
@@ -428,6 +469,39 @@ mod tests {
         assert_eq!(counters.reserve(&both, &[], 1000).unwrap_err().rule, "/tools/a/limits/0");
         let one: Vec<_> = policy.limits().take(1).map(draw).collect();
         assert_eq!(counters.reserve(&one, &[], 1000).unwrap().1.first().unwrap().used, "3");
+    }
+
+    #[test]
+    fn windows_survive_a_clock_that_is_set_by_a_year_in_either_direction() {
+        const NOW: i64 = 1_796_083_200_000;
+        const YEAR: i64 = 365 * 86_400_000;
+        let policy = policy();
+        let uses = |counters: &Counters, now| {
+            (0..9).take_while(|_| counters.reserve(&draws(&policy, &["shared"]), &[], now).is_ok()).count()
+        };
+        // Back: no window is opened anew, and none stays used up for a year.
+        let counters = Counters::default();
+        counters.reserve(&draws(&policy, &["shared"]), &[], NOW).unwrap();
+        counters.clock_was_set(Jump { from: NOW, to: NOW - YEAR });
+        assert_eq!(uses(&counters, NOW - YEAR), 2);
+        assert_eq!(uses(&counters, NOW - YEAR + 60_000), 3);
+        // Ahead for a while: what was used before is still used, what was used in that time is not.
+        let counters = Counters::default();
+        counters.reserve(&draws(&policy, &["shared"]), &[], NOW).unwrap();
+        counters.clock_was_set(Jump { from: NOW, to: NOW + YEAR });
+        assert_eq!((uses(&counters, NOW + YEAR), uses(&counters, NOW + YEAR + 60_000)), (3, 3));
+        counters.clock_was_set(Jump { from: NOW + YEAR + 60_000, to: NOW + 1000 });
+        assert_eq!(uses(&counters, NOW + 1000), 2);
+        assert_eq!(uses(&counters, NOW + 60_000), 3);
+        // A restart in that time: what is kept says more than is true, and not for longer than a window.
+        let rows = vec![CounterRow {
+            key: draws(&policy, &["shared"])[0].key(),
+            window_start: NOW + YEAR,
+            used: "3".into(),
+            version: 1,
+        }];
+        let counters = Counters::new(rows, NOW).unwrap();
+        assert_eq!((uses(&counters, NOW), uses(&counters, NOW + 60_000)), (0, 3));
     }
 
     #[test]

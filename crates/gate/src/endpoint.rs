@@ -155,7 +155,15 @@ impl Gate {
     /// 200 where calls can pass: the listener answers, so what remains is the record and the policies.
     fn readiness(&self) -> Answer {
         match self.ledger().trouble() {
-            None => plain(StatusCode::OK, "ready"),
+            // Calls pass and are recorded; what was recorded before is no longer whole.
+            None => match self.ledger().checked().damage {
+                None => plain(StatusCode::OK, "ready"),
+                Some(damage) => {
+                    let warnings = [format!("the ledger is damaged: {damage}")];
+                    let text = serde_json::json!({ "ready": true, "warnings": warnings }).to_string();
+                    json(StatusCode::OK, text)
+                }
+            },
             Some(why) => {
                 let text =
                     serde_json::json!({ "ready": false, "reasons": [format!("ledger: {why}")] }).to_string();

@@ -1,21 +1,26 @@
 //! The handle through which the rest of the gate remembers.
 
+use crate::check::{self, Check, Checked};
+use crate::clock::{now_ms, stamp};
 use crate::files::Files;
-use crate::let_go::{last_before, let_go};
+use crate::let_go::{last_before, let_go, remove, trusted_now};
 use crate::offline;
 use crate::row::Written;
 use crate::schema::{FILE, Failure, keep_house, open_reader, open_writer};
-use crate::store::{Store, now_ms, put_approval, stamp};
+use crate::store::{Store, put_approval};
 use crate::tasks;
 use crate::writer::Writer;
 use crate::{
     ApprovalRow, Beside, CounterKey, CounterRow, Draft, GateKey, Grant, Head, Kind, PinRow, SignedHead,
     TaskRow, TokenHash,
 };
+use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 /// What must be true before a waiting caller goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +31,12 @@ pub enum Keep {
     Disk,
 }
 
+/// How long one step of taking rows out of the file is to hold up others.
+const SLICE: Duration = Duration::from_millis(8);
+/// Rows in such a step.
+const FEWEST: u32 = 64;
+const MOST: u32 = 2048;
+
 /// The open store. Clones share one writer.
 #[derive(Debug, Clone)]
 pub struct Ledger(Arc<Inner>);
@@ -34,6 +45,7 @@ struct Inner {
     folder: PathBuf,
     key: GateKey,
     writer: Arc<Writer>,
+    checked: Arc<Mutex<Checked>>,
     anew: bool,
     /// Whether there were tasks in it when it was opened.
     had_tasks: bool,
@@ -62,14 +74,17 @@ impl Ledger {
         let conn = open_writer(folder)?;
         let had_tasks = conn.query_row("SELECT EXISTS(SELECT 1 FROM tasks)", [], |row| row.get(0));
         let had_tasks = had_tasks.unwrap_or(true);
+        let checked = Arc::default();
+        check::tail(&conn, &checked);
         let store = Store::new(conn)?;
         let writer = Arc::new(Writer::new(store, Files::of(folder)));
         let failed = |error: std::io::Error| Failure::Write(error.to_string());
         let (writing, ended) = mpsc::channel::<()>();
         let (place, kept) = (folder.to_owned(), writer.clone());
+        let check = Check::new(checked.clone(), key.public_hex());
         let house = std::thread::Builder::new()
             .name("ledger-house".into())
-            .spawn(move || keep_house(&place, &kept, &ended))
+            .spawn(move || keep_house(&place, &kept, check, &ended))
             .map_err(failed)?;
         let thread = writer.clone();
         std::thread::Builder::new()
@@ -81,7 +96,7 @@ impl Ledger {
                 });
             })
             .map_err(failed)?;
-        Ok(Self(Arc::new(Inner { folder: folder.to_owned(), key, writer, anew, had_tasks })))
+        Ok(Self(Arc::new(Inner { folder: folder.to_owned(), key, writer, checked, anew, had_tasks })))
     }
 
     /// The keyed hash under which arguments are recorded, hexadecimal.
@@ -129,7 +144,7 @@ impl Ledger {
         row: Option<Written>,
         edit: impl FnOnce(&Connection) -> Result<(), Failure> + Send + 'static,
     ) -> Result<(), Failure> {
-        self.0.writer.change(row, Box::new(edit)).await
+        self.0.writer.change(row, Box::new(edit), Keep::Disk).await
     }
 
     /// Writes what waits and lets go of the file.
@@ -153,6 +168,12 @@ impl Ledger {
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         self.0.writer.trouble()
+    }
+
+    /// What the check of the record found that goes on behind.
+    #[must_use]
+    pub fn checked(&self) -> Checked {
+        self.0.checked.lock().clone()
     }
 
     /// Whether the file was not there when it was opened, though this data folder had been used before.
@@ -264,8 +285,8 @@ impl Ledger {
     }
 
     /// Lets go of rows older than `before` (milliseconds since 1970), as that rule of the configuration says; the chain is then
-    /// verified from the last of them. The act is signed with the gate's key, and a row says it. Gives nothing back of the file's
-    /// size, SQLite reuses the pages.
+    /// verified from the last of them. The act is signed with the gate's key, and a row says it. Then they are taken out of the file
+    /// bit by bit, or go on being at the next call where that breaks off. Gives nothing back of the file's size, SQLite reuses the pages.
     ///
     /// # Errors
     /// Where it cannot be written, or the chain does not hold up to there.
@@ -275,11 +296,43 @@ impl Ledger {
         let find = move || last_before(&inner.folder, before, &inner.key.public_hex());
         let found = tokio::task::spawn_blocking(find).await;
         let last = found.map_err(|error| Failure::Read(error.to_string()))??;
-        let Some(last) = last else { return Ok(()) };
+        let Some(last) = last else { return self.remove().await };
         let message = format!("the rows up to {last} were let go ({rule})");
         let row = Draft { message: Some(&message), ..Draft::of(Kind::Admin) }.write();
         let (inner, rule, time, chain) = (self.0.clone(), rule.to_owned(), stamp(now_ms()), self.head());
-        self.change(Some(row), move |tx| let_go(tx, &inner.key, last, (&rule, &time, chain))).await
+        self.change(Some(row), move |tx| let_go(tx, &inner.key, last, (&rule, &time, chain))).await?;
+        self.remove().await
+    }
+
+    /// Takes what was let go out of the file, a little at a time: no call waits for it for longer than for one of its own.
+    async fn remove(&self) -> Result<(), Failure> {
+        let more = Arc::new(AtomicBool::new(true));
+        let mut rows = FEWEST;
+        while more.load(Ordering::Relaxed) {
+            let (went, told) = (Instant::now(), more.clone());
+            let edit =
+                move |tx: &Connection| remove(tx, rows).map(|more| told.store(more, Ordering::Relaxed));
+            self.0.writer.change(None, Box::new(edit), Keep::Process).await?;
+            let took = went.elapsed();
+            rows = if took < SLICE / 2 {
+                rows.saturating_mul(2).min(MOST)
+            } else if took > SLICE {
+                (rows / 2).max(FEWEST)
+            } else {
+                rows
+            };
+            tokio::time::sleep(took.max(SLICE)).await;
+        }
+        Ok(())
+    }
+
+    /// What time it is as far as the age of rows is concerned, in milliseconds since 1970. A clock that jumped ahead by more than a day
+    /// is believed after a day.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn trusted_now(&self) -> Result<i64, Failure> {
+        trusted_now(&self.0.folder, now_ms())
     }
 
     /// Forgets the counters of windows that began before a time, in milliseconds since 1970.

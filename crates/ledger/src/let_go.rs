@@ -6,6 +6,7 @@
 use crate::chain::{GENESIS, Hash};
 use crate::row::time_of;
 use crate::schema::{Failure, open_reader};
+use crate::slice::{bounds, first_since, slice, time_at};
 use crate::verify::walk;
 use crate::{GateKey, Head};
 use data_encoding::HEXLOWER;
@@ -96,14 +97,16 @@ pub(crate) fn beginning(conn: &Connection, public_key: Option<&str>) -> rusqlite
 ///
 /// # Errors
 /// Where the file cannot be read, or the chain does not hold.
-pub(crate) fn last_before(folder: &Path, before: i64, public_key: &str) -> Result<Option<i64>, Failure> {
+pub(crate) fn last_before(folder: &Path, before: i64, public_key: &str) -> Result<Option<u64>, Failure> {
     let conn = open_reader(folder)?;
-    let find = "SELECT n, text FROM ledger WHERE time < ?1 ORDER BY n DESC LIMIT 1";
-    let run = || -> rusqlite::Result<Result<Option<i64>, String>> {
-        let found =
-            conn.query_row(find, [before], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)));
-        let Some((last, text)) = found.optional()? else { return Ok(Ok(None)) };
-        if time_of(last.cast_unsigned(), &text).is_none_or(|time| time >= before) {
+    let run = || -> rusqlite::Result<Result<Option<u64>, String>> {
+        let Some((first, end)) = bounds(&conn)? else { return Ok(Ok(None)) };
+        let last = first_since(&conn, before)?.min(end + 1) - 1;
+        if last < first {
+            return Ok(Ok(None));
+        }
+        let text = slice(&conn, last, last, false)?.pop().and_then(|row| row.body).map(|(_, text, _)| text);
+        if text.and_then(|text| time_of(last, &text)).is_none_or(|time| time >= before) {
             return Ok(Err(format!("row {last} is not as old as the column beside it says")));
         }
         let begin = match beginning(&conn, Some(public_key))? {
@@ -111,7 +114,7 @@ pub(crate) fn last_before(folder: &Path, before: i64, public_key: &str) -> Resul
             Beginning::Signed(of, hash) => Head { rows: of.rows, hash },
             Beginning::Unsigned { rows, hash, .. } => Head { rows, hash },
         };
-        let (_, broken) = walk(&conn, begin, last, |_| Ok(()))?;
+        let (_, broken) = walk(&conn, begin, last, Some(public_key), |_| Ok(()))?;
         Ok(match broken {
             None => Ok(Some(last)),
             Some((row, why)) => Err(format!("the chain does not hold at row {row}: {why}")),
@@ -122,11 +125,36 @@ pub(crate) fn last_before(folder: &Path, before: i64, public_key: &str) -> Resul
     })
 }
 
-/// Lets go of the rows up to that one, and signs that it was done.
+/// A clock that jumped ahead is trusted after a day: a wrong one must not take the record away.
+const A_DAY: i64 = 86_400_000;
+
+/// What time it is, as far as the age of rows is concerned. Where the record has a gap in the last day, as it has when a gate
+/// starts with a wrong clock or its clock is set ahead, time is counted without the gap.
+///
+/// # Errors
+/// Where the file cannot be read.
+pub(crate) fn trusted_now(folder: &Path, now: i64) -> Result<i64, Failure> {
+    let conn = open_reader(folder)?;
+    let run = || -> rusqlite::Result<i64> {
+        let Some((first, last)) = bounds(&conn)? else { return Ok(now) };
+        let recent = first_since(&conn, now.saturating_sub(A_DAY))?.min(last + 1);
+        if recent == first {
+            return Ok(now);
+        }
+        let before = time_at(&conn, recent - 1)?.unwrap_or(now);
+        let behind = time_at(&conn, recent)?.unwrap_or(now);
+        let gap = behind.saturating_sub(before);
+        Ok(if gap > A_DAY { now.saturating_sub(gap) } else { now })
+    };
+    run().map_err(|error| Failure::read(&error))
+}
+
+/// Lets go of the rows up to that one, and signs that it was done. They count no more from then on; [`remove`] takes them out of the
+/// file.
 pub(crate) fn let_go(
     conn: &Connection,
     key: &GateKey,
-    last: i64,
+    last: u64,
     (rule, time, chain): (&str, &str, Head),
 ) -> Result<(), Failure> {
     let run = || -> rusqlite::Result<()> {
@@ -135,9 +163,10 @@ pub(crate) fn let_go(
             Beginning::Signed(before, _) => before.unsigned,
             Beginning::Unsigned { rows, .. } => rows,
         };
-        let hash: Hash = conn.query_row("SELECT hash FROM ledger WHERE n = ?1", [last], |row| row.get(0))?;
+        let hash: Hash =
+            conn.query_row("SELECT hash FROM ledger WHERE n = ?1", [last.cast_signed()], |row| row.get(0))?;
         let of = LetGo {
-            rows: last.cast_unsigned(),
+            rows: last,
             head: HEXLOWER.encode(&hash),
             time: time.to_owned(),
             rule: rule.to_owned(),
@@ -146,11 +175,11 @@ pub(crate) fn let_go(
             unsigned,
         };
         let signature = key.sign(&of.signed_text());
-        conn.execute("INSERT INTO anchor (n, hash) VALUES (?1, ?2)", params![last, hash])?;
+        conn.execute("INSERT INTO anchor (n, hash) VALUES (?1, ?2)", params![last.cast_signed(), hash])?;
         conn.execute(
             "INSERT INTO let_go (n, time, rule, chain_rows, chain_head, unsigned, signature) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![
-                last,
+                last.cast_signed(),
                 of.time,
                 of.rule,
                 of.chain_rows.cast_signed(),
@@ -159,10 +188,24 @@ pub(crate) fn let_go(
                 signature
             ],
         )?;
-        conn.execute("DELETE FROM ledger WHERE n <= ?1", [last])?;
-        conn.execute("DELETE FROM anchor WHERE n < ?1", [last])?;
-        conn.execute("DELETE FROM let_go WHERE n < ?1", [last])?;
+        conn.execute("DELETE FROM anchor WHERE n < ?1", [last.cast_signed()])?;
+        conn.execute("DELETE FROM let_go WHERE n < ?1", [last.cast_signed()])?;
         Ok(())
+    };
+    run().map_err(|error| Failure::write(&error))
+}
+
+/// Takes at most so many of the rows out of the file that were let go. Gives whether there are more.
+pub(crate) fn remove(conn: &Connection, at_most: u32) -> Result<bool, Failure> {
+    let run = || -> rusqlite::Result<bool> {
+        let find = "SELECT (SELECT min(n) FROM ledger), (SELECT max(n) FROM anchor)";
+        let found: (Option<i64>, Option<i64>) =
+            conn.query_row(find, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (Some(first), Some(last)) = found else { return Ok(false) };
+        let end = last.min(first.saturating_add(i64::from(at_most)) - 1);
+        conn.execute("DELETE FROM ledger WHERE n <= ?1", [end])?;
+        conn.execute("DELETE FROM clock WHERE n <= ?1", [end])?;
+        Ok(end < last)
     };
     run().map_err(|error| Failure::write(&error))
 }

@@ -25,6 +25,8 @@
 
 mod beside;
 mod chain;
+mod check;
+mod clock;
 mod counters;
 mod files;
 mod grants;
@@ -36,6 +38,7 @@ mod pins;
 mod query;
 mod row;
 mod schema;
+mod slice;
 mod store;
 mod tasks;
 mod verify;
@@ -43,6 +46,8 @@ mod writer;
 
 pub use beside::{ApprovalRow, Beside};
 pub use chain::{Head, SignedHead};
+pub use check::Checked;
+pub use clock::{ClockWatch, Jump, now_ms, stamp as time_text};
 pub use counters::{CounterKey, CounterRow};
 pub use grants::{Grant, TokenHash, new_token};
 pub use key::GateKey;
@@ -53,6 +58,5 @@ pub use pins::PinRow;
 pub use query::{Filter, query};
 pub use row::{Draft, Kind, Outcome, Written, bounded, bounds};
 pub use schema::{FILE, Failure};
-pub use store::{now_ms, stamp as time_text};
 pub use tasks::TaskRow;
 pub use verify::{Report, verify};

@@ -1,6 +1,7 @@
 //! The tables, and what can go wrong with the file.
 
 use crate::ApprovalRow;
+use crate::check::Check;
 use crate::writer::Writer;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 pub const FILE: &str = "ledger.db";
 
 /// The layout this program writes; a file with a higher number is refused.
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 
 /// Bytes of a page of a new file. Most rows carry arguments: twice SQLite's own size takes half as many new pages,
 /// each of which puts three more into the log.
@@ -23,6 +24,9 @@ const CACHED: u32 = 32;
 /// Pages of the log after which the writer itself folds it into the file, which stops it for some syncs. The
 /// folder thread does most of that work before it comes to this.
 const WAL_PAGES: u32 = 8_000;
+
+/// Bytes of the log beyond which it is cut when it begins anew: a reader that stood still, or a disk that was slow, let it grow.
+const LOG: u32 = 32 << 20;
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS ledger (
@@ -43,6 +47,8 @@ CREATE TABLE IF NOT EXISTS let_go (
     n INTEGER PRIMARY KEY, time TEXT NOT NULL, rule TEXT NOT NULL, chain_rows INTEGER NOT NULL, chain_head TEXT NOT NULL,
     unsigned INTEGER NOT NULL, signature TEXT NOT NULL
 ) STRICT;
+-- Rows from which on times are earlier than before: the clock was set back.
+CREATE TABLE IF NOT EXISTS clock (n INTEGER PRIMARY KEY) STRICT;
 CREATE TABLE IF NOT EXISTS grants (
     name       TEXT PRIMARY KEY,
     token_hash BLOB NOT NULL,
@@ -137,6 +143,7 @@ pub(crate) fn open_writer(folder: &Path) -> Result<Connection, Failure> {
         conn.pragma_update(None, "synchronous", "NORMAL")?;
         conn.pragma_update(None, "cache_size", CACHED)?;
         conn.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+        conn.pragma_update(None, "journal_size_limit", LOG)?;
         let version = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         if version <= VERSION {
             conn.execute_batch(TABLES)?;
@@ -158,12 +165,14 @@ pub(crate) fn open_writer(folder: &Path) -> Result<Connection, Failure> {
 }
 
 /// Looks after the files from time to time while the writer goes on: whether they are still there, and the log
-/// folded into the file, so that the writer has little left to do when its turn comes. Ends with the writer.
+/// folded into the file, so that the writer has little left to do when its turn comes; and the record is checked, a little each
+/// time. Ends with the writer.
 ///
 /// The log begins at its start again only once all of it is folded, and under load the writer is always some pages
 /// ahead: for those it has to stop for a moment. It is worth it: a sync takes longer while the file grows.
-pub(crate) fn keep_house(folder: &Path, writer: &Writer, ended: &Receiver<()>) {
+pub(crate) fn keep_house(folder: &Path, writer: &Writer, mut check: Check, ended: &Receiver<()>) {
     let Ok(conn) = Connection::open(folder.join(FILE)) else { return };
+    let _ = conn.pragma_update(None, "cache_size", CACHED);
     // Gives the pages in the log. Busy or full: the writer's own turn comes, and reports what is wrong.
     let fold =
         || conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, u32>(1)).unwrap_or(0);
@@ -172,6 +181,7 @@ pub(crate) fn keep_house(folder: &Path, writer: &Writer, ended: &Receiver<()>) {
         if writer.look_after_files() && writer.pause(|| ()).is_some() && fold() >= LONG {
             writer.pause(fold);
         }
+        check.go_on(&conn);
         if ended.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout) {
             return;
         }

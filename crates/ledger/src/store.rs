@@ -1,7 +1,8 @@
 //! The writing connection: one transaction at a time, each appending to the chain.
 
 use crate::chain::{GENESIS, link};
-use crate::row::{Written, time_of};
+use crate::clock::{Clock, Jump, stamp};
+use crate::row::{Draft, Kind, Written, time_of};
 use crate::schema::Failure;
 use crate::{ApprovalRow, CounterRow, Head, Keep};
 use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, params};
@@ -45,7 +46,7 @@ impl From<rusqlite::Error> for Undone {
 pub(crate) struct Store {
     conn: Connection,
     head: Head,
-    last_time: i64,
+    clock: Clock,
     disk: bool,
     patience: Duration,
     /// For how many transactions a read transaction is open beneath them; see `hold`.
@@ -60,7 +61,14 @@ const HELD_FOR: u32 = 256;
 impl Store {
     pub(crate) fn new(conn: Connection) -> Result<Self, Failure> {
         let (head, last_time) = read_head(&conn).map_err(|error| Failure::read(&error))?;
-        Ok(Self { conn, head, last_time, disk: false, patience: PATIENCE, held: Cell::new(0) })
+        Ok(Self {
+            conn,
+            head,
+            clock: Clock::after(last_time),
+            disk: false,
+            patience: PATIENCE,
+            held: Cell::new(0),
+        })
     }
 
     pub(crate) fn head(&self) -> Head {
@@ -126,19 +134,21 @@ impl Store {
             self.disk = disk;
         }
         self.begin()?;
-        let now = now_ms().max(self.last_time);
+        let (now, jump) = self.clock.read();
         let insert =
             self.conn.prepare_cached("INSERT INTO ledger (n, time, text, hash) VALUES (?1, ?2, ?3, ?4)")?;
-        let mut open = Open { conn: &self.conn, insert, head: self.head, now, time: stamp(now) };
-        let done = body(&mut open).and_then(|()| {
+        let mut open =
+            Open { conn: &self.conn, insert, head: self.head, now: now.wall, time: stamp(now.wall) };
+        let done = jump.map_or(Ok(()), |jump| open.note(&jump)).and_then(|()| {
+            let first = open.head.rows + 1;
+            body(&mut open)?;
             self.conn.prepare_cached("COMMIT")?.execute([])?;
-            Ok(open.head)
+            Ok((first, open.head))
         });
         match done {
-            Ok(head) => {
-                let first = self.head.rows + 1;
+            Ok((first, head)) => {
                 self.head = head;
-                self.last_time = now;
+                self.clock.last = now;
                 Ok(first)
             }
             Err(undone) => {
@@ -165,6 +175,17 @@ pub(crate) struct Open<'a> {
 impl Open<'_> {
     pub(crate) fn conn(&self) -> &Connection {
         self.conn
+    }
+
+    /// The row of a clock that was set.
+    fn note(&mut self, jump: &Jump) -> Result<(), Undone> {
+        if jump.is_back() {
+            let n = (self.head.rows + 1).cast_signed();
+            self.conn.prepare_cached("INSERT INTO clock (n) VALUES (?1)")?.execute([n])?;
+        }
+        let message = jump.to_string();
+        tracing::warn!("{message}");
+        self.append(&Draft { message: Some(&message), ..Draft::of(Kind::Admin) }.write())
     }
 
     pub(crate) fn append(&mut self, row: &Written) -> Result<(), Undone> {
@@ -225,16 +246,4 @@ pub(crate) fn read_head(conn: &Connection) -> rusqlite::Result<(Head, i64)> {
         last => last,
     };
     Ok(last.unwrap_or((Head { rows: 0, hash: GENESIS }, 0)))
-}
-
-/// Now, in milliseconds since 1970.
-#[must_use]
-pub fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
-}
-
-/// A time in milliseconds since 1970 as RFC 3339 with milliseconds.
-#[must_use]
-pub fn stamp(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| format!("{time:.3}"))
 }

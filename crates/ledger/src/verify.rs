@@ -1,9 +1,10 @@
 //! Checking the chain from its beginning, and against a head that was kept elsewhere.
 
-use crate::chain::{GENESIS, Hash, link};
+use crate::chain::{GENESIS, link};
 use crate::let_go::{Beginning, LetGo, beginning};
 use crate::row::time_of;
 use crate::schema::{Failure, open_reader};
+use crate::slice::{bounds, slice};
 use crate::{GateKey, Head, SignedHead};
 use rusqlite::Connection;
 use serde::Serialize;
@@ -20,7 +21,7 @@ pub struct Report {
     pub head: String,
     /// Whether everything holds.
     pub ok: bool,
-    /// Number of the first row that does not.
+    /// Number of the first row that does not; none where the damage is beside the rows.
     pub first_bad: Option<u64>,
     /// What is wrong, for a person.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,15 +81,16 @@ pub fn verify(folder: &Path, kept: Option<&SignedHead>) -> Result<Report, Failur
     }
     if bad.is_none() {
         let begin = Head { rows: n, hash };
-        let (end, broken) =
-            walk(&conn, begin, i64::MAX, |at| match kept.filter(|kept| kept.rows == at.rows) {
-                None => Ok(()),
-                Some(kept) => {
-                    passed_kept = true;
-                    if at.hex() == kept.head { Ok(()) } else { Err(REWRITTEN.into()) }
-                }
-            })
-            .map_err(failed)?;
+        let passes = |at: Head| match kept.filter(|kept| kept.rows == at.rows) {
+            None => Ok(()),
+            Some(kept) => {
+                passed_kept = true;
+                if at.hex() == kept.head { Ok(()) } else { Err(REWRITTEN.into()) }
+            }
+        };
+        // What is written from now on is for the next time.
+        let last = bounds(&conn).map_err(failed)?.map_or(n, |(_, last)| last);
+        let (end, broken) = walk(&conn, begin, last, key.as_deref(), passes).map_err(failed)?;
         (n, hash, bad) = (end.rows, end.hash, broken);
     }
     if let Some(kept) = kept
@@ -104,47 +106,95 @@ pub fn verify(folder: &Path, kept: Option<&SignedHead>) -> Result<Report, Failur
         }
     }
     let head = Head { rows: n, hash };
-    let (first_bad, why) = bad.map_or((None, None), |(row, why)| (Some(row), Some(why)));
-    let ok = first_bad.is_none();
+    let (first_bad, mut why) = bad.map_or((None, None), |(row, why)| (Some(row), Some(why)));
+    if why.is_none() {
+        why = beside(&conn).map_err(failed)?;
+    }
+    let ok = why.is_none();
     Ok(Report { rows: head.rows, head: head.hex(), ok, first_bad, why, let_go, unproved })
 }
 
-/// Follows the chain from the row behind `begin` to its end, or to the row `last`. Gives how far it holds, and the first row that does
-/// not, with the reason.
+/// Follows the chain from the row behind `begin` to the row `last`, a few rows at a time. Gives how far it holds, and the first row that
+/// does not, with the reason.
 pub(crate) fn walk(
     conn: &Connection,
     begin: Head,
-    last: i64,
+    last: u64,
+    key: Option<&str>,
     mut passes: impl FnMut(Head) -> Result<(), String>,
 ) -> rusqlite::Result<(Head, Option<(u64, String)>)> {
-    let mut statement = conn.prepare("SELECT n, time, text, hash FROM ledger WHERE n <= ?1 ORDER BY n")?;
-    let mut rows = statement.query([last])?;
     let mut head = begin;
-    while let Some(row) = rows.next()? {
-        let at: i64 = row.get(0)?;
-        let at = at.cast_unsigned();
-        let (time, text, stored) =
-            match (row.get::<_, i64>(1), row.get::<_, String>(2), row.get::<_, Hash>(3)) {
-                (Ok(time), Ok(text), Ok(stored)) => (time, text, stored),
-                _ => return Ok((head, Some((at, "its text or hash cannot be read".into())))),
-            };
-        // Saturating: whoever changes the file can also write an anchor that no row can follow.
-        let next = head.rows.saturating_add(1);
-        if at != next {
-            return Ok((head, Some((next, format!("row {next} is missing: the next one is {at}")))));
+    while head.rows < last {
+        let broken = match step(conn, &mut head, last, &mut passes)? {
+            Step::On => continue,
+            Step::End => None,
+            Step::Broken(at, why) => Some((at, why)),
+        };
+        match beginning(conn, key)? {
+            // What is missing was let go meanwhile.
+            Beginning::Signed(of, hash) if of.rows > head.rows => head = Head { rows: of.rows, hash },
+            _ => return Ok((head, broken)),
         }
-        if link(&head.hash, &text) != stored {
-            return Ok((head, Some((at, "its hash does not match its text and the row before".into()))));
-        }
-        if time_of(at, &text) != Some(time) {
-            let why = "its text is of another number or time than the columns beside it";
-            return Ok((head, Some((at, why.into()))));
-        }
-        let here = Head { rows: at, hash: stored };
-        if let Err(why) = passes(here) {
-            return Ok((here, Some((at, why))));
-        }
-        head = here;
     }
     Ok((head, None))
+}
+
+/// How far one slice of the chain led.
+pub(crate) enum Step {
+    /// Its rows hold; there may be more.
+    On,
+    /// There are no more rows.
+    End,
+    /// This row does not hold, for this reason.
+    Broken(u64, String),
+}
+
+/// Follows the chain from the row behind `head`, at most to the row `last`, for one slice.
+pub(crate) fn step(
+    conn: &Connection,
+    head: &mut Head,
+    last: u64,
+    mut passes: impl FnMut(Head) -> Result<(), String>,
+) -> rusqlite::Result<Step> {
+    // Saturating: whoever changes the file can also write an anchor that no row can follow.
+    let rows = slice(conn, head.rows.saturating_add(1), last, false)?;
+    if rows.is_empty() {
+        return Ok(Step::End);
+    }
+    for row in rows {
+        let next = head.rows.saturating_add(1);
+        if row.n != next {
+            return Ok(Step::Broken(next, format!("row {next} is missing: the next one is {}", row.n)));
+        }
+        let Some((time, text, stored)) = row.body else {
+            return Ok(Step::Broken(next, "its text or hash cannot be read".into()));
+        };
+        if link(&head.hash, &text) != stored {
+            return Ok(Step::Broken(next, "its hash does not match its text and the row before".into()));
+        }
+        if time_of(next, &text) != Some(time) {
+            let why = "its text is of another number or time than the columns beside it";
+            return Ok(Step::Broken(next, why.into()));
+        }
+        *head = Head { rows: next, hash: stored };
+        if let Err(why) = passes(*head) {
+            return Ok(Step::Broken(next, why));
+        }
+    }
+    Ok(Step::On)
+}
+
+/// What is wrong with the tables beside the record, as SQLite finds it.
+pub(crate) fn beside(conn: &Connection) -> rusqlite::Result<Option<String>> {
+    let mut statement =
+        conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'ledger'")?;
+    let tables: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for table in tables {
+        let check = format!("PRAGMA integrity_check(\"{}\")", table.replace('"', "\"\""));
+        let said: String = conn.query_row(&check, [], |row| row.get(0))?;
+        if said != "ok" {
+            return Ok(Some(format!("the table `{table}` beside the record is damaged: {said}")));
+        }
+    }
+    Ok(None)
 }

@@ -52,6 +52,7 @@ struct Row {
 struct Change {
     edit: Edit,
     row: Option<Written>,
+    keep: Keep,
     done: oneshot::Sender<Result<(), Failure>>,
 }
 
@@ -177,9 +178,9 @@ impl Writer {
     }
 
     /// Commits a change of another table together with its row.
-    pub(crate) async fn change(&self, row: Option<Written>, edit: Edit) -> Result<(), Failure> {
+    pub(crate) async fn change(&self, row: Option<Written>, edit: Edit, keep: Keep) -> Result<(), Failure> {
         let (done, answer) = oneshot::channel();
-        self.push(true, |queue| queue.changes.push(Change { edit, row, done }))?;
+        self.push(true, |queue| queue.changes.push(Change { edit, row, keep, done }))?;
         answer.await.map_err(|_| Failure::Closed)?
     }
 
@@ -314,7 +315,9 @@ impl Writer {
                     };
                     write().map_err(|error| Failure::write(&error))
                 });
-                let _ = self.push(true, |queue| queue.changes.push(Change { edit, row: None, done }));
+                let _ = self.push(true, |queue| {
+                    queue.changes.push(Change { edit, row: None, keep: Keep::Disk, done })
+                });
             }
             None => {}
         }
@@ -336,10 +339,10 @@ impl Writer {
             let mut store = self.store.lock();
             let Some(open) = store.as_mut() else { return };
             self.commit_rows(open, rows, PATIENCE);
-            for Change { edit, row, done } in changes {
+            for Change { edit, row, keep, done } in changes {
                 // Changes by a person are rare and each is a transaction of its own: one that fails undoes no
                 // row.
-                let result = self.write(open, Keep::Disk, PATIENCE, |open| {
+                let result = self.write(open, keep, PATIENCE, |open| {
                     edit(open.conn()).map_err(Undone::Refused)?;
                     row.as_ref().map_or(Ok(()), |row| open.append(row))
                 });

@@ -403,15 +403,22 @@ async fn keep_pruned(running: Arc<Running>) {
     let mut tick = tokio::time::interval(std::time::Duration::from_hours(1));
     loop {
         tick.tick().await;
+        let now = match running.gate.ledger().trusted_now() {
+            Ok(now) => now,
+            Err(failure) => {
+                tracing::warn!(%failure, "nothing old was let go");
+                continue;
+            }
+        };
         // The longest window is a day, and a clock may be set back.
-        let two_days_ago = jiff::Timestamp::now().as_millisecond().saturating_sub(2 * 86_400_000);
+        let two_days_ago = now.saturating_sub(2 * 86_400_000);
         if let Err(failure) = running.gate.ledger().forget_counters(two_days_ago).await {
             tracing::warn!(%failure, "old counters could not be let go");
         }
         let Some(retain) = running.config.lock().await.retain else { continue };
         let rule = format!("retain: {}", in_units(retain));
         let retain = i64::try_from(retain.as_millis()).unwrap_or(i64::MAX);
-        let before = jiff::Timestamp::now().as_millisecond().saturating_sub(retain);
+        let before = now.saturating_sub(retain);
         if let Err(failure) = running.gate.ledger().prune(before, &rule).await {
             tracing::warn!(%failure, "old rows could not be let go");
         }

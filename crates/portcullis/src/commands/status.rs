@@ -56,6 +56,9 @@ pub(crate) fn run(place: &PlaceArgs, json: bool) -> Result<ExitCode, Failure> {
         if let Some(trouble) = ledger.get("trouble").and_then(Value::as_str) {
             say!("THE LEDGER CANNOT BE WRITTEN, SO NOTHING PASSES: {trouble}");
         }
+        if let Some(damage) = ledger.get("damage").and_then(Value::as_str) {
+            say!("THE LEDGER IS DAMAGED: {damage}; `portcullis ledger verify` says more");
+        }
     }
     if let Some(waiting) = status.get("waiting").and_then(Value::as_str) {
         // Mistakes in files are lines of ours.

@@ -123,7 +123,7 @@ fn status(running: &Running) -> Value {
             }
         })
         .collect();
-    let head = gate.ledger().signed_head();
+    let (head, checked) = (gate.ledger().signed_head(), gate.ledger().checked());
     let waiting = running.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -137,6 +137,8 @@ fn status(running: &Running) -> Value {
         "ledger": {
             "rows": head.rows, "head": head.head, "trouble": gate.ledger().trouble(),
             "signature": head.signature, "key": head.key, "time": head.time,
+            "checked": checked.whole.map(|(rows, at)| json!({ "rows": rows, "time": portcullis_ledger::time_text(at) })),
+            "damage": checked.damage,
         },
         "sessions": gate.session_count(),
         "runs": gate.runs().count(),

@@ -17,6 +17,7 @@ mod bounds;
 mod bridging;
 mod cancel;
 mod catalogue;
+mod clock;
 mod connections;
 mod crowds;
 mod definitions;
