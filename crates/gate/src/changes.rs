@@ -16,9 +16,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
 
 /// Changes that come within this time are one.
 const TOGETHER: Duration = Duration::from_millis(50);
+/// The same for a server that says without end that something changed: it must not keep the gate busy with its lists.
+const AT_MOST: Duration = Duration::from_secs(5);
 
 /// The list that a notification says has changed.
 pub(crate) fn kind_of(notice: &Envelope) -> Option<ListKind> {
@@ -35,6 +38,7 @@ pub(crate) fn watch(gate: &Arc<Gate>, upstream: &Arc<Upstream>) {
 async fn watch_lists(gate: std::sync::Weak<Gate>, upstream: std::sync::Weak<Upstream>) {
     let Some(mut changes) = upstream.upgrade().map(|upstream| upstream.watch_lists()) else { return };
     let mut seen = Seen::default();
+    let (mut together, mut told) = (TOGETHER, None);
     loop {
         let mut which: HashMap<&'static str, Change> = HashMap::new();
         let mut note = |change: Change| {
@@ -49,7 +53,9 @@ async fn watch_lists(gate: std::sync::Weak<Gate>, upstream: std::sync::Weak<Upst
             }
             Err(RecvError::Closed) => return,
         }
-        tokio::time::sleep(TOGETHER).await;
+        let is_again = told.is_some_and(|told: Instant| told.elapsed() < together * 4);
+        together = if is_again { (together * 2).min(AT_MOST) } else { TOGETHER };
+        tokio::time::sleep(together).await;
         while let Ok(change) = changes.try_recv() {
             note(change);
         }
@@ -57,6 +63,7 @@ async fn watch_lists(gate: std::sync::Weak<Gate>, upstream: std::sync::Weak<Upst
         for change in which.into_values() {
             announce(&gate, &upstream, change, &mut seen).await;
         }
+        told = Some(Instant::now());
     }
 }
 

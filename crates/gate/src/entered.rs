@@ -15,7 +15,7 @@ use http::StatusCode;
 use portcullis_admit::{Message, Stopping};
 use portcullis_catalogue::{List, ListKind};
 use portcullis_runs::OpenRun;
-use portcullis_upstreams::Upstream;
+use portcullis_upstreams::{ListFailed, Upstream};
 use portcullis_wire::{
     Envelope, Era, HEADER_MISMATCH, MODERN, STOPPED, Splice, UPSTREAM_FAILED, error_response, meta,
 };
@@ -130,7 +130,11 @@ impl Entered {
                 None => links::choose(gate, asker, upstream).await,
             };
             let chosen = chosen.map_err(|unavailable| Stopped::Unreached(unavailable.to_string()))?;
-            let list = if self.calls_a_tool { look_up(upstream, &chosen, &self.name).await } else { None };
+            if !self.calls_a_tool {
+                return Ok((chosen, None));
+            }
+            let list = look_up(upstream, &chosen, &self.name).await;
+            let list = list.map_err(|failed| Stopped::Unreached(no_list(upstream, &failed)))?;
             Ok((chosen, list))
         };
         tokio::select! {
@@ -177,12 +181,31 @@ impl Entered {
 }
 
 /// The list that has a tool. Where none does, the server is asked for it once more.
-pub(crate) async fn look_up(upstream: &Upstream, chosen: &Chosen, name: &str) -> Option<Arc<List>> {
+///
+/// # Errors
+/// There is no list: whether the tool is there cannot be told.
+pub(crate) async fn look_up(
+    upstream: &Upstream,
+    chosen: &Chosen,
+    name: &str,
+) -> Result<Option<Arc<List>>, ListFailed> {
     let has = |list: &Arc<List>| list.get(name).is_some();
-    match upstream.list(ListKind::Tools, &chosen.link).await.ok().filter(has) {
-        None => upstream.list_again(ListKind::Tools, &chosen.link).await.ok().filter(has),
-        known => known,
+    let known = upstream.list(ListKind::Tools, &chosen.link).await;
+    if let Ok(list) = &known
+        && has(list)
+    {
+        return Ok(Some(list.clone()));
     }
+    match (upstream.list_again(ListKind::Tools, &chosen.link).await, known) {
+        (Ok(list), _) => Ok(Some(list).filter(has)),
+        (Err(_), Ok(_)) => Ok(None),
+        (Err(failed), Err(_)) => Err(failed),
+    }
+}
+
+/// What is said of a server that offers tools and gives no list of them.
+fn no_list(upstream: &Upstream, failed: &ListFailed) -> String {
+    format!("the tools of the upstream `{}` are unavailable: {failed}", upstream.name())
 }
 
 /// Headers that go with a call: those that the configuration passes on, and the mirrored arguments.

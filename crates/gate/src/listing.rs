@@ -18,6 +18,7 @@ use portcullis_wire::{
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Items at most in one page.
 const PAGE: usize = 1000;
@@ -101,17 +102,32 @@ async fn all(gate: &Arc<Gate>, asker: &Asker, kind: ListKind, id: &Id, from: usi
     let asked: Vec<_> = upstreams
         .into_iter()
         .map(|upstream| {
-            let (gate, asker) = (gate.clone(), asker.clone());
-            tokio::spawn(async move {
-                let list = list_of(&gate, &asker, &upstream, kind).await;
-                (upstream, list)
-            })
+            let (gate, asker, asked) = (gate.clone(), asker.clone(), upstream.clone());
+            let patience = upstream.patience();
+            let list = tokio::spawn(async move {
+                let began = Instant::now();
+                let list = list_of(&gate, &asker, &asked, kind).await;
+                asked.took(began.elapsed(), !matches!(list, Err(ListTrouble::Down(..))));
+                list
+            });
+            (upstream, patience, list)
         })
         .collect();
     let mut items = Vec::new();
     let mut noted = Vec::new();
-    for one in asked {
-        let Ok((upstream, list)) = one.await else { continue };
+    let began = Instant::now();
+    for (upstream, patience, list) in asked {
+        let listed = match patience {
+            None => list.await,
+            // It goes on without us, and who asks next may find it well.
+            Some(patience) => match tokio::time::timeout_at(began + patience, list).await {
+                Ok(listed) => listed,
+                Err(_) => {
+                    Ok(Err(ListTrouble::Down("down", "it gave no list lately, and is not waited for".into())))
+                }
+            },
+        };
+        let Ok(list) = listed else { continue };
         match list {
             Ok((list, link)) => {
                 if link.is_none() {

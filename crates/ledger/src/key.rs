@@ -1,12 +1,11 @@
 //! The key of the gate: signs the head of the record and keys the hashes of grant tokens.
 
-use crate::schema::Failure;
+use crate::durable::create_file;
+use crate::schema::{FILE as LEDGER, Failure};
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, Nonce, RandomizedNonceKey};
 use data_encoding::{BASE64, HEXLOWER};
 use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
-use rustix::fs::{Mode, OFlags};
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 /// File name in the data folder.
@@ -28,10 +27,15 @@ impl std::fmt::Debug for GateKey {
     }
 }
 
+/// Whether nothing stands in a file, or it is not there.
+fn is_empty(file: &Path) -> bool {
+    fs::metadata(file).map_or(true, |meta| meta.len() == 0)
+}
+
 impl GateKey {
     /// Whether a data folder has a key.
     pub(crate) fn is_in(folder: &Path) -> bool {
-        folder.join(FILE).exists()
+        !is_empty(&folder.join(FILE))
     }
 
     /// Reads the key of a data folder, or makes one (mode 0600) where there is none.
@@ -41,6 +45,10 @@ impl GateKey {
     pub fn open(folder: &Path) -> Result<Self, Failure> {
         let path = folder.join(FILE);
         let wrong = |why: &str| Failure::Key { path: path.clone(), why: why.to_owned() };
+        // What a first start left that was ended in the middle.
+        if path.exists() && is_empty(&path) && is_empty(&folder.join(LEDGER)) {
+            fs::remove_file(&path).map_err(|error| wrong(&error.to_string()))?;
+        }
         let secret: [u8; 32] = match fs::read_to_string(&path) {
             Ok(text) => HEXLOWER
                 .decode(text.trim().as_bytes())
@@ -50,13 +58,8 @@ impl GateKey {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let mut secret = [0; 32];
                 getrandom::fill(&mut secret).map_err(|error| wrong(&error.to_string()))?;
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-                let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)
-                    .map_err(|error| wrong(&error.to_string()))?;
-                let mut file = fs::File::from(file);
-                file.write_all(HEXLOWER.encode(&secret).as_bytes())
-                    .and_then(|()| file.sync_all())
-                    .map_err(|error| wrong(&error.to_string()))?;
+                let text = HEXLOWER.encode(&secret);
+                create_file(&path, text.as_bytes(), 0o600).map_err(|error| wrong(&error.to_string()))?;
                 secret
             }
             Err(error) => return Err(wrong(&error.to_string())),

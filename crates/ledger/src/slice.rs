@@ -47,9 +47,11 @@ pub(crate) fn slice(conn: &Connection, from: u64, to: u64, down: bool) -> rusqli
 /// The numbers of the first and the last row that count: what retention let go of may still be there, until its room is needed.
 /// `None` where there is no row.
 pub(crate) fn bounds(conn: &Connection) -> rusqlite::Result<Option<(u64, u64)>> {
-    let find = "SELECT max(min(n), coalesce((SELECT max(n) + 1 FROM anchor), 1)), max(n) FROM ledger";
-    let (first, last): (Option<i64>, Option<i64>) =
-        conn.prepare_cached(find)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    // Each for itself: SQLite finds either end at once, and both together by reading everything.
+    let find = "SELECT (SELECT min(n) FROM ledger), (SELECT max(n) FROM ledger), (SELECT max(n) FROM anchor)";
+    let (first, last, gone): (Option<i64>, Option<i64>, Option<i64>) =
+        conn.prepare_cached(find)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let first = first.map(|first| first.max(gone.unwrap_or(0).saturating_add(1)));
     let numbers = first.zip(last).filter(|(first, last)| first <= last);
     Ok(numbers.map(|(first, last)| (first.cast_unsigned(), last.cast_unsigned())))
 }

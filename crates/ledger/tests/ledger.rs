@@ -522,3 +522,27 @@ async fn rows_are_let_go_at_once_and_taken_out_of_the_file_in_steps_that_hold_up
     assert!(left > 5000);
     assert!(verify(folder.path(), None).unwrap().ok);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_start_that_was_ended_in_the_middle_is_made_whole_and_a_lost_key_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("gate.key");
+    for has_ledger in [false, true] {
+        std::fs::write(&key, "").unwrap();
+        if has_ledger {
+            std::fs::write(folder.path().join(portcullis_ledger::FILE), "").unwrap();
+        }
+        let ledger = Ledger::open(folder.path()).unwrap();
+        assert!(!ledger.begins_anew());
+        ledger.append(row("first"), Vec::new(), Keep::Process).await.unwrap();
+        ledger.close().await;
+        // From here on there is something that the key belongs to.
+        let whole = std::fs::read(&key).unwrap();
+        std::fs::write(&key, "").unwrap();
+        let why = Ledger::open(folder.path()).unwrap_err().to_string();
+        assert!(why.contains("64 hexadecimal digits"), "{why}");
+        std::fs::write(&key, whole).unwrap();
+        assert!(verify(folder.path(), None).unwrap().ok);
+        std::fs::remove_file(folder.path().join(portcullis_ledger::FILE)).unwrap();
+    }
+}

@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::import::found_client_servers;
 use crate::out::{aside, say_lines};
+use portcullis_ledger::create_file;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -96,9 +97,10 @@ pub(crate) fn make() -> Result<Made, Failure> {
     let node = on_path("npx");
     let upstreams = if node { FILES } else { NO_FILES };
     let file = here.join("portcullis.yaml");
-    write_new(&file, &format!("{CONFIG}{upstreams}{BUILTIN}{REST}"))?;
     write_new(&here.join("services.yaml"), SERVICES)?;
     write_new(&here.join("policies/careful.yaml"), POLICY)?;
+    // Last: where it is there, so is what it names, also if this was ended in the middle.
+    write_new(&file, &format!("{CONFIG}{upstreams}{BUILTIN}{REST}"))?;
     aside!("made portcullis.yaml, services.yaml and policies/careful.yaml");
     if node {
         let work = here.join("work");
@@ -143,7 +145,7 @@ fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
     }
-    std::fs::write(path, text).map_err(|error| failed(path, &error))
+    create_file(path, text.as_bytes(), 0o644).map_err(|error| failed(path, &error))
 }
 
 /// Whether a program is found in PATH.

@@ -118,6 +118,7 @@ impl Program {
         let written = file
             .write_all(self.bytes)
             .and_then(|()| file.set_permissions(fs::Permissions::from_mode(0o700)))
+            .and_then(|()| file.sync_all())
             .and_then(|()| fs::rename(&new, &self.file));
         if written.is_err() {
             let _ = fs::remove_file(&new);

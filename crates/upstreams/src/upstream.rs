@@ -16,7 +16,7 @@ use portcullis_runs::{Held, Keepers};
 use portcullis_wire::{Envelope, Era};
 use serde_json::json;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::JoinHandle;
@@ -26,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 const AGAIN: Duration = Duration::from_secs(2);
 /// How long a server may take to list its tools for the gate itself.
 const LOOKS: Duration = Duration::from_secs(5);
+/// How long one that gave no list is waited for again by those who want many lists.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Whether a server can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +102,8 @@ pub struct Upstream {
     again: Notify,
     /// When a list was last asked for anew because of a name that it did not have.
     asked_again: Mutex<Option<Instant>>,
+    /// It gave no list when it was waited for last.
+    gave_none: AtomicBool,
     ended: CancellationToken,
 }
 
@@ -157,6 +161,7 @@ impl Upstream {
             wanted: Notify::new(),
             again: Notify::new(),
             asked_again: Mutex::default(),
+            gave_none: AtomicBool::new(false),
             ended: CancellationToken::new(),
         });
         let running = Arc::downgrade(&upstream);
@@ -454,6 +459,20 @@ impl Upstream {
             *asked = Some(now);
         }
         may
+    }
+
+    /// How long whoever wants the lists of many servers waits for this one; `None`: as long as it takes, which has its own bounds. One
+    /// that kept others waiting and gave nothing does so once, and not each time.
+    #[must_use]
+    pub fn patience(&self) -> Option<Duration> {
+        self.gave_none.load(Ordering::Relaxed).then_some(SOON)
+    }
+
+    /// Whether it gave a list, and how long that took.
+    pub fn took(&self, time: Duration, gave: bool) {
+        if gave || time > SOON {
+            self.gave_none.store(!gave, Ordering::Relaxed);
+        }
     }
 
     /// The list of a server that is still starting, as it was when it was up last: nobody needs to wait for it.

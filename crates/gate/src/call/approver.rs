@@ -60,7 +60,7 @@ impl Call {
             self.chosen = chosen;
         }
         if let About::Tool(list, name) = &mut self.about
-            && let Some(now) = look_up(&self.upstream, &self.chosen, name).await
+            && let Ok(Some(now)) = look_up(&self.upstream, &self.chosen, name).await
         {
             *list = now;
         }

@@ -61,6 +61,7 @@ pub(crate) fn run(place: &PlaceArgs, command: LedgerCommand) -> Result<ExitCode,
                 broken.is_none()
             })?;
             broken.map_or(Ok(()), Err).and_then(|()| out.flush()).map_err(failed)?;
+            out.get_ref().sync_all().map_err(failed)?;
             Ok(ExitCode::SUCCESS)
         }
     }
