@@ -23,6 +23,7 @@
 //! # });
 //! ```
 
+mod audit;
 mod beside;
 mod chain;
 mod check;
@@ -45,6 +46,7 @@ mod tasks;
 mod verify;
 mod writer;
 
+pub use audit::{Audit, Finding, audit};
 pub use beside::{ApprovalRow, Beside};
 pub use chain::{Head, SignedHead};
 pub use check::Checked;

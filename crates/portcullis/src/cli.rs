@@ -538,6 +538,12 @@ pub(crate) enum LedgerCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Look for what a gate must never have written: an approval used twice, a call of a grant that was revoked, …
+    Audit {
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// The signed head of the chain, to be kept elsewhere
     Head,
     /// Every row as one JSON object a line

@@ -6,7 +6,7 @@ use crate::config::duration;
 use crate::failure::Failure;
 use crate::out::{self, aside, say};
 use crate::place;
-use portcullis_ledger::{Filter, GateKey, SignedHead, query, verify};
+use portcullis_ledger::{Audit, Filter, GateKey, SignedHead, audit, query, verify};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Map, Value};
 use std::io::{BufWriter, Write};
@@ -34,6 +34,7 @@ pub(crate) fn run(place: &PlaceArgs, command: LedgerCommand) -> Result<ExitCode,
             Ok(ExitCode::SUCCESS)
         }
         LedgerCommand::Verify { head, json } => check(&data, head.as_deref(), json),
+        LedgerCommand::Audit { json } => look(&data, json),
         LedgerCommand::Head => {
             let report = verify(&data, None)?;
             if !report.ok {
@@ -187,6 +188,26 @@ fn check(data: &Path, head: Option<&str>, json: bool) -> Result<ExitCode, Failur
         );
     }
     Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Audits the record.
+fn look(data: &Path, json: bool) -> Result<ExitCode, Failure> {
+    let found = audit(data)?;
+    if json {
+        say!("{}", serde_json::to_string(&found).map_err(|error| Failure::bug(error.to_string()))?);
+    } else {
+        let Audit { rows, calls, approved, cut_off, .. } = &found;
+        say!(
+            "{rows} rows: {calls} calls passed, {approved} of them approved by a person, {cut_off} cut off with their gate"
+        );
+        found.findings.iter().for_each(|finding| say!("row {}: {}", finding.row, finding.text));
+        match (found.ok, found.more) {
+            (true, _) => say!("nothing in it cannot have happened"),
+            (false, 0) => {}
+            (false, more) => say!("and {more} more"),
+        }
+    }
+    Ok(if found.ok { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
 fn read_head(text: &str) -> Result<SignedHead, Failure> {

@@ -108,6 +108,19 @@ pub struct House {
     pub through: Vec<String>,
 }
 
+/// Whatever was tried, the record must hold nothing that cannot have happened.
+impl Drop for House {
+    fn drop(&mut self) {
+        self.gate = None;
+        if std::thread::panicking() || !self.folder.path().join("data/ledger.db").is_file() {
+            return;
+        }
+        let (code, out, _) = self.run(&["ledger", "audit", "--data", "data", "--json"]);
+        // A record that cannot be read was damaged by its test.
+        assert_ne!(code, 1, "{out}");
+    }
+}
+
 /// Upstream entries that tests use; `URL` stands for the fixture's address.
 pub struct Plan<'a> {
     /// The block under `upstreams:`.
