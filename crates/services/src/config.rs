@@ -19,11 +19,20 @@ const SIGNALS: [(&str, i32); 6] =
 /// All services by their names.
 pub type Definitions = BTreeMap<Arc<str>, Arc<Definition>>;
 
+/// What a configuration and the files that it imports have.
+#[derive(Debug)]
+pub struct Configuration {
+    /// All services.
+    pub definitions: Definitions,
+    /// What is hardly meant so, and what of an imported file was left out.
+    pub warnings: Problems,
+}
+
 /// Reads a configuration and what it imports. Paths are relative to the file.
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn read(file: &Path, text: &str) -> Result<Definitions, Problems> {
+pub fn read(file: &Path, text: &str) -> Result<Configuration, Problems> {
     let document = Document::read_past_mistakes(&file.to_string_lossy(), text)?;
     let reading = Reading::new(&document);
     let folder = file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -33,7 +42,14 @@ pub fn read(file: &Path, text: &str) -> Result<Definitions, Problems> {
         for value in fields.optional("import").and_then(|value| value.list()).unwrap_or_default() {
             let Some(path) = value.text() else { continue };
             match import::read(&folder.join(path)) {
-                Ok(found) => all.extend(found.into_iter().map(|it| (it.id.clone(), Arc::new(it)))),
+                Ok(found) => {
+                    found.warnings.into_iter().for_each(|warning| value.warning(warning, None));
+                    for it in found.definitions {
+                        if let Some(before) = all.insert(it.id.clone(), Arc::new(it)) {
+                            value.warning(format!("`{}` of an earlier file is replaced", before.id), None);
+                        }
+                    }
+                }
                 Err(why) => value.error(why, None),
             }
         }
@@ -52,11 +68,27 @@ pub fn read(file: &Path, text: &str) -> Result<Definitions, Problems> {
                 all.insert(found.id.clone(), Arc::new(found));
             }
         }
+        check_imported(&all, &places, fields.value());
         fields.finish();
         check_order(&all, &places);
     }
     let problems = reading.finish();
-    if problems.has_errors() { Err(problems) } else { Ok(all) }
+    if problems.has_errors() {
+        Err(problems)
+    } else {
+        Ok(Configuration { definitions: all, warnings: problems })
+    }
+}
+
+/// Notes what imported services need that is not there: it may have been left out.
+fn check_imported(all: &Definitions, places: &BTreeMap<Arc<str>, Value<'_>>, whole: &Value<'_>) {
+    for (id, definition) in all.iter().filter(|(id, _)| !places.contains_key(*id)) {
+        for (other, _) in definition.depends_on.iter().filter(|(other, _)| !all.contains_key(other)) {
+            let said =
+                format!("`{id}` cannot be started: it depends on `{other}`, and there is no such service");
+            whole.warning(said, None);
+        }
+    }
 }
 
 /// Notes dependencies on what is not there, and circles.
@@ -131,6 +163,7 @@ fn read_service(id: &str, value: &Value<'_>, folder: &Path) -> Option<Definition
         let words = [
             ("started", Condition::Started),
             ("ready", Condition::Ready),
+            ("exited", Condition::Exited),
             ("exited_ok", Condition::ExitedOk),
         ];
         read.depends_on.extend(value.word(&words).map(|condition| (entry.key.as_str().into(), condition)));
@@ -287,7 +320,7 @@ fn read_http(value: &Value<'_>, has_port: bool) -> Option<Probe> {
     };
     let Kind::Map(_) = value.node().kind else {
         needs_port(value, has_port)?;
-        return Some(Probe::Http { path: path(value)?, port: None, status: 200..=399 });
+        return Some(Probe::Http { host: None, path: path(value)?, port: None, status: 200..=399 });
     };
     let mut fields = value.fields()?;
     let at = fields.optional("path").map_or(Some("/".into()), |value| path(&value));
@@ -298,7 +331,7 @@ fn read_http(value: &Value<'_>, has_port: bool) -> Option<Probe> {
     if port.is_none() {
         needs_port(value, has_port)?;
     }
-    Some(Probe::Http { path: at?, port, status: status.unwrap_or(200..=399) })
+    Some(Probe::Http { host: None, path: at?, port, status: status.unwrap_or(200..=399) })
 }
 
 fn needs_port(value: &Value<'_>, has_port: bool) -> Option<()> {
@@ -385,7 +418,7 @@ mod tests {
                     live: { all: [{ port: own }, { log: up }], every: 1s }\n    depends_on: { db: ready }\n    \
                     restart: { policy: always, backoff: 100ms, max: 2 }\n    stop: { signal: INT, grace: 1s }\n    on_loss: keep\n    limits: { wall: 1h, idle: 5m, cpu: 1m, memory: 512MiB }\n    \
                     logs: { size: 2MiB }\n    tags: [front]\n";
-        let all = read(Path::new("/x/services.yaml"), text).unwrap();
+        let all = read(Path::new("/x/services.yaml"), text).unwrap().definitions;
         assert_eq!(all["db"].command, ["sh", "-c", "postgres -D data"]);
         let web = &all["web"];
         assert_eq!(web.command, ["npm", "run", "dev", "--", "${port}"]);

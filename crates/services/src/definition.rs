@@ -46,6 +46,8 @@ pub struct Definition {
     pub tags: Vec<String>,
     /// What it is for.
     pub description: Option<String>,
+    /// Whether it is started only where its name is said, and not among all.
+    pub only_by_name: bool,
 }
 
 /// The port of a service.
@@ -55,6 +57,8 @@ pub enum Port {
     Fixed(u16),
     /// Any that is free.
     Auto,
+    /// This one is told to it as PORT. Whether it listens there is its own affair.
+    Offered(u16),
 }
 
 /// How is known that a service is ready.
@@ -82,8 +86,10 @@ pub struct Live {
 pub enum Probe {
     /// One of its processes listens on the port; its own where absent.
     Port(Option<u16>),
-    /// A request to a port of its own is answered with one of these codes.
+    /// A request is answered with one of these codes.
     Http {
+        /// The machine that is asked, whoever answers there; absent: this one, and only its own answer counts.
+        host: Option<String>,
         /// The path, with its query.
         path: String,
         /// The port; its own where absent.
@@ -118,6 +124,8 @@ pub enum Condition {
     Started,
     /// It is ready.
     Ready,
+    /// It ended, however.
+    Exited,
     /// It ended with exit code 0.
     ExitedOk,
 }
@@ -170,6 +178,7 @@ impl Definition {
             log: LOG,
             tags: Vec::new(),
             description: None,
+            only_by_name: false,
         }
     }
 

@@ -1,134 +1,150 @@
 //! Reads what other tools keep their services in: a Procfile, the scripts of a `package.json`, process-compose.
+//!
+//! A file means here what it means to its own tool. What has no counterpart here is named in a warning, and an entry that
+//! cannot be one of ours does not take the others away.
 
-use crate::definition::{Condition, Definition, Live, Pattern, Probe, Ready, Restart, When, in_shell};
+mod compose;
+mod dotenv;
+mod expand;
+mod package;
+mod procfile;
+
+use crate::definition::Definition;
 use portcullis_document::{Colours, Document, Kind, Node};
-use regex::Regex;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+
+/// What a file has.
+#[derive(Debug, Default)]
+pub(crate) struct Imported {
+    pub(crate) definitions: Vec<Definition>,
+    /// What does not mean here what it means there, for a person.
+    pub(crate) warnings: Vec<String>,
+}
 
 /// Reads one file. Its name says what it is.
 ///
 /// # Errors
 /// Why it cannot be read, for a person.
-pub(crate) fn read(file: &Path) -> Result<Vec<Definition>, String> {
+pub(crate) fn read(file: &Path) -> Result<Imported, String> {
     let shown = file.display();
     let text = std::fs::read_to_string(file).map_err(|error| format!("{shown} cannot be read: {error}"))?;
     let folder = file.parent().unwrap_or(Path::new("."));
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let found = if name == "package.json" {
-        let scripts = tree(file, &text)?.get("scripts").cloned();
-        scripts.iter().flat_map(members).map(|(id, _)| script(id, folder)).collect()
+    let environment = |name: &str| std::env::var(name).ok();
+    let mut imported = if name == "package.json" {
+        package::read(&tree(file, &text)?, folder)
     } else if name.starts_with("Procfile") {
-        procfile(&text, folder).map_err(|why| format!("{shown}: {why}"))?
+        procfile::read(&text, folder, &environment)
     } else if name.ends_with(".yaml") || name.ends_with(".yml") || name.ends_with(".json") {
-        let all = tree(file, &text)?;
-        let processes = all.get("processes").ok_or_else(|| {
+        compose::read(&tree(file, &text)?, folder, &environment).ok_or_else(|| {
             format!("{shown}: expected the `processes` of process-compose, found none; a Procfile and a package.json are known too")
-        })?;
-        members(processes)
-            .map(|(id, process)| compose(id, process, folder).map_err(|why| format!("{shown}: {id}: {why}")))
-            .collect::<Result<_, _>>()?
+        })?
     } else {
         return Err(format!("{shown}: expected a Procfile, a package.json or a process-compose.yaml"));
     };
-    match found.iter().find(|definition| !Definition::is_id(&definition.id)) {
-        Some(bad) => Err(format!("{shown}: `{}` cannot be a service's name", bad.id)),
-        None => Ok(found),
+    imported.give_ids();
+    imported.leave_circles_out();
+    for warning in &mut imported.warnings {
+        *warning = format!("{shown}: {warning}");
     }
+    Ok(imported)
 }
 
-fn script(id: &str, folder: &Path) -> Definition {
-    Definition::new(id, ["npm", "run", id].map(str::to_owned).to_vec(), folder.to_owned())
-}
+impl Imported {
+    /// Reads a `.env` file that may be there.
+    fn dotenv(&mut self, file: &Path, lookup: Option<dotenv::Lookup<'_>>) -> dotenv::Read {
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return dotenv::Read::default(),
+            Err(error) => {
+                self.warnings.push(format!("{} cannot be read: {error}", file.display()));
+                return dotenv::Read::default();
+            }
+        };
+        let read = dotenv::read(&text, lookup);
+        let odd =
+            |line: &usize| format!("{}: line {line} is no `NAME=value` and is left out", file.display());
+        self.warnings.extend(read.odd.iter().map(odd));
+        read
+    }
 
-/// `name: command`, a line each.
-fn procfile(text: &str, folder: &Path) -> Result<Vec<Definition>, String> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines
-        .map(|line| {
-            let (id, command) =
-                line.split_once(':').ok_or_else(|| format!("expected `name: command`, found `{line}`"))?;
-            Ok(Definition::new(id.trim(), in_shell(command.trim()), folder.to_owned()))
-        })
-        .collect()
-}
-
-/// One process of process-compose, with all that has the same meaning here. The rest is passed over.
-fn compose(id: &str, process: &Node, folder: &Path) -> Result<Definition, String> {
-    let command = text(process, "command").ok_or("it has no `command`")?;
-    let cwd = text(process, "working_dir").map_or_else(|| folder.to_owned(), |cwd| folder.join(cwd));
-    let mut read = Definition::new(id, in_shell(command), cwd);
-    for variable in process.get("environment").map(list).unwrap_or_default() {
-        if let Kind::Text(variable) = &variable.kind
-            && let Some((name, value)) = variable.split_once('=')
+    /// Renames what cannot be a service's name, as near as can be, also where others depend on it.
+    fn give_ids(&mut self) {
+        let mut taken: BTreeSet<Arc<str>> = BTreeSet::new();
+        let mut renamed: BTreeMap<Arc<str>, Arc<str>> = BTreeMap::new();
+        let good = self.definitions.iter().filter(|it| Definition::is_id(&it.id)).map(|it| it.id.clone());
+        let good: BTreeSet<Arc<str>> = good.collect();
+        let warnings = &mut self.warnings;
+        self.definitions.retain_mut(|definition| {
+            let old = definition.id.clone();
+            if good.contains(&old) {
+                let first = taken.insert(old.clone());
+                if !first {
+                    warnings.push(format!("`{old}` stands there twice: the first is taken"));
+                }
+                return first;
+            }
+            let new = readable_id(&old).map(|new| new.as_str().into());
+            match new.filter(|new| !good.contains(new) && taken.insert(Arc::clone(new))) {
+                Some(new) => {
+                    warnings.push(format!("`{old}` cannot be a service's name: it is `{new}` here"));
+                    renamed.insert(old, new.clone());
+                    definition.id = new;
+                    true
+                }
+                None => {
+                    warnings.push(format!("`{old}` is left out: it cannot be a service's name"));
+                    false
+                }
+            }
+        });
+        let needs = self.definitions.iter_mut().flat_map(|it| &mut it.depends_on);
+        for (other, new) in needs.filter_map(|(other, _)| renamed.get(other).cloned().map(|new| (other, new)))
         {
-            read.env.push((name.to_owned(), value.to_owned()));
+            *other = new;
         }
     }
-    for (other, how) in process.get("depends_on").into_iter().flat_map(members) {
-        let condition = match text(how, "condition").unwrap_or("process_started") {
-            "process_started" => Condition::Started,
-            "process_healthy" | "process_log_ready" => Condition::Ready,
-            "process_completed_successfully" => Condition::ExitedOk,
-            other => return Err(format!("the condition `{other}` is not known here")),
+
+    /// A start would go round in a circle for ever: its members are left out.
+    fn leave_circles_out(&mut self) {
+        let needs: BTreeMap<Arc<str>, Vec<Arc<str>>> = self
+            .definitions
+            .iter()
+            .map(|it| (it.id.clone(), it.depends_on.iter().map(|(other, _)| other.clone()).collect()))
+            .collect();
+        let reaches_itself = |id: &Arc<str>| {
+            let mut seen: BTreeSet<&Arc<str>> = BTreeSet::new();
+            let mut next: Vec<&Arc<str>> = needs.get(id).into_iter().flatten().collect();
+            while let Some(one) = next.pop() {
+                if one == id {
+                    return true;
+                }
+                if seen.insert(one) {
+                    next.extend(needs.get(one).into_iter().flatten());
+                }
+            }
+            false
         };
-        read.depends_on.push((other.into(), condition));
+        let warnings = &mut self.warnings;
+        self.definitions.retain(|it| {
+            let circle = reaches_itself(&it.id);
+            if circle {
+                warnings
+                    .push(format!("`{}` is left out: it depends on itself, directly or by others", it.id));
+            }
+            !circle
+        });
     }
-    if let Some(line) = text(process, "ready_log_line") {
-        let pattern = Regex::new(&regex::escape(line)).map_err(|error| error.to_string())?;
-        read.ready = Some(Ready { probe: Probe::Log(Pattern(pattern)), timeout: crate::definition::READY });
-    }
-    if let Some(found) = process.get("readiness_probe") {
-        let tries = number(found, "failure_threshold").unwrap_or(3.0)
-            * number(found, "period_seconds").unwrap_or(10.0);
-        let timeout = seconds(tries + number(found, "initial_delay_seconds").unwrap_or(0.0));
-        read.ready = Some(Ready { probe: probe(found)?, timeout });
-    }
-    if let Some(found) = process.get("liveness_probe") {
-        let every = seconds(number(found, "period_seconds").unwrap_or(10.0));
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
-        let failures = number(found, "failure_threshold").unwrap_or(3.0).max(1.0) as u32;
-        read.live = Some(Live { probe: probe(found)?, every, failures });
-    }
-    if let Some(found) = process.get("availability") {
-        let when = match text(found, "restart").unwrap_or("no") {
-            "always" => When::Always,
-            "on_failure" => When::OnFailure,
-            _ => When::No,
-        };
-        let backoff = seconds(number(found, "backoff_seconds").unwrap_or(1.0));
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
-        let max = number(found, "max_restarts").filter(|max| *max > 0.0).map_or(u32::MAX, |max| max as u32);
-        read.restart = Restart { when, backoff, max };
-    }
-    if let Some(found) = process.get("shutdown") {
-        read.stop.command = text(found, "command").map(in_shell);
-        #[allow(clippy::cast_possible_truncation, reason = "signals are small numbers")]
-        let signal = number(found, "signal").map(|signal| signal as i32);
-        read.stop.signal = signal;
-        if let Some(grace) = number(found, "timeout_seconds") {
-            read.stop.grace = seconds(grace);
-        }
-    }
-    read.tags.extend(text(process, "namespace").map(str::to_owned));
-    read.description = text(process, "description").map(str::to_owned);
-    Ok(read)
 }
 
-fn probe(found: &Node) -> Result<Probe, String> {
-    if let Some(http) = found.get("http_get") {
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "it is looked at after that"
-        )]
-        let port = number(http, "port").map(|port| port as u16).filter(|port| *port > 0);
-        let path = text(http, "path").unwrap_or("/").to_owned();
-        let port = port.or_else(|| text(http, "port")?.parse().ok()).ok_or("`http_get` has no `port`")?;
-        return Ok(Probe::Http { path, port: Some(port), status: 200..=399 });
-    }
-    let command = found.get("exec").and_then(|exec| text(exec, "command"));
-    Ok(Probe::Exec(in_shell(command.ok_or("expected `http_get` or `exec` in a probe")?)))
+/// The nearest name that a service can have.
+fn readable_id(name: &str) -> Option<String> {
+    let good = |c: char| if c.is_ascii_alphanumeric() || "-_.:".contains(c) { c } else { '-' };
+    let id: String = name.chars().map(good).collect();
+    let id = id.trim_start_matches(|c: char| !c.is_ascii_alphanumeric()).trim_end_matches('-');
+    Definition::is_id(id).then(|| id.to_owned())
 }
 
 fn tree(file: &Path, text: &str) -> Result<Node, String> {
@@ -145,27 +161,51 @@ fn members(node: &Node) -> impl Iterator<Item = (&str, &Node)> {
     entries.iter().map(|entry| (entry.key.as_str(), &entry.value))
 }
 
-fn list(node: &Node) -> &[Node] {
-    match &node.kind {
-        Kind::List(nodes) => nodes,
-        _ => &[],
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn text<'n>(node: &'n Node, key: &str) -> Option<&'n str> {
-    match &node.get(key)?.kind {
-        Kind::Text(text) | Kind::Number(text) => Some(text),
-        _ => None,
+    fn write(name: &str, text: &str) -> (tempfile::TempDir, Imported) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        let imported = read(&file).unwrap();
+        (folder, imported)
     }
-}
 
-fn number(node: &Node, key: &str) -> Option<f64> {
-    match &node.get(key)?.kind {
-        Kind::Number(digits) => digits.parse().ok(),
-        _ => None,
+    fn ids(imported: &Imported) -> Vec<&str> {
+        imported.definitions.iter().map(|it| &*it.id).collect()
     }
-}
 
-fn seconds(number: f64) -> Duration {
-    Duration::try_from_secs_f64(number).unwrap_or_default()
+    #[test]
+    fn a_name_that_cannot_be_an_id_becomes_a_readable_one_or_is_named() {
+        let text =
+            r#"{"scripts":{"build:css":"a","@x/dev all":"b","_go":"c","go":"d","ü":"e","x-dev-all":"f"}}"#;
+        let (_folder, imported) = write("package.json", text);
+        assert_eq!(ids(&imported), ["build:css", "go", "x-dev-all"]);
+        assert_eq!(imported.definitions[1].command, ["npm", "run", "go"]);
+        let said = imported.warnings.join("\n");
+        for part in ["`@x/dev all` is left out", "`_go` is left out", "`ü` is left out"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        let (_folder, imported) = write("package.json", r#"{"scripts":{"@x/dev all":"b"}}"#);
+        assert_eq!(ids(&imported), ["x-dev-all"]);
+        assert_eq!(imported.definitions[0].command, ["npm", "run", "@x/dev all"]);
+        assert!(imported.warnings[0].contains("package.json: `@x/dev all`"), "{:?}", imported.warnings);
+    }
+
+    #[test]
+    fn what_depends_on_itself_is_left_out_and_a_new_name_holds_everywhere() {
+        let text = "processes:\n  a: { command: x, depends_on: { b: {} } }\n  b: { command: x, depends_on: { a: {} } }\n  \
+                    c: { command: x, depends_on: { a: {} } }\n  \"d d\": { command: x }\n  e: { command: x, depends_on: { d d: {} } }\n";
+        let (_folder, imported) = write("process-compose.yaml", text);
+        assert_eq!(ids(&imported), ["c", "d-d", "e"]);
+        assert_eq!(&*imported.definitions[2].depends_on[0].0, "d-d");
+        let said = imported.warnings.join("\n");
+        for part in
+            ["`a` is left out", "`b` is left out", "`d d` cannot be a service's name: it is `d-d` here"]
+        {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
 }

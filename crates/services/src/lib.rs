@@ -20,7 +20,7 @@ mod shapes;
 mod start;
 mod tools;
 
-pub use config::{Definitions, read};
+pub use config::{Configuration, Definitions, read};
 pub use definition::{Condition, Definition, Live, Pattern, Port, Probe, Ready, Restart, When};
 pub use server::ServicesServer;
 pub use services::Services;

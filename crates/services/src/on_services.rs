@@ -11,6 +11,8 @@ use portcullis_runs::{Begin, Verdict, Wanted, spool};
 use regex::Regex;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -51,7 +53,8 @@ async fn begun(id: &str, started: Started) -> Answer {
         Started::Up(now, before) => {
             let shown = shown(id, &now).await;
             let ran = if before { "was running already" } else { "is running" };
-            let at = url(&now).map(|url| format!(" at {url}")).unwrap_or_default();
+            let at = shown.get("url").and_then(Value::as_str);
+            let at = at.map(|url| format!(" at {url}")).unwrap_or_default();
             Answer::of(format!("`{id}` {ran}{at}."), with(shown, "already_running", before))
         }
         Started::NotYet(now) => {
@@ -155,33 +158,28 @@ async fn shown(id: &str, now: &Now) -> Value {
     described(id, now, &ports)
 }
 
-fn described(id: &str, now: &Now, ports: &[u16]) -> Value {
+fn described(id: &str, now: &Now, ports: &BTreeMap<u16, IpAddr>) -> Value {
     let run = now.lives();
     json!({
         "server_id": id, "state": now.state.as_str(), "run": run.map(|run| run.about.id.as_str()),
         "pid": run.map(|run| run.started.process.pid), "containment": run.map(|run| run.started.containment),
-        "ports": ports, "url": url(now),
+        "ports": ports.keys().collect::<Vec<_>>(), "url": now.url(ports),
     })
-}
-
-fn url(now: &Now) -> Option<String> {
-    now.lives()?;
-    Some(format!("http://127.0.0.1:{}", now.port?))
 }
 
 pub(crate) async fn list_servers(own: Arc<Commands>, _: Nothing, _: Calling) -> Answer {
     let services = own.services.list();
-    let shown: Vec<Value> = services
-        .iter()
-        .map(|service| {
-            let now = service.now();
-            json!({
-                "server_id": &*service.id, "state": now.state.as_str(), "reason": now.reason,
-                "run": now.lives().map(|run| run.about.id.as_str()), "url": url(&now),
-                "description": now.definition.description, "tags": now.definition.tags,
-            })
-        })
-        .collect();
+    let mut shown = Vec::new();
+    for service in &services {
+        let now = service.now();
+        let looked = now.clone();
+        let (ports, ..) = tokio::task::spawn_blocking(move || looked.looked_at()).await.unwrap_or_default();
+        shown.push(json!({
+            "server_id": &*service.id, "state": now.state.as_str(), "reason": now.reason,
+            "run": now.lives().map(|run| run.about.id.as_str()), "url": now.url(&ports),
+            "description": now.definition.description, "tags": now.definition.tags,
+        }));
+    }
     let mut lines: Vec<String> =
         services.iter().map(|service| format!("{}: {}", service.id, service.now().state.as_str())).collect();
     if lines.is_empty() {
@@ -190,7 +188,9 @@ pub(crate) async fn list_servers(own: Arc<Commands>, _: Nothing, _: Calling) -> 
     if let Some(trouble) = own.services.trouble() {
         lines.push(format!("The file has mistakes and was not taken: {trouble}"));
     }
-    Answer::of(lines.join("\n"), json!({ "servers": shown }))
+    let warnings = own.services.warnings();
+    lines.extend(warnings.iter().map(|warning| format!("Warning: {warning}")));
+    Answer::of(lines.join("\n"), json!({ "servers": shown, "warnings": warnings }))
 }
 
 #[derive(Deserialize)]
@@ -205,10 +205,13 @@ pub(crate) struct Many {
 }
 
 pub(crate) async fn start_all_servers(own: Arc<Commands>, asked: Many, calling: Calling) -> Answer {
-    let chosen = match own.services.chosen(&asked.names, &asked.tags) {
+    let mut chosen = match own.services.chosen(&asked.names, &asked.tags) {
         Ok(chosen) => chosen,
         Err(why) => return Answer::failed(why),
     };
+    chosen.retain(|service| {
+        !service.now().definition.only_by_name || asked.names.iter().any(|name| **name == *service.id)
+    });
     calling.progress(&format!("starting {} services", chosen.len()));
     let wait = asked.wait.map(|wait| wait.0);
     let each = chosen.iter().map(|service| async {

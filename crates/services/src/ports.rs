@@ -4,11 +4,12 @@
 use portcullis_runs::{Process, processes};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::TcpListener;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 
 /// A socket that is listened on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Listening {
+    address: IpAddr,
     port: u16,
     inode: u64,
 }
@@ -22,10 +23,30 @@ fn listening() -> Vec<Listening> {
 /// A row: slot, local address, remote address, state, …, inode as the tenth (`man 5 proc`). `0A` is listening.
 fn read(row: &str) -> Option<Listening> {
     let mut fields = row.split_whitespace();
-    let (_, port) = fields.nth(1)?.rsplit_once(':')?;
+    let (address, port) = fields.nth(1)?.rsplit_once(':')?;
     let state = fields.nth(1)?;
     let inode = fields.nth(5)?.parse().ok()?;
-    (state == "0A").then_some(Listening { port: u16::from_str_radix(port, 16).ok()?, inode })
+    let (address, port) = (read_address(address)?, u16::from_str_radix(port, 16).ok()?);
+    (state == "0A").then_some(Listening { address, port, inode })
+}
+
+/// An address as the kernel prints it: words of 32 bits in hexadecimal, each in the machine's own order of bytes.
+fn read_address(digits: &str) -> Option<IpAddr> {
+    let word = |at: usize| u32::from_str_radix(digits.get(at..at + 8)?, 16).ok().map(u32::to_ne_bytes);
+    match digits.len() {
+        8 => Some(IpAddr::from(word(0)?)),
+        32 => {
+            let words = [word(0)?, word(8)?, word(16)?, word(24)?];
+            Some(IpAddr::from(<[u8; 16]>::try_from(words.concat()).ok()?).to_canonical())
+        }
+        _ => None,
+    }
+}
+
+/// The address at which this machine reaches a socket that listens there.
+fn reached(listening: IpAddr) -> IpAddr {
+    // Whoever listens everywhere in IPv6 is reached by IPv4 too, unless the system is told otherwise.
+    if listening.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { listening }
 }
 
 /// Sockets that a process has open.
@@ -39,10 +60,17 @@ fn sockets_of(pid: i32) -> BTreeSet<u64> {
         .collect()
 }
 
-/// The ports that these processes listen on.
-pub(crate) fn of(members: &[Process]) -> BTreeSet<u16> {
+/// The ports that these processes listen on, each with the address at which it is reached: that of IPv4 where there are
+/// several.
+pub(crate) fn of(members: &[Process]) -> BTreeMap<u16, IpAddr> {
     let own: BTreeSet<u64> = members.iter().flat_map(|process| sockets_of(process.pid)).collect();
-    listening().into_iter().filter(|it| own.contains(&it.inode)).map(|it| it.port).collect()
+    let mut ports = BTreeMap::new();
+    for it in listening().into_iter().filter(|it| own.contains(&it.inode)) {
+        let address = reached(it.address);
+        let known = ports.entry(it.port).or_insert(address);
+        *known = address.min(*known);
+    }
+    ports
 }
 
 /// Who holds a port.
@@ -97,12 +125,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_address_is_read_as_the_kernel_prints_it() {
+        for address in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"] {
+            let Ok(listener) = TcpListener::bind(address) else { continue };
+            let local = listener.local_addr().unwrap();
+            let me = Process::of(std::process::id().try_into().unwrap()).unwrap();
+            assert_eq!(of(&[me])[&local.port()], reached(local.ip()), "{address}");
+        }
+        assert_eq!(reached("::".parse().unwrap()).to_string(), "127.0.0.1");
+        assert_eq!(reached("::1".parse().unwrap()).to_string(), "::1");
+    }
+
+    #[test]
     fn a_port_is_its_own_where_the_socket_is_held_by_one_of_its_processes() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let me = Process::of(std::process::id().try_into().unwrap()).unwrap();
         assert_eq!(holder(port, || vec![me.clone()]), Holder::Own);
-        assert!(of(std::slice::from_ref(&me)).contains(&port));
+        assert!(of(std::slice::from_ref(&me)).contains_key(&port));
         let Holder::Stranger(Some(found)) = holder(port, Vec::new) else { panic!("nobody is found") };
         assert!(found.same_as(&me) && taken(port, Some(&found)).contains(&format!("pid {}", me.pid)));
         drop(listener);

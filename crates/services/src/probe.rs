@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
 use portcullis_runs::{Held, Keepers, Limits, has_said, millis};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -46,14 +47,17 @@ impl Looked {
                     Some(port) => self.has_port(port).await,
                     None => Seen::Never("it has no port".into()),
                 },
-                Probe::Http { path, port, status } => {
+                Probe::Http { host, path, port, status } => {
                     let Some(port) = port.or(self.port) else { return Seen::Never("it has no port".into()) };
-                    // Somebody else's answer proves nothing.
-                    match self.has_port(port).await {
-                        Seen::Good => {}
-                        other => return other,
-                    }
-                    match tokio::time::timeout(ANSWERS, get(port, path)).await {
+                    let host = match host {
+                        Some(host) => host.clone(),
+                        // Somebody else's answer proves nothing.
+                        None => match self.has_port(port).await {
+                            Seen::Good => self.address(port).await.to_string(),
+                            other => return other,
+                        },
+                    };
+                    match tokio::time::timeout(ANSWERS, get(&host, port, path)).await {
                         Ok(Ok(found)) if status.contains(&found) => Seen::Good,
                         Ok(Ok(found)) => {
                             Seen::Not(format!("GET {path} on port {port} is answered with {found}"))
@@ -101,6 +105,13 @@ impl Looked {
         }
     }
 
+    /// Where its own process can be reached: a stranger may listen on the port at another address.
+    async fn address(&self, port: u16) -> IpAddr {
+        let held = self.held.clone();
+        let own = tokio::task::spawn_blocking(move || ports::of(&held.processes())).await.unwrap_or_default();
+        own.get(&port).copied().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+
     async fn has_said(&self, pattern: &regex::Regex) -> Seen {
         let (spool, from, grep) = (self.held.spool(), self.log_from, pattern.clone());
         let found = tokio::task::spawn_blocking(move || has_said(&spool, from, &grep)).await.unwrap_or(false);
@@ -125,18 +136,18 @@ impl Looked {
     }
 }
 
-/// Asks a port of this machine. Gives the status code.
-async fn get(port: u16, path: &str) -> Result<u16, String> {
+/// Asks a machine. Gives the status code.
+async fn get(host: &str, port: u16, path: &str) -> Result<u16, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
-    let stream = match TcpStream::connect(("127.0.0.1", port)).await {
-        Ok(stream) => stream,
-        Err(_) => TcpStream::connect(("::1", port)).await.map_err(|error| text(&error))?,
-    };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let stream = TcpStream::connect((bare, port)).await.map_err(|error| text(&error))?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| text(&error))?;
     let connection = tokio::spawn(connection);
+    // A server that knows its names knows this one.
+    let named = if bare.parse::<IpAddr>().is_ok() { "localhost" } else { host };
     let request = http::Request::get(path)
-        .header(http::header::HOST, format!("localhost:{port}"))
+        .header(http::header::HOST, format!("{named}:{port}"))
         .body(Empty::<&[u8]>::new())
         .map_err(|error| text(&error))?;
     let answer = sender.send_request(request).await.map_err(|error| text(&error));

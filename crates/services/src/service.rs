@@ -1,10 +1,12 @@
 //! The life of one service.
 
-use crate::definition::{Definition, Restart, When};
+use crate::definition::{Definition, Port, Restart, When};
 use crate::probe::{Looked, Seen};
 use crate::{ports, start};
 use parking_lot::Mutex;
 use portcullis_runs::{Begin, Exit, Held, Keepers, Kind, Stopped, Verdict, Wanted, page, spool};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -472,10 +474,20 @@ impl Now {
         self.lives().is_some() || matches!(self.state, State::Restarting)
     }
 
-    /// Ports that its processes listen on, and what these use: ms of processor time, bytes. Blocks.
-    pub(crate) fn looked_at(&self) -> (Vec<u16>, u64, u64) {
+    /// Ports that its processes listen on with their addresses, and what these use: ms of processor time, bytes. Blocks.
+    pub(crate) fn looked_at(&self) -> (BTreeMap<u16, IpAddr>, u64, u64) {
         let members = self.lives().map(|run| run.processes()).unwrap_or_default();
         let (cpu, memory) = ports::usage(&members);
-        (ports::of(&members).into_iter().collect(), cpu, memory)
+        (ports::of(&members), cpu, memory)
+    }
+
+    /// Where it answers, given the ports that it listens on. One that was only offered its port may have no use for it.
+    pub(crate) fn url(&self, ports: &BTreeMap<u16, IpAddr>) -> Option<String> {
+        self.lives()?;
+        let port = self.port?;
+        let offered = matches!(self.definition.port, Some(Port::Offered(_)));
+        let usual = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let address = ports.get(&port).copied().or((!offered).then_some(usual))?;
+        Some(format!("http://{}", SocketAddr::new(address, port)))
     }
 }

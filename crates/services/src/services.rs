@@ -1,10 +1,10 @@
 //! All services of one configuration: started and stopped in their order.
 
-use crate::config::{Definitions, read};
+use crate::config::{Configuration, read};
 use crate::definition::{Condition, Definition};
 use crate::service::{Begun, Now, Service, State};
 use parking_lot::{Mutex, MutexGuard};
-use portcullis_document::{Colours, Problems};
+use portcullis_document::Colours;
 use portcullis_runs::{Held, Keepers, Kind, Stopped};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -32,6 +32,8 @@ pub(crate) struct Inner {
     wanted: Mutex<BTreeSet<Arc<str>>>,
     /// What is wrong with the file at present.
     trouble: Mutex<Option<String>>,
+    /// What is hardly meant so in the file that was taken, a line each.
+    warnings: Mutex<Vec<String>>,
 }
 
 /// How a start ended.
@@ -72,6 +74,7 @@ impl Services {
             all: Mutex::default(),
             wanted: Mutex::default(),
             trouble: Mutex::default(),
+            warnings: Mutex::default(),
         }));
         if let Err(why) = services.reload() {
             tracing::warn!(upstream, "no services: {why}");
@@ -84,12 +87,17 @@ impl Services {
     /// # Errors
     /// What is wrong with the file; the services stay as they are.
     pub fn reload(&self) -> Result<(), String> {
-        let read = definitions(&self.0.file);
+        let read = configuration(&self.0.file);
         *self.0.trouble.lock() = read.as_ref().err().cloned();
-        let read = read?;
+        let Configuration { definitions, warnings } = read?;
+        let warnings: Vec<String> = warnings.iter().map(|warning| warning.message.clone()).collect();
+        for warning in &warnings {
+            tracing::warn!(upstream = %self.0.upstream, "{warning}");
+        }
+        *self.0.warnings.lock() = warnings;
         let mut all = self.0.all.lock();
-        *self.0.wanted.lock() = read.keys().cloned().collect();
-        for (id, definition) in read {
+        *self.0.wanted.lock() = definitions.keys().cloned().collect();
+        for (id, definition) in definitions {
             match all.get(&id) {
                 Some(service) => service.define(definition),
                 None => drop(all.insert(id, Arc::new(self.make(definition)))),
@@ -128,6 +136,11 @@ impl Services {
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         self.0.trouble.lock().clone()
+    }
+
+    /// What is hardly meant so in the file that was taken.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.0.warnings.lock().clone()
     }
 
     /// The folder that relative paths of commands are meant from.
@@ -217,17 +230,17 @@ impl Services {
             id,
             None,
             Some(match condition {
-                Condition::Started | Condition::ExitedOk => Duration::ZERO,
+                Condition::Started | Condition::Exited | Condition::ExitedOk => Duration::ZERO,
                 Condition::Ready => Duration::MAX / 4,
             }),
         ))
         .await;
         match (condition, started) {
-            (Condition::ExitedOk, _) => {
+            (Condition::Exited | Condition::ExitedOk, _) => {
                 let over = |now: &Now| now.run.as_ref().is_some_and(|run| run.exit().is_some());
                 let now = service.wait_for(over, DEPENDENCY_ENDS).await;
                 match now.run.and_then(|run| run.exit()) {
-                    Some(exit) if exit.code == Some(0) => Ok(()),
+                    Some(exit) if condition == Condition::Exited || exit.code == Some(0) => Ok(()),
                     Some(exit) => Err(format!("`{id}`, which it depends on, {exit}")),
                     None => Err(format!("`{id}`, which it depends on, did not end")),
                 }
@@ -247,7 +260,8 @@ impl Services {
         Ok(Stopping { id: service.id.clone(), run, stopped })
     }
 
-    /// Those of these names or with one of these tags; all where neither is said.
+    /// Those of these names or with one of these tags; all where neither is said. [`Definition::only_by_name`] is up to the
+    /// caller.
     pub(crate) fn chosen(&self, names: &[String], tags: &[String]) -> Result<Vec<Arc<Service>>, String> {
         for name in names {
             self.get(name)?;
@@ -292,8 +306,8 @@ impl Services {
     }
 }
 
-fn definitions(file: &Path) -> Result<Definitions, String> {
+fn configuration(file: &Path) -> Result<Configuration, String> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
-    read(file, &text).map_err(|problems: Problems| problems.render(100, Colours::Never))
+    read(file, &text).map_err(|problems| problems.render(100, Colours::Never))
 }

@@ -17,6 +17,7 @@ pub(crate) fn port(definition: &Definition, asked: Option<u16>) -> Result<Option
         (None, Some(Port::Auto)) => {
             return ports::free().map(Some).map_err(|error| format!("no port is free: {error}"));
         }
+        (None, Some(Port::Offered(port))) => return Ok(Some(port)),
         (None, None) => return Ok(None),
     };
     match ports::holder(fixed, Vec::new) {

@@ -155,10 +155,13 @@ pub(crate) fn shown() -> Vec<Value> {
             Effect::Reads,
             json!({}),
         )
-        .gives(json!({ "servers": { "type": "array", "items": { "type": "object" }, "description": "Each with server_id and state." } })),
+        .gives(json!({
+            "servers": { "type": "array", "items": { "type": "object" }, "description": "Each with server_id and state." },
+            "warnings": words("What the configuration hardly means, and what of an imported file was left out."),
+        })),
         Tool::new(
             "start_all_servers",
-            "Start all configured services, or those that are chosen, in the order of their dependencies, side by side where that may be. Use `start_server` for one. Returns for each what `start_server` would.",
+            "Start all configured services but those that are started by name alone, or those that are chosen, in the order of their dependencies, side by side where that may be. Use `start_server` for one. Returns for each what `start_server` would.",
             Effect::Brings,
             with(all_of_them(), json!({ "wait": time("How long to wait until all are ready.") })),
         )

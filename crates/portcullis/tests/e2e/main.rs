@@ -57,6 +57,7 @@ mod replay;
 mod resuming;
 mod scan;
 mod scripted;
+mod service_imports;
 mod services;
 mod sessions;
 mod smuggling;

@@ -37,8 +37,12 @@ pub(super) fn reachable(spec: &Spec) -> Vec<Check> {
                 },
             );
             vec![match read {
-                Ok(services) => {
-                    Check::ok(name, format!("{file}: {}", counted(services.len(), "service", "services")))
+                Ok(read) if read.warnings.is_empty() => {
+                    let services = counted(read.definitions.len(), "service", "services");
+                    Check::ok(name, format!("{file}: {services}"))
+                }
+                Ok(read) => {
+                    Check::warn(name, read.warnings.to_string(), "these parts do not run as they stand there")
                 }
                 Err(why) => Check::fail(name, format!("{file}: {why}"), "mend it, then `portcullis reload`"),
             }]
