@@ -116,14 +116,19 @@ pub(crate) enum Command {
         /// Files of clients [default: all that are known, of this user and of this folder]
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
-        /// Point the clients at the gate, with a backup of each file
+        /// Point the clients at the gate, with a backup of each file. A server leaves its client only where its tools
+        /// were seen and its policy lets something pass
         #[arg(long)]
         write: bool,
-        /// Start the servers without asking, to see what their tools do
+        /// Start the servers without asking, to see what their tools do; with `--write`, change the clients' files
+        /// without asking
         #[arg(long)]
         yes: bool,
+        /// With `--write`: change files too that are shared in a repository
+        #[arg(long, requires = "write")]
+        shared: bool,
         /// Take the last import back: clients have their own servers again, and what was made goes, where nobody changed it since
-        #[arg(long, conflicts_with_all = ["files", "write", "yes"])]
+        #[arg(long, conflicts_with_all = ["files", "write", "yes", "shared"])]
         undo: bool,
         /// One JSON object a line
         #[arg(long)]

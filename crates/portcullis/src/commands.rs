@@ -51,8 +51,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
             say!("reloaded: {}", said.get("reloaded").and_then(Value::as_str).unwrap_or_default());
             Ok(ExitCode::SUCCESS)
         }
-        Some(Command::Import { files, write, yes, undo, json }) => {
-            import::run(place, &import::Wish { files, write, yes, undo, json })
+        Some(Command::Import { files, write, yes, shared, undo, json }) => {
+            import::run(place, &import::Wish { files, write, yes, shared, undo, json })
         }
         Some(Command::Scan(args)) => scan::run(place.config.as_deref(), &args),
         Some(Command::Doctor { json }) => doctor::run(place, json),

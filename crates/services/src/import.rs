@@ -1,7 +1,7 @@
 //! Reads what other tools keep their services in: a Procfile, the scripts of a `package.json`, process-compose.
 //!
-//! A file means here what it means to its own tool. What has no counterpart here is named in a warning, and an entry that
-//! cannot be one of ours does not take the others away.
+//! A file means here what it means to its own tool. What has no counterpart here is named in a warning, and an entry
+//! that cannot be one of ours does not take the others away.
 
 mod compose;
 mod dotenv;

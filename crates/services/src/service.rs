@@ -474,7 +474,8 @@ impl Now {
         self.lives().is_some() || matches!(self.state, State::Restarting)
     }
 
-    /// Ports that its processes listen on with their addresses, and what these use: ms of processor time, bytes. Blocks.
+    /// Ports that its processes listen on with their addresses, and what these use: ms of processor time, bytes.
+    /// Blocks.
     pub(crate) fn looked_at(&self) -> (BTreeMap<u16, IpAddr>, u64, u64) {
         let members = self.lives().map(|run| run.processes()).unwrap_or_default();
         let (cpu, memory) = ports::usage(&members);

@@ -260,8 +260,8 @@ impl Services {
         Ok(Stopping { id: service.id.clone(), run, stopped })
     }
 
-    /// Those of these names or with one of these tags; all where neither is said. [`Definition::only_by_name`] is up to the
-    /// caller.
+    /// Those of these names or with one of these tags; all where neither is said. [`Definition::only_by_name`] is up to
+    /// the caller.
     pub(crate) fn chosen(&self, names: &[String], tags: &[String]) -> Result<Vec<Arc<Service>>, String> {
         for name in names {
             self.get(name)?;

@@ -63,8 +63,10 @@ pub(crate) fn probe(
 }
 
 fn hold(upstream: &Arc<str>, definition: &Definition, port: Option<u16>, command: &[String]) -> Hold {
-    let mut words = command.iter().map(|word| with_port(word, port));
-    let own = definition.env.iter().map(|(name, value)| (name.clone(), with_port(value, port)));
+    // In the files of other tools `${port}` is a variable of the shell.
+    let filled = port.filter(|_| !matches!(definition.port, Some(Port::Offered(_))));
+    let mut words = command.iter().map(|word| with_port(word, filled));
+    let own = definition.env.iter().map(|(name, value)| (name.clone(), with_port(value, filled)));
     let given = port.map(|port| ("PORT".to_owned(), port.to_string()));
     Hold {
         kind: Kind::Command,

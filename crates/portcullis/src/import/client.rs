@@ -1,5 +1,6 @@
 //! The files in which MCP clients keep their servers.
 
+use super::dialect;
 use super::json_text::{at, members, without_comments};
 use super::registry;
 use portcullis_document::{Document, Kind, Node};
@@ -30,8 +31,8 @@ pub(crate) struct Found {
     pub project: Option<PathBuf>,
 }
 
-/// The places under the home folder, and those under a project's.
-const AT_HOME: [(&str, &str); 8] = [
+/// The places under the home folder, on Linux and macOS, and those under a project's.
+const AT_HOME: [(&str, &str); 18] = [
     ("Claude Code", ".claude.json"),
     ("Claude Desktop", "Library/Application Support/Claude/claude_desktop_config.json"),
     ("Claude Desktop", ".config/Claude/claude_desktop_config.json"),
@@ -40,13 +41,33 @@ const AT_HOME: [(&str, &str); 8] = [
     ("VS Code", ".config/Code/User/mcp.json"),
     ("Codex", ".codex/config.toml"),
     ("Gemini", ".gemini/settings.json"),
+    ("Windsurf", ".codeium/windsurf/mcp_config.json"),
+    ("Zed", ".config/zed/settings.json"),
+    (
+        "Cline",
+        "Library/Application Support/Code/User/globalStorage/saoudrizwan.claude-dev/settings/cline_mcp_settings.json",
+    ),
+    ("Cline", ".config/Code/User/globalStorage/saoudrizwan.claude-dev/settings/cline_mcp_settings.json"),
+    ("Cline", ".cline/data/settings/cline_mcp_settings.json"),
+    (
+        "Roo",
+        "Library/Application Support/Code/User/globalStorage/rooveterinaryinc.roo-cline/settings/mcp_settings.json",
+    ),
+    ("Roo", ".config/Code/User/globalStorage/rooveterinaryinc.roo-cline/settings/mcp_settings.json"),
+    ("opencode", ".config/opencode/opencode.json"),
+    ("opencode", ".config/opencode/opencode.jsonc"),
+    ("Goose", ".config/goose/config.yaml"),
 ];
-const IN_A_PROJECT: [(&str, &str); 5] = [
+const IN_A_PROJECT: [(&str, &str); 9] = [
     ("Claude Code", ".mcp.json"),
     ("Cursor", ".cursor/mcp.json"),
     ("VS Code", ".vscode/mcp.json"),
     ("Codex", ".codex/config.toml"),
     ("Gemini", ".gemini/settings.json"),
+    ("Zed", ".zed/settings.json"),
+    ("Roo", ".roo/mcp.json"),
+    ("opencode", "opencode.json"),
+    ("opencode", "opencode.jsonc"),
 ];
 
 /// All files of known clients for this user and this folder.
@@ -70,6 +91,9 @@ pub(crate) fn named(path: &Path) -> ClientFile {
         || match path.file_name().and_then(|name| name.to_str()) {
             Some("claude_desktop_config.json") => "Claude Desktop",
             Some("config.toml") => "Codex",
+            Some("mcp_config.json") => "Windsurf",
+            Some("cline_mcp_settings.json") => "Cline",
+            Some("mcp_settings.json") => "Roo",
             _ => "file",
         },
         |(client, _)| *client,
@@ -84,12 +108,14 @@ pub(crate) fn named(path: &Path) -> ClientFile {
 pub(crate) fn read(file: &ClientFile) -> Result<Vec<Found>, String> {
     let text = std::fs::read_to_string(&file.path).map_err(|error| format!("it cannot be read: {error}"))?;
     let mut found = Vec::new();
-    if is_toml(&file.path) {
-        let document = Document::read("client.toml", &text).map_err(|problems| problems.to_string())?;
+    if let Some(name) = Some("client.toml").filter(|_| is_toml(&file.path)).or(is_yaml(&file.path)) {
+        let document = Document::read(name, &text).map_err(|problems| problems.to_string())?;
         let root = value(document.root());
-        if let Some(Value::Object(servers)) = root.get("mcp_servers") {
-            for (name, entry) in servers {
-                found.push(entry_of(file, &["mcp_servers"], name, entry.clone(), None));
+        for keys in dialect::places(file.client) {
+            let servers = keys.iter().try_fold(&root, |node, key| node.get(key)).and_then(Value::as_object);
+            for (name, entry) in servers.into_iter().flatten() {
+                let entry = dialect::common(file.client, &root, name, entry.clone());
+                found.push(entry_of(file, keys, name, entry, None));
             }
         }
         return Ok(found);
@@ -108,20 +134,28 @@ pub(crate) fn read(file: &ClientFile) -> Result<Vec<Found>, String> {
         return Ok(found.collect());
     }
     let project = project_of(&file.path);
-    for keys in [&["mcpServers"][..], &["servers"], &["mcp_servers"], &["mcp", "servers"]] {
-        add(&mut found, file, &plain, keys, project.as_deref());
+    for keys in dialect::places(file.client) {
+        add(&mut found, file, &plain, &parsed, keys, project.as_deref());
     }
     // Claude Code keeps what belongs to one project beside what belongs to all.
     for (project, _) in at(&plain, &["projects"]).and_then(members).unwrap_or_default() {
         let folder = PathBuf::from(&project);
-        add(&mut found, file, &plain, &["projects", &project, "mcpServers"], Some(&folder));
+        add(&mut found, file, &plain, &parsed, &["projects", &project, "mcpServers"], Some(&folder));
     }
     Ok(found)
 }
 
-fn add(found: &mut Vec<Found>, file: &ClientFile, text: &str, keys: &[&str], project: Option<&Path>) {
+fn add(
+    found: &mut Vec<Found>,
+    file: &ClientFile,
+    text: &str,
+    root: &Value,
+    keys: &[&str],
+    project: Option<&Path>,
+) {
     for (name, raw) in at(text, keys).and_then(members).unwrap_or_default() {
         if let Ok(entry) = serde_json::from_str(raw) {
+            let entry = dialect::common(file.client, root, &name, entry);
             found.push(entry_of(file, keys, &name, entry, project));
         }
     }
@@ -137,12 +171,19 @@ pub(crate) fn is_toml(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "toml")
 }
 
+/// A name for a file that is YAML by its ending.
+pub(crate) fn is_yaml(path: &Path) -> Option<&'static str> {
+    path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml").then_some("client.yaml")
+}
+
 /// The folder of the project whose file this is; `None` for a file that belongs to the user.
 fn project_of(path: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;
     let (_, end) = IN_A_PROJECT.iter().find(|(_, end)| path.ends_with(end))?;
     let folder = path.ancestors().nth(Path::new(end).components().count())?.to_owned();
-    (home().as_deref() != Some(folder.as_path())).then_some(folder)
+    let home = home();
+    let at_home = |home: &PathBuf| AT_HOME.iter().any(|(_, end)| home.join(end) == path);
+    (home.as_ref() != Some(&folder) && !home.as_ref().is_some_and(at_home)).then_some(folder)
 }
 
 /// The user's home folder.

@@ -4,6 +4,7 @@
 use super::server::Server;
 use portcullis_document::{Document, Format, Kind};
 use portcullis_wire::Splice;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -19,8 +20,49 @@ pub(crate) struct Addition {
 
 /// The configuration with the additions; `None` where it has a shape that is better edited by a person.
 pub(crate) fn add(file: &Path, text: &str, additions: &[Addition]) -> Option<String> {
-    let with_upstreams = put(file, text, "upstreams", &|indent| upstreams(indent, additions))?;
-    put(file, &with_upstreams, "policies", &|indent| policies(indent, additions))
+    let with_upstreams = put(file, text, &["upstreams"], &|indent| upstreams(indent, additions))?;
+    put(file, &with_upstreams, &["policies"], &|indent| policies(indent, additions))
+}
+
+/// The configuration with a grant that reaches these upstreams, each under the policy of its name. One of that name
+/// that is there gets those that it lacks. `None` where it has a shape that is better edited by a person.
+pub(crate) fn add_grant(
+    file: &Path,
+    text: &str,
+    name: &str,
+    token: &str,
+    upstreams: &BTreeSet<String>,
+) -> Option<String> {
+    let document = Document::read(&file.to_string_lossy(), text).ok()?;
+    match document.root().get("grants").and_then(|grants| grants.get(name)) {
+        Some(there) => {
+            let has = |upstream: &String| there.get("upstreams").is_some_and(|it| it.get(upstream).is_some());
+            let missing: BTreeSet<String> = upstreams.iter().filter(|it| !has(it)).cloned().collect();
+            if missing.is_empty() {
+                return Some(text.to_owned());
+            }
+            put(file, text, &["grants", name, "upstreams"], &|indent| pairs(indent, &missing))
+        }
+        None => put(file, text, &["grants"], &|indent| grant(indent, name, token, upstreams)),
+    }
+}
+
+/// The same grant, to be pasted.
+pub(crate) fn grant_block(name: &str, token: &str, upstreams: &BTreeSet<String>) -> String {
+    format!("grants:\n{}", grant("  ", name, token, upstreams))
+}
+
+fn grant(indent: &str, name: &str, token: &str, upstreams: &BTreeSet<String>) -> String {
+    let inner = pairs(&format!("{indent}    "), upstreams);
+    let token = serde_json::Value::from(token);
+    format!("{indent}{name}:\n{indent}  token: {token}\n{indent}  upstreams:\n{inner}")
+}
+
+fn pairs(indent: &str, names: &BTreeSet<String>) -> String {
+    names.iter().fold(String::new(), |mut out, name| {
+        let _ = writeln!(out, "{indent}{name}: {name}");
+        out
+    })
 }
 
 /// The same additions, to be pasted.
@@ -65,16 +107,18 @@ fn spaced(value: &serde_json::Value) -> String {
     }
 }
 
-/// Puts a block under a key of the outermost map.
-fn put(file: &Path, text: &str, key: &str, block: &dyn Fn(&str) -> String) -> Option<String> {
+/// Puts a block under a key. Only the last one may be missing, and only in the outermost map.
+fn put(file: &Path, text: &str, path: &[&str], block: &dyn Fn(&str) -> String) -> Option<String> {
     let name = file.to_string_lossy();
     if Format::of(&name) != Some(Format::Yaml) {
         return None;
     }
     let document = Document::read(&name, text).ok()?;
-    let Kind::Map(entries) = &document.root().kind else { return None };
+    let (key, above) = path.split_last()?;
+    let parent = above.iter().try_fold(document.root(), |node, key| node.get(key))?;
+    let Kind::Map(entries) = &parent.kind else { return None };
     // A map between braces has no lines to put a block between.
-    if document.source().slice(document.root().span).starts_with('{') {
+    if [document.root(), parent].iter().any(|node| document.source().slice(node.span).starts_with('{')) {
         return None;
     }
     let mut splice = Splice::new(text.as_bytes());
@@ -84,14 +128,17 @@ fn put(file: &Path, text: &str, key: &str, block: &dyn Fn(&str) -> String) -> Op
         Some(end) => splice.replace(end..end, block(indent)),
         None => splice.replace(text.len()..text.len(), format!("\n{}", block(indent))),
     };
-    let Some(entry) = entries.iter().find(|entry| entry.key == key) else {
+    let Some(entry) = entries.iter().find(|entry| entry.key == *key) else {
+        if !above.is_empty() {
+            return None;
+        }
         let gap = if text.ends_with('\n') { "" } else { "\n" };
         splice.replace(text.len()..text.len(), format!("{gap}\n{key}:\n{}", block("  ")));
         return String::from_utf8(splice.finish().to_vec()).ok();
     };
     let value = document.source().slice(entry.value.span);
     match &entry.value.kind {
-        Kind::Map(inner) if inner.is_empty() && value.starts_with('{') => {
+        Kind::Map(inner) if inner.is_empty() && value.starts_with('{') && above.is_empty() => {
             // The comment behind the map stays; one between the braces would go.
             let (start, end) = (entry.value.span.start, entry.value.span.end);
             let rest = text.get(end..line_end(end).unwrap_or(text.len()))?.trim();
@@ -116,7 +163,7 @@ fn put(file: &Path, text: &str, key: &str, block: &dyn Fn(&str) -> String) -> Op
             }
             below(&mut splice, entry.key_span.end, indent);
         }
-        Kind::Null if value.is_empty() => below(&mut splice, entry.key_span.end, "  "),
+        Kind::Null if value.is_empty() && above.is_empty() => below(&mut splice, entry.key_span.end, "  "),
         _ => return None,
     }
     String::from_utf8(splice.finish().to_vec()).ok()
@@ -172,6 +219,22 @@ mod tests {
                 .starts_with("upstreams:  # e.g. {}\n  # imp")
         );
         assert_eq!(added("upstreams: { # none\n  }\n"), None);
+    }
+
+    #[test]
+    fn a_grant_is_made_and_gets_what_it_lacks() {
+        let file = Path::new("/nowhere/portcullis.yaml");
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let one = add_grant(file, "upstreams: {}\n", "cursor", "${file:t}", &names(&["a", "b"])).unwrap();
+        let made = "\ngrants:\n  cursor:\n    token: \"${file:t}\"\n    upstreams:\n      a: a\n      b: b\n";
+        assert_eq!(one, format!("upstreams: {{}}\n{made}"));
+        assert_eq!(add_grant(file, &one, "cursor", "-", &names(&["a"])).as_deref(), Some(one.as_str()));
+        let two = add_grant(file, &one, "cursor", "-", &names(&["b", "c"])).unwrap();
+        assert_eq!(two, one.replace("      a: a\n", "      c: c\n      a: a\n"));
+        let other = add_grant(file, &two, "zed", "${file:z}", &names(&["a"])).unwrap();
+        assert!(other.contains("grants:\n  zed:\n") && other.contains("  cursor:\n"), "{other}");
+        let flow = "grants: { cursor: { token: t, upstreams: { a: a } } }\n";
+        assert_eq!(add_grant(file, flow, "cursor", "-", &names(&["b"])), None);
     }
 
     #[test]

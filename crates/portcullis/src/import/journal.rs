@@ -31,7 +31,7 @@ pub(crate) enum Before {
     Nothing,
     /// This text.
     Text(String),
-    /// What stands in this file, which takes its place again.
+    /// What stands in this file, which is put back.
     Backup(PathBuf),
 }
 
@@ -78,6 +78,37 @@ impl Journal {
         Ok(())
     }
 
+    /// Puts a text in the place of a client's file, and keeps what it had beside this journal: it may hold secrets,
+    /// which no one else is to read, and no repository to take.
+    ///
+    /// # Errors
+    /// Where it cannot be written; the file is as before then.
+    pub(crate) fn replace_with_backup(&mut self, file: &Path, text: &str) -> Result<PathBuf, String> {
+        let said = |what: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", what.display());
+        let before = std::fs::read_to_string(file).map_err(|error| said(file, &error))?;
+        let mode = std::fs::metadata(file).map_err(|error| said(file, &error))?.permissions().mode() & 0o777;
+        let backups = self.place.with_extension("before");
+        self.make_folder(&backups).map_err(|failure| failure.to_string())?;
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let number = self.written.len();
+        let backup = backups.join(format!("{number}-{}", name.trim_start_matches('.')));
+        write_new(&backup, &before, 0o600).map_err(|error| said(&backup, &error))?;
+        replace(file, text, mode).map_err(|error| {
+            let _ = std::fs::remove_file(&backup);
+            said(file, &error)
+        })?;
+        self.note(file, text, Before::Backup(backup.clone()));
+        Ok(backup)
+    }
+
+    /// Makes a folder below that of all imports.
+    fn make_folder(&self, folder: &Path) -> Result<(), Failure> {
+        let imports = self.place.parent().unwrap_or(Path::new("."));
+        make_private_folder(imports.parent().unwrap_or(imports))?;
+        make_data_folder(imports)?;
+        make_data_folder(folder)
+    }
+
     /// Notes that a file has this text now. Of one that was noted before, what was there first stays.
     pub(crate) fn note(&mut self, file: &Path, text: &str, before: Before) {
         let now = digest(text.as_bytes());
@@ -97,9 +128,7 @@ impl Journal {
         }
         let cannot =
             |error: io::Error| Failure::usage(format!("{} cannot be written: {error}", self.place.display()));
-        let imports = self.place.parent().unwrap_or(Path::new("."));
-        make_data_folder(imports.parent().unwrap_or(imports))?;
-        make_data_folder(imports)?;
+        self.make_folder(self.place.parent().unwrap_or(Path::new(".")))?;
         let text = serde_json::to_string_pretty(&self.written).map_err(|error| cannot(error.into()))?;
         replace(&self.place, &text, 0o600).map_err(cannot)
     }
@@ -164,15 +193,36 @@ impl Written {
         }
         let done = match &self.before {
             Before::Nothing => std::fs::remove_file(&self.file),
-            Before::Text(text) => {
-                let mode =
-                    std::fs::metadata(&self.file).map_or(0o644, |meta| meta.permissions().mode() & 0o777);
-                replace(&self.file, text, mode)
-            }
-            Before::Backup(backup) => std::fs::rename(backup, &self.file),
+            Before::Text(text) => self.put_back(text),
+            // The data folder may be on another disk, and the backup's mode is its own.
+            Before::Backup(backup) => std::fs::read_to_string(backup).and_then(|text| {
+                self.put_back(&text)?;
+                let _ = std::fs::remove_file(backup);
+                let _ = backup.parent().map(std::fs::remove_dir);
+                Ok(())
+            }),
         };
         done.map_err(|error| error.to_string())
     }
+
+    fn put_back(&self, text: &str) -> io::Result<()> {
+        let mode = std::fs::metadata(&self.file).map_or(0o644, |meta| meta.permissions().mode() & 0o777);
+        replace(&self.file, text, mode)
+    }
+}
+
+/// Makes a data folder into which secrets go, and has git ignore it.
+///
+/// # Errors
+/// Where it cannot be used.
+pub(crate) fn make_private_folder(data: &Path) -> Result<(), Failure> {
+    make_data_folder(data)?;
+    let ignore = data.join(".gitignore");
+    if !ignore.exists() {
+        write_new(&ignore, "*\n", 0o600)
+            .map_err(|error| Failure::usage(format!("{} cannot be written: {error}", ignore.display())))?;
+    }
+    Ok(())
 }
 
 fn folder(data: &Path) -> PathBuf {
@@ -192,12 +242,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let read = |name: &str| std::fs::read_to_string(at(name)).ok();
-        for (name, text) in [
-            ("config", "old"),
-            ("client", "new entry"),
-            ("client.before", "own entry"),
-            ("touched", "theirs"),
-        ] {
+        for (name, text) in [("config", "old"), ("client", "own entry"), ("touched", "theirs")] {
             std::fs::write(at(name), text).unwrap();
         }
         let data = at("data");
@@ -205,7 +250,9 @@ mod tests {
         journal.write(&at("made"), "one", 0o644).unwrap();
         journal.replace(&at("made"), "two", 0o644).unwrap();
         journal.replace(&at("config"), "new", 0o600).unwrap();
-        journal.note(&at("client"), "new entry", Before::Backup(at("client.before")));
+        let backup = journal.replace_with_backup(&at("client"), "new entry").unwrap();
+        assert_eq!(std::fs::metadata(&backup).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_to_string(data.join(".gitignore")).unwrap(), "*\n");
         journal.note(&at("touched"), "ours", Before::Text("before".into()));
         journal.save().unwrap();
 

@@ -1,7 +1,8 @@
-//! Making a client's file name the gate instead of the servers behind it. Only the entries that were imported go;
-//! a backup is kept, and the new text is read again and compared before it takes the old one's place.
+//! Making a client's file name the gate instead of the servers behind it. Only the entries that were imported go, and
+//! the new text is read again and compared before it may take the old one's place.
 
-use super::client::{is_toml, value};
+use super::client::{ClientFile, is_toml, is_yaml, value};
+use super::dialect;
 use super::json_text::{at, members, span, without_comments};
 use portcullis_document::Document;
 use portcullis_wire::{Splice, insert_member};
@@ -9,13 +10,10 @@ use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The gate's own name in a client's file.
 pub(crate) const NAME: &str = "portcullis";
-
-const BACKUP: &str = ".before-portcullis";
 
 /// An entry to be taken out: the keys that lead to its map, and its name.
 pub(crate) type Gone = (Vec<String>, String);
@@ -27,44 +25,39 @@ pub(crate) struct Gate {
     pub program: String,
     /// Its arguments.
     pub args: Vec<String>,
+    /// The grant that they name.
+    pub grant: String,
 }
 
-/// A file that names the gate now.
+/// A file that is to name the gate.
 #[derive(Debug)]
 pub(crate) struct Pointed {
     /// It itself: where a client's file is a link, what that leads to.
     pub file: PathBuf,
-    /// What it has now.
+    /// What it is to have.
     pub text: String,
-    /// What it had.
-    pub backup: PathBuf,
 }
 
-/// Where the backup of a file goes.
-pub(crate) fn backup_of(file: &Path) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(BACKUP);
-    name.into()
-}
-
-/// Points one file at the gate.
+/// What a client's file has to be to name the gate. Nothing is written.
 ///
 /// # Errors
-/// Why it was left as it is.
-pub(crate) fn point(file: &Path, gone: &[Gone], gate: &Gate) -> Result<Pointed, String> {
+/// Why it has to stay as it is.
+pub(crate) fn point(client: &ClientFile, gone: &[Gone], gate: &Gate) -> Result<Pointed, String> {
     let said = |what: &'static str| move |error: std::io::Error| format!("{what}: {error}");
     // The link stays a link, and the file that it names changes.
-    let file = file.canonicalize().map_err(said("it cannot be found"))?;
+    let file = client.path.canonicalize().map_err(said("it cannot be found"))?;
     let text = std::fs::read_to_string(&file).map_err(said("it cannot be read"))?;
-    let new = if is_toml(&file) { rewrite_toml(&text, gone, gate) } else { rewrite_json(&text, gone, gate) }?;
-    let mode = std::fs::metadata(&file).map_err(said("it cannot be read"))?.permissions().mode() & 0o777;
-    let backup = backup_of(&file);
-    write_new(&backup, &text, mode).map_err(|error| format!("its backup {}: {error}", backup.display()))?;
-    replace(&file, &new, mode).map_err(|error| {
-        let _ = std::fs::remove_file(&backup);
-        format!("it cannot be written: {error}")
-    })?;
-    Ok(Pointed { file, text: new, backup })
+    let text = match () {
+        () if is_toml(&file) => rewrite_toml(&text, gone, gate)?,
+        () if is_yaml(&file).is_some() => {
+            let entry = dialect::to_paste(client.client, NAME, gate);
+            return Err(format!(
+                "YAML is better edited by hand: take these servers out, and put this in\n{entry}"
+            ));
+        }
+        () => rewrite_json(client.client, &text, gone, gate)?,
+    };
+    Ok(Pointed { file, text })
 }
 
 /// Writes a file that must not be there yet.
@@ -88,12 +81,19 @@ pub(crate) fn replace(file: &Path, text: &str, mode: u32) -> std::io::Result<()>
 }
 
 /// What is said of a file that is not changed.
-fn by_hand(gate: &Gate) -> String {
-    let entry = json!({ NAME: { "command": gate.program, "args": gate.args } });
-    format!("it has a shape that is better edited by hand: put {entry} in place of the servers")
+fn by_hand(client: &str, gate: &Gate) -> String {
+    let entry = dialect::to_paste(client, NAME, gate);
+    format!("it has a shape that is better edited by hand: put {} in place of the servers", entry.trim_end())
 }
 
-fn rewrite_json(text: &str, gone: &[Gone], gate: &Gate) -> Result<String, String> {
+/// The name for the gate's entry where that name is not there yet. One that is there may lead to another gate, or to
+/// another grant.
+fn free_name(is_taken: &dyn Fn(&str) -> bool, gate: &Gate) -> String {
+    if is_taken(NAME) { format!("{NAME}-{}", gate.grant) } else { NAME.to_owned() }
+}
+
+fn rewrite_json(client: &str, text: &str, gone: &[Gone], gate: &Gate) -> Result<String, String> {
+    let by_hand = || by_hand(client, gate);
     let plain = without_comments(text);
     let mut before: Value =
         serde_json::from_str(&plain).map_err(|error| format!("expected JSON, found a mistake: {error}"))?;
@@ -104,21 +104,20 @@ fn rewrite_json(text: &str, gone: &[Gone], gate: &Gate) -> Result<String, String
     let mut splice = Splice::new(text.as_bytes());
     for under in &containers {
         let keys: Vec<&str> = under.iter().map(String::as_str).collect();
-        let object = at(&plain, &keys).ok_or_else(|| by_hand(gate))?;
+        let object = at(&plain, &keys).ok_or_else(by_hand)?;
         let mut entries = Vec::new();
-        for (name, raw) in members(object).ok_or_else(|| by_hand(gate))? {
+        for (name, raw) in members(object).ok_or_else(by_hand)? {
             if !gone.iter().any(|(of, which)| of == *under && *which == name) {
                 entries.push((name, text.get(span(&plain, raw)).unwrap_or(raw).to_owned()));
             }
         }
-        if home == Some(*under) && !entries.iter().any(|(name, _)| name == NAME) {
-            let mut entry = json!({ "command": gate.program, "args": gate.args });
-            if keys == ["servers"]
-                && let Some(entry) = entry.as_object_mut()
-            {
-                entry.insert("type".into(), "stdio".into());
-            }
-            entries.push((NAME.to_owned(), entry.to_string()));
+        let entry = dialect::gate(client, &keys, gate);
+        let is_it = |raw: &String| {
+            serde_json::from_str::<Value>(&without_comments(raw)).is_ok_and(|there| there == entry)
+        };
+        if home == Some(*under) && !entries.iter().any(|(_, raw)| is_it(raw)) {
+            let name = free_name(&|name| entries.iter().any(|(there, _)| there == name), gate);
+            entries.push((name, entry.to_string()));
         }
         let place = span(&plain, object);
         splice.replace(place.clone(), laid_out(text, place.start, &entries));
@@ -129,18 +128,18 @@ fn rewrite_json(text: &str, gone: &[Gone], gate: &Gate) -> Result<String, String
         match at(&plain, &["mcpServers"]) {
             Some(object) => insert_member(&mut splice, &span(&plain, object), NAME, &entry.to_string()),
             None => {
-                let root = plain.find('{').ok_or_else(|| by_hand(gate))?..plain.len();
+                let root = plain.find('{').ok_or_else(by_hand)?..plain.len();
                 insert_member(&mut splice, &root, "mcpServers", &json!({ NAME: entry }).to_string());
             }
         }
         if let Some(root) = before.as_object_mut() {
             let servers = root.entry("mcpServers").or_insert_with(|| json!({}));
-            servers.as_object_mut().ok_or_else(|| by_hand(gate))?.insert(NAME.into(), entry);
+            servers.as_object_mut().ok_or_else(by_hand)?.insert(NAME.into(), entry);
         }
     }
-    let new = String::from_utf8(splice.finish().to_vec()).map_err(|_| by_hand(gate))?;
+    let new = String::from_utf8(splice.finish().to_vec()).map_err(|_| by_hand())?;
     let after: Option<Value> = serde_json::from_str(&without_comments(&new)).ok();
-    if after.as_ref() == Some(&before) { Ok(new) } else { Err(by_hand(gate)) }
+    if after.as_ref() == Some(&before) { Ok(new) } else { Err(by_hand()) }
 }
 
 /// Makes the same change to the parsed file, to compare with.
@@ -176,6 +175,7 @@ fn laid_out(text: &str, start: usize, entries: &[(String, String)]) -> String {
 }
 
 fn rewrite_toml(text: &str, gone: &[Gone], gate: &Gate) -> Result<String, String> {
+    let by_hand = || by_hand("Codex", gate);
     let read = |text: &str| Document::read("client.toml", text).ok().map(|document| value(document.root()));
     let mut expected = read(text).ok_or("expected TOML, found mistakes in it")?;
     let mut out = String::new();
@@ -199,19 +199,19 @@ fn rewrite_toml(text: &str, gone: &[Gone], gate: &Gate) -> Result<String, String
     }
     out.push_str(&pending);
     let entry = json!({ "command": gate.program, "args": gate.args });
-    let servers =
-        expected.get_mut("mcp_servers").and_then(Value::as_object_mut).ok_or_else(|| by_hand(gate))?;
+    let servers = expected.get_mut("mcp_servers").and_then(Value::as_object_mut).ok_or_else(by_hand)?;
     gone.iter().for_each(|(_, name)| drop(servers.remove(name)));
-    if !servers.contains_key(NAME) {
-        servers.insert(NAME.into(), entry);
+    if !servers.values().any(|there| *there == entry) {
+        let name = free_name(&|name| servers.contains_key(name), gate);
+        servers.insert(name.clone(), entry);
         let gap = if out.is_empty() || out.ends_with('\n') { "" } else { "\n" };
         out.push_str(&format!(
-            "{gap}\n[mcp_servers.{NAME}]\ncommand = {}\nargs = {}\n",
+            "{gap}\n[mcp_servers.{name}]\ncommand = {}\nargs = {}\n",
             Value::from(gate.program.as_str()),
             json!(gate.args)
         ));
     }
-    if read(&out).as_ref() == Some(&expected) { Ok(out) } else { Err(by_hand(gate)) }
+    if read(&out).as_ref() == Some(&expected) { Ok(out) } else { Err(by_hand()) }
 }
 
 /// Whether a line begins the table of this server or one inside it. A line that only looks like one, such as in a
@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     fn gate() -> Gate {
-        Gate { program: "/bin/portcullis".into(), args: vec!["stdio".into()] }
+        Gate { program: "/bin/portcullis".into(), args: vec!["stdio".into()], grant: "cursor".into() }
     }
 
     fn gone(under: &[&str], names: &[&str]) -> Vec<Gone> {
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn only_the_imported_entries_of_a_json_file_change() {
         let text = "{\n  \"z\": 1.0, // mine\n  \"mcpServers\": {\n    \"a\": { \"command\": \"a\" },\n    \"kept\": { \"url\":  \"x\" }, },\n  \"b\": [ 1,2 ]\n}\n";
-        let new = rewrite_json(text, &gone(&["mcpServers"], &["a"]), &gate()).unwrap();
+        let new = rewrite_json("Cursor", text, &gone(&["mcpServers"], &["a"]), &gate()).unwrap();
         assert_eq!(
             new,
             "{\n  \"z\": 1.0, // mine\n  \"mcpServers\": {\n    \"kept\": { \"url\":  \"x\" },\n    \"portcullis\": {\"args\":[\"stdio\"],\"command\":\"/bin/portcullis\"}\n  },\n  \"b\": [ 1,2 ]\n}\n"
@@ -253,7 +253,8 @@ mod tests {
     #[test]
     fn what_belongs_to_projects_moves_to_one_entry_for_all() {
         let text = r#"{"projects":{"/p":{"mcpServers":{"a":{"command":"a"}},"n":1}}}"#;
-        let new = rewrite_json(text, &gone(&["projects", "/p", "mcpServers"], &["a"]), &gate()).unwrap();
+        let new =
+            rewrite_json("Cursor", text, &gone(&["projects", "/p", "mcpServers"], &["a"]), &gate()).unwrap();
         let new: Value = serde_json::from_str(&new).unwrap();
         assert_eq!(new["projects"]["/p"], json!({ "mcpServers": {}, "n": 1 }));
         assert_eq!(new["mcpServers"]["portcullis"]["command"], "/bin/portcullis");
@@ -281,16 +282,38 @@ mod tests {
     }
 
     #[test]
-    fn a_backup_is_never_written_over() {
+    fn each_client_names_the_gate_in_its_own_shape() {
+        for (client, text, under, names, expected) in [
+            (
+                "opencode",
+                "{ // own\n  \"mcp\": {\n    \"a\": { \"type\": \"local\", \"command\": [\"a\"] },\n  },\n}\n",
+                "mcp",
+                ["a"],
+                "{ // own\n  \"mcp\": {\n    \"portcullis\": {\"command\":[\"/bin/portcullis\",\"stdio\"],\"enabled\":true,\"type\":\"local\"}\n  },\n}\n",
+            ),
+            (
+                "Zed",
+                "{\n  // mine\n  \"context_servers\": { \"a\": { \"command\": \"a\" }, \"portcullis\": { \"url\": \"x\" } }\n}\n",
+                "context_servers",
+                ["a"],
+                "{\n  // mine\n  \"context_servers\": {\n    \"portcullis\": { \"url\": \"x\" },\n    \"portcullis-cursor\": {\"args\":[\"stdio\"],\"command\":\"/bin/portcullis\",\"source\":\"custom\"}\n  }\n}\n",
+            ),
+        ] {
+            let new = rewrite_json(client, text, &gone(&[under], &names), &gate()).unwrap();
+            assert_eq!(new, expected);
+        }
+    }
+
+    #[test]
+    fn a_file_in_yaml_gets_an_entry_to_paste() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join(".mcp.json");
-        let text = r#"{"mcpServers":{"a":{"command":"a"}}}"#;
-        std::fs::write(&file, text).unwrap();
-        let gone = gone(&["mcpServers"], &["a"]);
-        let Pointed { backup, .. } = point(&file, &gone, &gate()).unwrap();
-        assert_eq!(std::fs::read_to_string(&backup).unwrap(), text);
-        let now = std::fs::read_to_string(&file).unwrap();
-        assert!(point(&file, &gone, &gate()).is_err());
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), now);
+        let file = folder.path().join("config.yaml");
+        std::fs::write(&file, "extensions: {}\n").unwrap();
+        let said = point(&ClientFile { client: "Goose", path: file }, &[], &gate()).unwrap_err();
+        assert!(said.contains("    cmd: \"/bin/portcullis\"\n"), "{said}");
+        assert!(
+            point(&ClientFile { client: "Goose", path: folder.path().join("none.yaml") }, &[], &gate())
+                .is_err()
+        );
     }
 }

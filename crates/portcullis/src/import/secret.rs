@@ -47,7 +47,8 @@ pub(crate) fn take_out(
             let mut flag = String::new();
             for (at, arg) in args.iter_mut().enumerate() {
                 let (key, value) = arg.split_once('=').unwrap_or((&flag, arg));
-                let found = is_secret(key, value);
+                // What follows a flag may be the next one.
+                let found = !value.starts_with('-') && is_secret(key, value);
                 flag = if arg.starts_with('-') { arg.clone() } else { String::new() };
                 if found {
                     keep(&format!("arg-{at}"), arg);
@@ -76,15 +77,28 @@ pub(crate) fn take_out(
     secrets
 }
 
+/// Words of a name that make its value a secret, and beginnings of such words.
+const WORDS: [&str; 12] =
+    ["KEY", "APIKEY", "PAT", "PWD", "PW", "AUTH", "DSN", "JWT", "BEARER", "CREDS", "PASSCODE", "PIN"];
+const STARTS: [&str; 6] = ["PASSWD", "PASSWORD", "PASSPHRASE", "SECRET", "CREDENTIAL", "PRIVATEKEY"];
+
+/// `PASS`, alone or at the end of a word; `BYPASS` and `COMPASS` are others.
+fn is_pass(word: &str) -> bool {
+    word.ends_with("PASS") && !word.ends_with("BYPASS") && !word.ends_with("COMPASS")
+}
+
 /// Whether a text is a secret, by its name or by its looks: what the record would not keep either, and a few
 /// names that only configurations use.
 fn is_secret(name: &str, text: &str) -> bool {
-    if text.is_empty() || text.contains("${") || matches!(text, "true" | "false") || text.starts_with('-') {
+    // A literal dollar is written twice; with any other a value is filled in.
+    if text.is_empty() || text.replace("$$", "").contains("${") || matches!(text, "true" | "false") {
         return false;
     }
     let upper = name.to_ascii_uppercase();
-    let words: Vec<&str> = upper.split(|c: char| !c.is_ascii_alphanumeric()).collect();
-    if words.iter().any(|word| matches!(*word, "KEY" | "APIKEY" | "PAT" | "PWD" | "AUTH" | "DSN")) {
+    let mut words = upper.split(|c: char| !c.is_ascii_alphanumeric());
+    if words.any(|word| {
+        WORDS.contains(&word) || STARTS.iter().any(|start| word.starts_with(start)) || is_pass(word)
+    }) {
         return true;
     }
     let plain = serde_json::json!({ name: text });
@@ -103,14 +117,29 @@ mod tests {
             ("GITHUB_TOKEN", "x1"),
             ("X-Api-Key", "abc"),
             ("OPENAI_KEY", "abc"),
+            ("MY_PASS", "x"),
+            ("DBPASS", "x"),
+            ("PASSWD", "x"),
+            ("GPG_PASSPHRASE", "x"),
+            ("CREDENTIALS", "x"),
+            ("AWS_CREDENTIAL", "x"),
+            ("SECRETS_OF_MINE", "x"),
+            ("--db-pass", "x"),
+            ("MY_PASS", "-starts-like-a-flag"),
+            ("MY_PASS", "a$${b"),
             ("HARMLESS", "ghp_0123456789abcdef0123"),
             ("DATABASE_URL", "postgres://u:p@host/db"),
         ] {
             assert!(is_secret(name, text), "{name}");
         }
-        for (name, text) in
-            [("TOKEN", "${env:TOKEN}"), ("LOG_LEVEL", "debug"), ("KEYBOARD", "de"), ("TOKEN", "")]
-        {
+        for (name, text) in [
+            ("TOKEN", "${env:TOKEN}"),
+            ("LOG_LEVEL", "debug"),
+            ("KEYBOARD", "de"),
+            ("TOKEN", ""),
+            ("PROXY_BYPASS", "localhost"),
+            ("PASSENGERS", "3"),
+        ] {
             assert!(!is_secret(name, text), "{name}");
         }
     }

@@ -47,7 +47,7 @@ impl Server {
             let mut env = pairs(entry, "env", &text)?;
             for name in entry.get("env_vars").and_then(Value::as_array).into_iter().flatten() {
                 let name = name.as_str().ok_or("`env_vars` holds more than names")?;
-                env.push((name.to_owned(), text(&format!("${{{name}}}"))?));
+                env.push((name.to_owned(), reference(name, project)?));
             }
             let args = entry.get("args").and_then(Value::as_array).cloned().unwrap_or_default();
             let args = args.iter().map(|arg| text(&plain(arg).ok_or("`args` holds more than texts")?));
@@ -79,14 +79,34 @@ impl Server {
         };
         let mut headers = pairs(entry, "headers", &text)?;
         headers.extend(pairs(entry, "http_headers", &text)?);
-        for (name, variable) in pairs(entry, "env_http_headers", &|name: &str| text(&format!("${{{name}}}")))?
-        {
+        for (name, variable) in pairs(entry, "env_http_headers", &|name: &str| reference(name, project))? {
             headers.push((name, variable));
         }
         if let Some(variable) = entry.get("bearer_token_env_var").and_then(Value::as_str) {
-            headers.push(("Authorization".into(), text(&format!("Bearer ${{{variable}}}"))?));
+            headers.push(("Authorization".into(), format!("Bearer {}", reference(variable, project)?)));
         }
         Ok(Self::Url { url: text(url)?, transport, headers })
+    }
+
+    /// Variables of the environment that the gate has to have to start or reach it.
+    pub(crate) fn variables(&self) -> Vec<String> {
+        let values: Vec<&String> = match self {
+            Self::Command { command, args, env, cwd } => {
+                let env = env.iter().map(|(_, value)| value);
+                std::iter::once(command).chain(args).chain(env).chain(cwd).collect()
+            }
+            Self::Url { url, headers, .. } => {
+                std::iter::once(url).chain(headers.iter().map(|(_, value)| value)).collect()
+            }
+        };
+        let mut names = Vec::new();
+        for value in values {
+            // A literal dollar is written twice.
+            let value = value.replace("$$", "");
+            let inside = value.split("${env:").skip(1).filter_map(|from| from.split('}').next());
+            names.extend(inside.filter(|name| !name.contains(":-")).map(str::to_owned));
+        }
+        names
     }
 
     /// How it is reached, in one word.
@@ -181,6 +201,12 @@ fn escape(text: &str) -> String {
 /// A client's text in our notation. References to the environment stay references, those that only the client
 /// can resolve are resolved or refused.
 fn translate(text: &str, client: &str, project: Option<&Path>) -> Result<String, String> {
+    match client {
+        "opencode" => return translate_opencode(text, project),
+        // A dollar means nothing to these, and so what they start gets it.
+        "Claude Desktop" | "Cline" | "Codex" | "Zed" => return Ok(escape(text)),
+        _ => {}
+    }
     let mut out = String::new();
     let mut rest = text;
     while let Some((before, from)) = rest.split_once('$') {
@@ -200,6 +226,33 @@ fn translate(text: &str, client: &str, project: Option<&Path>) -> Result<String,
         }
     }
     out.push_str(rest);
+    Ok(out)
+}
+
+/// opencode writes `{env:NAME}` and `{file:PATH}`; a dollar means nothing to it.
+fn translate_opencode(text: &str, project: Option<&Path>) -> Result<String, String> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, from)) = rest.split_once('{') {
+        out.push_str(&escape(before));
+        let inside = from.split_once('}');
+        match inside {
+            Some((name, after)) if name.starts_with("env:") => {
+                out.push_str(&reference(name, project)?);
+                rest = after;
+            }
+            Some((name, _)) if name.starts_with("file:") => {
+                return Err(format!(
+                    "it reads `{{{name}}}`: put the value in its place, or write ${{file:PATH}}"
+                ));
+            }
+            _ => {
+                out.push('{');
+                rest = from;
+            }
+        }
+    }
+    out.push_str(&escape(rest));
     Ok(out)
 }
 
@@ -256,6 +309,26 @@ mod tests {
         let entry = json!({ "command": "x", "args": ["$PATH/y"] });
         let Server::Command { args, .. } = read("Gemini", entry).unwrap() else { panic!() };
         assert_eq!(args, ["${env:PATH}/y"]);
+    }
+
+    #[test]
+    fn a_dollar_is_one_where_it_means_nothing_to_the_client() {
+        let entry = json!({ "command": "sh", "args": ["-c", "x ${NO_SUCH_VARIABLE}"], "env_vars": ["PATH"] });
+        for client in ["Claude Desktop", "Cline", "Codex", "Zed"] {
+            let Server::Command { args, env, .. } = read(client, entry.clone()).unwrap() else { panic!() };
+            assert_eq!(args, ["-c", "x $${NO_SUCH_VARIABLE}"]);
+            assert_eq!(env, [("PATH".into(), "${env:PATH}".into())]);
+        }
+    }
+
+    #[test]
+    fn opencode_s_references_are_its_own() {
+        let entry = json!({ "command": "x", "args": ["{env:PATH}", "${PATH}", "{a}", "5$"] });
+        let server = read("opencode", entry).unwrap();
+        assert_eq!(server.variables(), ["PATH"]);
+        let Server::Command { args, .. } = server else { panic!() };
+        assert_eq!(args, ["${env:PATH}", "$${PATH}", "{a}", "5$$"]);
+        assert!(read("opencode", json!({ "url": "https://a/{file:x}" })).unwrap_err().contains("{file:x}"));
     }
 
     #[test]

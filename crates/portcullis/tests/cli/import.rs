@@ -145,62 +145,6 @@ fn a_configuration_with_mistakes_is_not_touched() {
 }
 
 #[test]
-fn clients_are_pointed_at_the_gate_with_a_backup() {
-    let user = user();
-    user.run(&["import", "--write"]).with_code(0);
-    let claude = std::fs::read_to_string(user.home.join(".claude.json")).unwrap();
-    assert!(claude.starts_with("{\n  \"numStartups\": 3,\n"), "{claude}");
-    let claude: Value = serde_json::from_str(&claude).unwrap();
-    let gate = &claude["mcpServers"]["portcullis"];
-    assert_eq!(gate["args"][1], "--config");
-    assert_eq!(gate["args"][2], user.here.join("portcullis.yaml").display().to_string());
-    // What was not imported is still the client's own.
-    assert_eq!(claude["mcpServers"]["odd"]["command"], "x");
-    assert_eq!(claude["projects"]["/p"]["mcpServers"], serde_json::json!({}));
-    assert_eq!(std::fs::read_to_string(user.home.join(".claude.json.before-portcullis")).unwrap(), CLAUDE);
-    let codex = std::fs::read_to_string(user.home.join(".codex/config.toml")).unwrap();
-    assert!(codex.starts_with("model = \"m\"\n") && !codex.contains("mcp_servers.files"), "{codex}");
-    let said = user.run(&["import"]).with_code(0);
-    assert!(!said.out.contains("imported  "), "{}", said.out);
-}
-
-#[test]
-fn an_import_is_taken_back_but_for_what_was_changed_since() {
-    let user = user();
-    let before = "# mine\nupstreams:\n  old: { url: \"https://old.example/mcp\" }\n";
-    user.write("portcullis.yaml", before);
-    user.run(&["import", "--undo"]).with_code(2);
-    user.run(&["import", "--write"]).with_code(0);
-    let policy = user.read("policies/files.yaml").replace("deny", "allow");
-    user.write("policies/files.yaml", &policy);
-    let said = user.run(&["import", "--undo"]).with_code(1);
-    assert!(said.out.contains("policies/files.yaml: it was changed since the import"), "{}", said.out);
-    assert_eq!(user.read("portcullis.yaml"), before);
-    for (file, text) in
-        [(".claude.json", CLAUDE), (".codex/config.toml", CODEX), (".cursor/mcp.json", CURSOR)]
-    {
-        assert_eq!(std::fs::read_to_string(user.home.join(file)).unwrap(), text, "{file}");
-        assert!(!user.home.join(format!("{file}.before-portcullis")).exists(), "{file}");
-    }
-    assert!(!user.here.join("policies/github.yaml").exists());
-    assert!(!user.here.join(".portcullis/secrets/github-authorization").exists());
-    assert_eq!(user.read("policies/files.yaml"), policy);
-    // What it made again is taken back too.
-    user.run(&["import"]).with_code(0);
-    user.run(&["import", "--undo"]).with_code(0);
-    assert_eq!(user.read("portcullis.yaml"), before);
-}
-
-#[test]
-fn an_old_backup_stops_the_import_before_anything_changes() {
-    let user = user();
-    user.write_home(".claude.json.before-portcullis", "{}");
-    let said = user.run(&["import", "--write"]).with_code(2);
-    assert!(said.err.contains("move it away"), "{}", said.err);
-    assert!(!user.here.join("portcullis.yaml").exists());
-}
-
-#[test]
 fn nothing_that_is_imported_is_started() {
     let user = User::new();
     let file = user

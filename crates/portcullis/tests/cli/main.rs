@@ -6,6 +6,7 @@ mod doctor;
 mod examples;
 mod help;
 mod import;
+mod import_write;
 mod policy_tools;
 mod schema;
 

@@ -357,3 +357,40 @@ async fn an_import_ends_with_a_policy_by_what_the_tools_do() {
     let none = std::fs::read_to_string(house.folder.path().join("policies/gone.yaml")).unwrap();
     assert!(none.contains("tools: {}"), "{none}");
 }
+
+#[tokio::test]
+async fn a_client_is_pointed_at_a_running_gate_only_when_that_has_its_grant() {
+    let mut house = user();
+    let config = "listen: 127.0.0.1:0\nupstreams: {}\npolicies:\n  careful: careful.yaml\n";
+    std::fs::write(house.folder.path().join("portcullis.yaml"), config).unwrap();
+    std::fs::write(house.folder.path().join("careful.yaml"), "version: \"1\"\ndefault: deny\n").unwrap();
+    house.up();
+    let file = house.folder.path().join("client.json");
+    let write = |env: Value| {
+        let servers =
+            json!({ "mcpServers": { "Fix": { "command": fixture(), "args": ["stdio"], "env": env } } })
+                .to_string();
+        std::fs::write(&file, &servers).unwrap();
+        servers
+    };
+    // The gate that runs does not have the variable, and says so.
+    let servers = write(json!({ "LEVEL": "${LEVEL_OF_THE_SHELL}" }));
+    house.env.push(("LEVEL_OF_THE_SHELL", "x".into()));
+    let (code, _, err) = house.run(&["import", "client.json", "--write", "--yes"]);
+    assert_eq!(code, 1, "{err}");
+    assert!(
+        err.contains("the running gate does not take the configuration")
+            && err.contains("LEVEL_OF_THE_SHELL"),
+        "{err}"
+    );
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), servers);
+    let (code, out, _) = house.run(&["import", "--undo"]);
+    assert_eq!(code, 0, "{out}");
+
+    write(json!({}));
+    let (code, _, err) = house.run(&["import", "client.json", "--write", "--yes"]);
+    assert_eq!(code, 0, "{err}");
+    let (_, grants, _) = house.run(&["grant", "list", "--json"]);
+    assert!(grants.contains("\"imported\""), "{grants}");
+    assert!(std::fs::read_to_string(&file).unwrap().contains("\"--grant\",\"imported\""));
+}

@@ -103,10 +103,10 @@ async fn a_dependency_that_only_has_to_end_may_fail() {
 
 #[tokio::test]
 async fn each_line_of_a_procfile_has_its_own_port() {
-    let file = "web: echo $PORT $NAMED; exec sleep 30\nno line\nside-kick: echo $PORT; exec sleep 30\n";
+    let file = "web: port=own; echo $PORT $NAMED ${port}; exec sleep 30\nno line\nside-kick: echo $PORT; exec sleep 30\n";
     let house = house(&[("Procfile", file), (".env", "PORT=41000\nNAMED='a $b'\n")]);
     let session = house.session("/mcp/services").await;
-    assert_eq!(first_line(&session, "web").await, "41000 a $b");
+    assert_eq!(first_line(&session, "web").await, "41000 a $b own");
     assert_eq!(first_line(&session, "side-kick").await, "41100");
     // Nothing listens there, so nothing is said to.
     let (status, ..) = call(&session, "get_server_status", json!({ "server_id": "web" })).await;

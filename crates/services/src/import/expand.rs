@@ -26,7 +26,8 @@ pub(super) fn node(node: &Node, lookup: Lookup<'_>) -> Result<Node, String> {
     Ok(Node { span: node.span, kind })
 }
 
-/// `$$` is a `$`, `${VAR}` the variable or nothing, `${VAR:-text}` the text where it is nothing; `$VAR` is left to the shell.
+/// `$$` is a `$`, `${VAR}` the variable or nothing, `${VAR:-text}` the text where it is nothing; `$VAR` is left to the
+/// shell.
 fn text(text: &str, lookup: Lookup<'_>, depth: u32) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = text;

@@ -27,8 +27,8 @@ const LIFE_CYCLE: [&str; 16] = [
 /// Programs that run a script as `PROGRAM run NAME`.
 const MANAGERS: [&str; 4] = ["npm", "pnpm", "yarn", "bun"];
 
-/// Reads the scripts, but for those that run around another one or at an install. What a script does is not known: it may
-/// deploy as well as serve. So each is started only where its name is said.
+/// Reads the scripts, but for those that run around another one or at an install. What a script does is not known: it
+/// may deploy as well as serve. So each is started only where its name is said.
 pub(super) fn read(root: &Node, folder: &Path) -> Imported {
     let mut imported = Imported::default();
     let manager = match root.get("packageManager").map(|node| &node.kind) {

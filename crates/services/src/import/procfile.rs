@@ -8,8 +8,8 @@ use std::path::Path;
 const BASE: u16 = 5000;
 const STEP: u16 = 100;
 
-/// Reads `name: command` lines. Each process gets the variables of the `.env` beside the file, and a `PORT`: the `PORT` of
-/// that `.env`, else that of the environment, else 5000, and 100 more for each line.
+/// Reads `name: command` lines. Each process gets the variables of the `.env` beside the file, and a `PORT`: the `PORT`
+/// of that `.env`, else that of the environment, else 5000, and 100 more for each line.
 pub(super) fn read(text: &str, folder: &Path, lookup: dotenv::Lookup<'_>) -> Imported {
     let mut imported = Imported::default();
     let dotenv = imported.dotenv(&folder.join(".env"), None);
