@@ -122,10 +122,11 @@ fn zed(root: &Value, name: &str, entry: &mut Map<String, Value>) {
     }
 }
 
-/// The gate's entry in a client's own shape, for the map that these keys lead to.
+/// The gate's entry in a client's own shape. A gate that the client starts gets the variables that it needs as the
+/// client's own servers do: most clients hand on only what an entry names.
 pub(crate) fn gate(client: &str, keys: &[&str], gate: &Gate) -> Value {
-    let Gate { program, args, .. } = gate;
-    match client {
+    let Gate { program, args, variables, .. } = gate;
+    let mut entry = match client {
         "opencode" => {
             let words: Vec<&String> = std::iter::once(program).chain(args).collect();
             json!({ "type": "local", "command": words, "enabled": true })
@@ -135,16 +136,35 @@ pub(crate) fn gate(client: &str, keys: &[&str], gate: &Gate) -> Value {
         }
         _ if keys.last() == Some(&"servers") => json!({ "type": "stdio", "command": program, "args": args }),
         _ => json!({ "command": program, "args": args }),
+    };
+    let (key, reference): (_, fn(&str) -> String) = match client {
+        "Codex" => ("env_vars", str::to_owned),
+        "opencode" => ("environment", |name| format!("{{env:{name}}}")),
+        "Cursor" | "VS Code" | "Windsurf" | "Roo" => ("env", |name| format!("${{env:{name}}}")),
+        "Claude Code" | "Gemini" | "file" => ("env", |name| format!("${{{name}}}")),
+        // The others fill nothing in.
+        _ => return entry,
+    };
+    if let Some(members) = entry.as_object_mut().filter(|_| !variables.is_empty()) {
+        let references = variables.iter().map(|name| (name.clone(), json!(reference(name))));
+        let handed_on =
+            if key == "env_vars" { json!(variables) } else { Value::Object(references.collect()) };
+        members.insert(key.into(), handed_on);
     }
+    entry
 }
 
 /// What to paste into a client's file that is not rewritten.
 pub(crate) fn to_paste(client: &str, name: &str, of: &Gate) -> String {
     match client {
         "Goose" => {
-            let Gate { program, args, .. } = of;
+            let Gate { program, args, variables, .. } = of;
+            let keys = match variables.as_slice() {
+                [] => String::new(),
+                variables => format!("    env_keys: {}\n", json!(variables)),
+            };
             format!(
-                "extensions:\n  {name}:\n    enabled: true\n    type: stdio\n    name: {name}\n    cmd: {}\n    args: {}\n    timeout: 300\n",
+                "extensions:\n  {name}:\n    enabled: true\n    type: stdio\n    name: {name}\n    cmd: {}\n    args: {}\n{keys}    timeout: 300\n",
                 json!(program),
                 json!(args)
             )
@@ -217,7 +237,23 @@ mod tests {
 
     #[test]
     fn the_gate_has_an_entry_in_each_client_s_shape() {
-        let of = Gate { program: "p".into(), args: vec!["stdio".into()], grant: "g".into() };
+        let of = Gate {
+            program: "p".into(),
+            args: vec!["stdio".into()],
+            grant: "g".into(),
+            variables: Vec::new(),
+        };
+        let with = Gate { variables: vec!["A".into()], ..of.clone() };
+        for (client, key, value) in [
+            ("Claude Code", "env", json!({ "A": "${A}" })),
+            ("Cursor", "env", json!({ "A": "${env:A}" })),
+            ("opencode", "environment", json!({ "A": "{env:A}" })),
+            ("Codex", "env_vars", json!(["A"])),
+            ("Zed", "env", Value::Null),
+        ] {
+            assert_eq!(gate(client, &["mcpServers"], &with)[key], value, "{client}");
+        }
+        assert!(to_paste("Goose", "portcullis", &with).contains("    env_keys: [\"A\"]\n"));
         assert_eq!(
             gate("opencode", &["mcp"], &of),
             json!({ "type": "local", "command": ["p", "stdio"], "enabled": true })

@@ -27,6 +27,8 @@ pub(crate) struct Gate {
     pub args: Vec<String>,
     /// The grant that they name.
     pub grant: String,
+    /// Variables that a gate needs which it starts.
+    pub variables: Vec<String>,
 }
 
 /// A file that is to name the gate.
@@ -92,6 +94,11 @@ fn free_name(is_taken: &dyn Fn(&str) -> bool, gate: &Gate) -> String {
     if is_taken(NAME) { format!("{NAME}-{}", gate.grant) } else { NAME.to_owned() }
 }
 
+/// Whether two entries start the same; the variables that they hand on may differ.
+fn starts_the_same(one: &Value, other: &Value) -> bool {
+    ["command", "args"].iter().all(|key| one.get(*key) == other.get(*key))
+}
+
 fn rewrite_json(client: &str, text: &str, gone: &[Gone], gate: &Gate) -> Result<String, String> {
     let by_hand = || by_hand(client, gate);
     let plain = without_comments(text);
@@ -112,10 +119,12 @@ fn rewrite_json(client: &str, text: &str, gone: &[Gone], gate: &Gate) -> Result<
             }
         }
         let entry = dialect::gate(client, &keys, gate);
-        let is_it = |raw: &String| {
-            serde_json::from_str::<Value>(&without_comments(raw)).is_ok_and(|there| there == entry)
+        let is_it = |raw: &str| {
+            serde_json::from_str(&without_comments(raw)).is_ok_and(|there| starts_the_same(&there, &entry))
         };
-        if home == Some(*under) && !entries.iter().any(|(_, raw)| is_it(raw)) {
+        if let Some((_, raw)) = entries.iter_mut().find(|(_, raw)| is_it(raw)) {
+            *raw = entry.to_string();
+        } else if home == Some(*under) {
             let name = free_name(&|name| entries.iter().any(|(there, _)| there == name), gate);
             entries.push((name, entry.to_string()));
         }
@@ -124,7 +133,7 @@ fn rewrite_json(client: &str, text: &str, gone: &[Gone], gate: &Gate) -> Result<
         change(&mut before, &keys, &entries, &plain)?;
     }
     if home.is_none() && at(&plain, &["mcpServers", NAME]).is_none() {
-        let entry = json!({ "command": gate.program, "args": gate.args });
+        let entry = dialect::gate(client, &["mcpServers"], gate);
         match at(&plain, &["mcpServers"]) {
             Some(object) => insert_member(&mut splice, &span(&plain, object), NAME, &entry.to_string()),
             None => {
@@ -178,6 +187,17 @@ fn rewrite_toml(text: &str, gone: &[Gone], gate: &Gate) -> Result<String, String
     let by_hand = || by_hand("Codex", gate);
     let read = |text: &str| Document::read("client.toml", text).ok().map(|document| value(document.root()));
     let mut expected = read(text).ok_or("expected TOML, found mistakes in it")?;
+    let servers = expected.get_mut("mcp_servers").and_then(Value::as_object_mut).ok_or_else(by_hand)?;
+    gone.iter().for_each(|(_, name)| drop(servers.remove(name)));
+    let entry = dialect::gate("Codex", &["mcp_servers"], gate);
+    let there =
+        servers.iter().find(|(_, there)| starts_the_same(there, &entry)).map(|(name, _)| name.clone());
+    let is_new = there.as_ref().and_then(|name| servers.get(name)) != Some(&entry);
+    let name = there.clone().unwrap_or_else(|| free_name(&|name| servers.contains_key(name), gate));
+    // One that hands other variables on is written anew.
+    let again = there.as_deref().filter(|_| is_new);
+    let leaves: Vec<&str> = gone.iter().map(|(_, name)| name.as_str()).chain(again).collect();
+    servers.insert(name.clone(), entry.clone());
     let mut out = String::new();
     // Lines of a section that goes; comments at its end may belong to what follows and stay.
     let mut pending = String::new();
@@ -187,7 +207,7 @@ fn rewrite_toml(text: &str, gone: &[Gone], gate: &Gate) -> Result<String, String
         if bare.starts_with('[') {
             out.push_str(&pending);
             pending.clear();
-            going = gone.iter().any(|(_, name)| is_header_of(bare, name));
+            going = leaves.iter().any(|name| is_header_of(bare, name));
         }
         if !going {
             out.push_str(line);
@@ -198,17 +218,14 @@ fn rewrite_toml(text: &str, gone: &[Gone], gate: &Gate) -> Result<String, String
         }
     }
     out.push_str(&pending);
-    let entry = json!({ "command": gate.program, "args": gate.args });
-    let servers = expected.get_mut("mcp_servers").and_then(Value::as_object_mut).ok_or_else(by_hand)?;
-    gone.iter().for_each(|(_, name)| drop(servers.remove(name)));
-    if !servers.values().any(|there| *there == entry) {
-        let name = free_name(&|name| servers.contains_key(name), gate);
-        servers.insert(name.clone(), entry);
+    if is_new {
         let gap = if out.is_empty() || out.ends_with('\n') { "" } else { "\n" };
+        let variables = entry.get("env_vars").map(|names| format!("env_vars = {names}\n"));
         out.push_str(&format!(
-            "{gap}\n[mcp_servers.{name}]\ncommand = {}\nargs = {}\n",
+            "{gap}\n[mcp_servers.{name}]\ncommand = {}\nargs = {}\n{}",
             Value::from(gate.program.as_str()),
-            json!(gate.args)
+            json!(gate.args),
+            variables.unwrap_or_default()
         ));
     }
     if read(&out).as_ref() == Some(&expected) { Ok(out) } else { Err(by_hand()) }
@@ -232,7 +249,12 @@ mod tests {
     use super::*;
 
     fn gate() -> Gate {
-        Gate { program: "/bin/portcullis".into(), args: vec!["stdio".into()], grant: "cursor".into() }
+        Gate {
+            program: "/bin/portcullis".into(),
+            args: vec!["stdio".into()],
+            grant: "cursor".into(),
+            variables: Vec::new(),
+        }
     }
 
     fn gone(under: &[&str], names: &[&str]) -> Vec<Gone> {
@@ -268,6 +290,22 @@ mod tests {
             new,
             "model = \"x\" # mine\n\n\n\n# about b\n[mcp_servers.b]\ncommand = \"b\"\n[tui]\nx = 1\n\n[mcp_servers.portcullis]\ncommand = \"/bin/portcullis\"\nargs = [\"stdio\"]\n"
         );
+    }
+
+    #[test]
+    fn an_entry_that_is_there_gets_the_variables_that_it_lacks() {
+        let more = Gate { variables: vec!["A".into()], ..gate() };
+        let toml = "[mcp_servers.a]\ncommand = \"a\"\n";
+        let toml = rewrite_toml(toml, &gone(&["mcp_servers"], &["a"]), &gate()).unwrap();
+        let toml = format!("{toml}[mcp_servers.b]\ncommand = \"b\"\n");
+        let with = rewrite_toml(&toml, &gone(&["mcp_servers"], &["b"]), &more).unwrap();
+        assert!(with.contains("env_vars = [\"A\"]\n"), "{with}");
+        assert_eq!(with.matches("[mcp_servers.portcullis]").count(), 1, "{with}");
+        let json = r#"{"mcpServers":{"a":{"command":"a"},"portcullis":{"command":"/bin/portcullis","args":["stdio"]}}}"#;
+        let with = rewrite_json("Cursor", json, &gone(&["mcpServers"], &["a"]), &more).unwrap();
+        let with: Value = serde_json::from_str(&with).unwrap();
+        let entry = json!({ "command": "/bin/portcullis", "args": ["stdio"], "env": { "A": "${env:A}" } });
+        assert_eq!(with["mcpServers"], json!({ "portcullis": entry }));
     }
 
     #[test]

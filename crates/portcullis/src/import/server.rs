@@ -100,12 +100,7 @@ impl Server {
             }
         };
         let mut names = Vec::new();
-        for value in values {
-            // A literal dollar is written twice.
-            let value = value.replace("$$", "");
-            let inside = value.split("${env:").skip(1).filter_map(|from| from.split('}').next());
-            names.extend(inside.filter(|name| !name.contains(":-")).map(str::to_owned));
-        }
+        values.into_iter().for_each(|value| names.extend(variables_in(value)));
         names
     }
 
@@ -155,6 +150,15 @@ impl Server {
             }),
         }
     }
+}
+
+/// The variables that a value of `portcullis.yaml` names and cannot do without.
+pub(crate) fn variables_in(value: &str) -> Vec<String> {
+    // A literal dollar is written twice.
+    let value = value.replace("$$", "");
+    let inside = value.split("${").skip(1).filter_map(|from| from.split('}').next());
+    let named = inside.map(|name| name.strip_prefix("env:").unwrap_or(name));
+    named.filter(|name| !name.contains(':')).map(str::to_owned).collect()
 }
 
 fn is(entry: &Map<String, Value>, key: &str, wanted: bool) -> bool {

@@ -10,9 +10,8 @@ pub(crate) fn is_shared(file: &Path) -> bool {
         return false;
     }
     // 0 where it is ignored, 1 where it is not. Without an answer it counts as shared. A file that git has is none that
-    // it ignores.
-    // What a repository ignores is spread over many files, which git alone reads as git does; it is asked for nothing that
-    // runs a program of the repository's.
+    // it ignores. What a repository ignores is spread over many files, which git alone reads as git does; it is asked
+    // for nothing that runs a program of the repository's.
     let asked = Command::new("git")
         .args(["-c", "core.fsmonitor=false", "-C"])
         .arg(folder)

@@ -181,6 +181,12 @@ fn a_variable_stays_one_and_the_gate_s_need_of_it_is_said() {
     assert!(said.err.contains("does not start where one of them is not set"), "{}", said.err);
     let config = user.read("portcullis.yaml");
     assert!(config.contains("${env:MY_LEVEL}") && !config.contains("value-of-this-shell"), "{config}");
+    // A gate that the client starts gets it as the server did.
+    user.run_with(&["import", "--write", "--yes"], &[("MY_LEVEL", "value-of-this-shell")]).with_code(0);
+    let text = read_home(&user, ".cursor/mcp.json");
+    let gate = &json_of(&text)["mcpServers"]["portcullis"];
+    assert_eq!(gate["env"], json!({ "MY_LEVEL": "${env:MY_LEVEL}" }));
+    assert!(!text.contains("value-of-this-shell"), "{text}");
     // Where it is not set, that is said, and nothing runs without it.
     let said = user.run(&["up", "--listen", "127.0.0.1:0"]).with_code(2);
     assert!(said.err.contains("`MY_LEVEL` is not set"), "{}", said.err);

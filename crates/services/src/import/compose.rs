@@ -128,13 +128,13 @@ struct File<'a> {
 impl File<'_> {
     fn process(&self, id: &str, found: &Node, warnings: &mut Vec<String>) -> Result<Definition, String> {
         let process = &self.rendered(found, warnings);
-        for (key, _) in members(process).filter(|(key, _)| !OF_A_PROCESS.contains(key)) {
-            if !key.starts_with("x-") {
+        for (key, value) in members(process).filter(|(key, _)| !OF_A_PROCESS.contains(key)) {
+            if !key.starts_with("x-") && says_something(value) {
                 warnings.push(format!("`{key}` has no counterpart here and is left out"));
             }
         }
         for (outer, inner) in NOT_DONE {
-            if process.get(outer).is_some_and(|it| it.get(inner).is_some()) {
+            if process.get(outer).and_then(|it| it.get(inner)).is_some_and(says_something) {
                 warnings.push(format!("`{outer}.{inner}` has no counterpart here and is left out"));
             }
         }
@@ -323,6 +323,11 @@ fn number(node: &Node, key: &str) -> Option<f64> {
 fn flag(node: &Node) -> bool {
     let word = plain(node).unwrap_or_default().to_ascii_lowercase();
     matches!(word.as_str(), "true" | "yes" | "on" | "y")
+}
+
+/// Whether a value differs from what holds where there is none: a switch is off then, and a count is 1.
+fn says_something(node: &Node) -> bool {
+    !matches!(plain(node).as_deref(), Some("" | "false" | "no" | "off" | "0" | "1"))
 }
 
 fn each_text(node: &Node, change: &mut dyn FnMut(&str) -> String) -> Node {

@@ -217,5 +217,5 @@ fn gate(place: &PlaceArgs, target: &Target, grant: &str) -> Gate {
     if place.data.is_some() {
         args.extend(["--data".into(), target.config.data.display().to_string()]);
     }
-    Gate { program, args, grant: grant.to_owned() }
+    Gate { program, args, grant: grant.to_owned(), variables: target.variables() }
 }

@@ -12,11 +12,14 @@ use crate::import::grants::ClientGrant;
 use crate::import::journal::{self, Journal, make_private_folder};
 use crate::import::moving::Look;
 use crate::import::plan::Outcome;
+use crate::import::server::variables_in;
 use crate::import::{policy, secret};
 use crate::out::{aside, counted};
 use crate::place::{self, config_file, read_config, rendered};
 use crate::scan::{self, ask_first, look_at_all};
 use portcullis_catalogue::{Entry, Known, Language, recommended_text, written_out};
+use portcullis_document::Document;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -63,9 +66,9 @@ impl Target {
         let mut taken = BTreeSet::from(["everyone".to_owned()]);
         taken.extend(self.config.policies.keys().cloned());
         taken.extend(self.config.upstreams.iter().map(|spec| spec.name.to_string()));
-        if let Ok(document) = portcullis_document::Document::read(&self.file.to_string_lossy(), &self.text) {
+        if let Ok(document) = Document::read(&self.file.to_string_lossy(), &self.text) {
             let root = client::value(document.root());
-            let names = root.get("upstreams").and_then(serde_json::Value::as_object);
+            let names = root.get("upstreams").and_then(Value::as_object);
             taken.extend(names.into_iter().flat_map(|names| names.keys().cloned()));
         }
         let files = std::fs::read_dir(self.folder.join("policies")).into_iter().flatten().flatten();
@@ -274,6 +277,25 @@ impl Target {
         let mode = std::fs::metadata(&file).map_or(0o644, |meta| meta.permissions().mode() & 0o777);
         journal.replace(&file, &text, mode).map_err(|error| cannot("replaced", &file, &error))?;
         journal.save()
+    }
+
+    /// Variables of the environment without which the upstreams cannot be read.
+    pub(super) fn variables(&self) -> Vec<String> {
+        fn collect(value: &Value, names: &mut BTreeSet<String>) {
+            match value {
+                Value::String(text) => names.extend(variables_in(text)),
+                Value::Array(items) => items.iter().for_each(|it| collect(it, names)),
+                Value::Object(members) => members.values().for_each(|it| collect(it, names)),
+                Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            }
+        }
+        let mut names = BTreeSet::new();
+        let text = std::fs::read_to_string(&self.file).unwrap_or_default();
+        if let Ok(document) = Document::read(&self.file.to_string_lossy(), &text) {
+            let root = client::value(document.root());
+            collect(root.get("upstreams").unwrap_or(&Value::Null), &mut names);
+        }
+        names.into_iter().collect()
     }
 
     /// The grant of a client, by what is configured now.

@@ -105,6 +105,11 @@ fn what_has_no_counterpart_is_named() {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert!(!said.contains("x-"), "{said}");
+    let (_, said) = read_text(
+        "processes:\n  a: { command: x, replicas: 1, is_tty: false, availability: { exit_on_end: no }, \
+         readiness_probe: { exec: { command: y }, success_threshold: 1 } }\n",
+    );
+    assert_eq!(said, "");
 }
 
 #[test]
