@@ -74,14 +74,22 @@ const IN_A_PROJECT: [(&str, &str); 9] = [
 pub(crate) fn files(home: Option<&Path>, here: &Path) -> Vec<ClientFile> {
     let mut files: Vec<ClientFile> = Vec::new();
     let near = IN_A_PROJECT.iter().map(|(client, path)| (*client, here.join(path)));
-    let home =
-        home.into_iter().flat_map(|home| AT_HOME.iter().map(|(client, path)| (*client, home.join(path))));
-    for (client, path) in near.chain(home) {
+    for (client, path) in near.chain(home.into_iter().flat_map(places_at_home)) {
         if path.is_file() && !files.iter().any(|file| file.path == path) {
             files.push(ClientFile { client, path });
         }
     }
     files
+}
+
+/// Where clients keep what belongs to a user. Some folders for configurations are elsewhere where the user says so.
+fn places_at_home(home: &Path) -> impl Iterator<Item = (&'static str, PathBuf)> {
+    let elsewhere = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    AT_HOME.iter().flat_map(move |(client, end)| {
+        let there =
+            elsewhere.as_ref().zip(end.strip_prefix(".config/")).map(|(folder, end)| folder.join(end));
+        there.into_iter().chain([home.join(end)]).map(|path| (*client, path))
+    })
 }
 
 /// A file that the user named: its place or its name tells whose it is.
@@ -182,7 +190,7 @@ fn project_of(path: &Path) -> Option<PathBuf> {
     let (_, end) = IN_A_PROJECT.iter().find(|(_, end)| path.ends_with(end))?;
     let folder = path.ancestors().nth(Path::new(end).components().count())?.to_owned();
     let home = home();
-    let at_home = |home: &PathBuf| AT_HOME.iter().any(|(_, end)| home.join(end) == path);
+    let at_home = |home: &PathBuf| places_at_home(home).any(|(_, known)| known == path);
     (home.as_ref() != Some(&folder) && !home.as_ref().is_some_and(at_home)).then_some(folder)
 }
 

@@ -496,6 +496,23 @@ fn each_client_is_read_and_written_in_its_own_words() {
 }
 
 #[test]
+fn a_folder_for_configurations_may_be_elsewhere() {
+    let user = User::new();
+    let folder = user.home.join("elsewhere");
+    user.write_home(
+        "elsewhere/opencode/opencode.json",
+        r#"{ "mcp": { "far": { "type": "local", "command": ["./far"] } } }"#,
+    );
+    let variables = [("XDG_CONFIG_HOME", folder.to_str().unwrap())];
+    let said = user.run_with(&["import", "--json"], &variables).with_code(0);
+    let line = said.lines().remove(0);
+    assert_eq!((&line["client"], &line["imported_as"]), (&json!("opencode"), &json!("far")), "{line}");
+    // It is the user's own, and of no project.
+    let config = user.read("portcullis.yaml");
+    assert!(config.contains("command: \"./far\"") && !config.contains("cwd"), "{config}");
+}
+
+#[test]
 fn passwords_of_any_name_stand_in_files_of_their_own() {
     let user = User::new();
     let names =
