@@ -4,10 +4,10 @@
 //! Each import has a file of its own below the data folder, which is there as soon as something else is. A file that somebody
 //! changed since is never taken back: what they wrote would be lost.
 
-use super::point::{replace, write_new};
 use crate::failure::Failure;
 use crate::place::make_data_folder;
 use data_encoding::HEXLOWER;
+use portcullis_ledger::{create_file, replace_file};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::io;
@@ -61,7 +61,7 @@ impl Journal {
 
     /// Writes a file that must not be there yet.
     pub(crate) fn write(&mut self, file: &Path, text: &str, mode: u32) -> io::Result<()> {
-        write_new(file, text, mode)?;
+        create_file(file, text.as_bytes(), mode)?;
         self.note(file, text, Before::Nothing);
         Ok(())
     }
@@ -73,7 +73,7 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Before::Nothing,
             Err(error) => return Err(error),
         };
-        replace(file, text, mode)?;
+        replace_file(file, text.as_bytes(), mode)?;
         self.note(file, text, before);
         Ok(())
     }
@@ -92,8 +92,8 @@ impl Journal {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let number = self.written.len();
         let backup = backups.join(format!("{number}-{}", name.trim_start_matches('.')));
-        write_new(&backup, &before, 0o600).map_err(|error| said(&backup, &error))?;
-        replace(file, text, mode).map_err(|error| {
+        create_file(&backup, before.as_bytes(), 0o600).map_err(|error| said(&backup, &error))?;
+        replace_file(file, text.as_bytes(), mode).map_err(|error| {
             let _ = std::fs::remove_file(&backup);
             said(file, &error)
         })?;
@@ -130,7 +130,7 @@ impl Journal {
             |error: io::Error| Failure::usage(format!("{} cannot be written: {error}", self.place.display()));
         self.make_folder(self.place.parent().unwrap_or(Path::new(".")))?;
         let text = serde_json::to_string_pretty(&self.written).map_err(|error| cannot(error.into()))?;
-        replace(&self.place, &text, 0o600).map_err(cannot)
+        replace_file(&self.place, text.as_bytes(), 0o600).map_err(cannot)
     }
 
     /// Takes all of it back, as far as nobody changed it since, the last first.
@@ -207,7 +207,7 @@ impl Written {
 
     fn put_back(&self, text: &str) -> io::Result<()> {
         let mode = std::fs::metadata(&self.file).map_or(0o644, |meta| meta.permissions().mode() & 0o777);
-        replace(&self.file, text, mode)
+        replace_file(&self.file, text.as_bytes(), mode)
     }
 }
 
@@ -219,7 +219,7 @@ pub(crate) fn make_private_folder(data: &Path) -> Result<(), Failure> {
     make_data_folder(data)?;
     let ignore = data.join(".gitignore");
     if !ignore.exists() {
-        write_new(&ignore, "*\n", 0o600)
+        create_file(&ignore, b"*\n", 0o600)
             .map_err(|error| Failure::usage(format!("{} cannot be written: {error}", ignore.display())))?;
     }
     Ok(())

@@ -7,10 +7,7 @@ use super::json_text::{at, members, span, without_comments};
 use portcullis_document::Document;
 use portcullis_wire::{Splice, insert_member};
 use serde_json::{Value, json};
-use std::fs::File;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The gate's own name in a client's file.
 pub(crate) const NAME: &str = "portcullis";
@@ -60,26 +57,6 @@ pub(crate) fn point(client: &ClientFile, gone: &[Gone], gate: &Gate) -> Result<P
         () => rewrite_json(client.client, &text, gone, gate)?,
     };
     Ok(Pointed { file, text })
-}
-
-/// Writes a file that must not be there yet.
-pub(crate) fn write_new(path: &Path, text: &str, mode: u32) -> std::io::Result<()> {
-    let mut file = File::options().write(true).create_new(true).mode(mode).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
-/// Puts a text in the place of a file: whoever reads it meanwhile reads the old one or the new one.
-pub(crate) fn replace(file: &Path, text: &str, mode: u32) -> std::io::Result<()> {
-    let mut beside = file.as_os_str().to_owned();
-    beside.push(".portcullis-new");
-    let beside = PathBuf::from(beside);
-    // One that was left by a program that was killed.
-    let _ = std::fs::remove_file(&beside);
-    write_new(&beside, text, mode)?;
-    std::fs::rename(&beside, file).inspect_err(|_| {
-        let _ = std::fs::remove_file(&beside);
-    })
 }
 
 /// What is said of a file that is not changed.
