@@ -9,6 +9,7 @@ use crate::limits::{Counters, Places, Reservation, Reserved};
 use crate::permit::Permit;
 use crate::person::HeldCall;
 use crate::pins::Pins;
+use crate::points::point;
 use crate::rules::Rules;
 use crate::ticket::{PassRules, ResultRules, Ticket};
 use crate::{Authority, Generation, Grants, Principal};
@@ -322,6 +323,7 @@ impl Admit {
                 };
                 // What a person approved passes once, also when the power fails.
                 let keep = if used.is_some() { Keep::Disk } else { rules.durability.keep(risk) };
+                point("judged, not kept yet").await;
                 match self.0.ledger.append(row, Beside { counters: rows, approval: used }, keep).await {
                     Ok(row) => {
                         let about = crate::ticket::About {
@@ -363,6 +365,7 @@ impl Admit {
                 let waits = approval.as_ref().and_then(|id| self.0.approvals.row(id));
                 let beside = Beside { counters: rows, approval: waits };
                 let row = row.write_covered(|text| rules.values.text(text));
+                point("held or denied, not kept yet").await;
                 let row = self.0.ledger.append(row, beside, Keep::Process).await;
                 if let (Some(id), Err(failure)) = (&approval, &row) {
                     // What nobody could see in the record is not decided either.

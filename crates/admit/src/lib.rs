@@ -41,10 +41,14 @@ mod generation;
 mod grant_calls;
 mod grants;
 mod history;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
+mod interleaved;
 mod limits;
 mod permit;
 mod person;
 mod pins;
+mod points;
 mod principal;
 mod questions;
 mod redact;

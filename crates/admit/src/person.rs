@@ -5,6 +5,7 @@ use crate::admit::{Admit, Passed, whole_call};
 use crate::approvals::{Approval, Bound, Decider, NotDecided, Standing, State, ToWait, Unseen};
 use crate::ask::{Answer, No};
 use crate::limits::Wants;
+use crate::points::point;
 use crate::view::View;
 use portcullis_ledger::{ApprovalRow, Beside, Draft, Failure, Kind, Outcome, now_ms};
 use portcullis_runs::RunId;
@@ -164,6 +165,7 @@ impl Admit {
         unseen: Unseen,
     ) -> Result<Approval, NotDecided> {
         let _one = self.0.deciding.lock().await;
+        point("about to decide").await;
         let (approval, bound) = self.0.approvals.deciding(id, &by, now_ms())?;
         let not_seen = if yes { approval.unseen_by(&by) } else { 0 };
         if not_seen > 0 && unseen == Unseen::Refuse {
@@ -187,9 +189,11 @@ impl Admit {
         if state == State::Approved {
             // Kept before whoever waits hears of it and uses it up.
             let approval_row = self.0.approvals.row_if(id, state, Some(&by), reason);
+            point("decided, not kept yet").await;
             let beside = Beside { counters: Vec::new(), approval: approval_row };
             self.record_settled(&approval, state, said, beside).await.map_err(not_recorded)?;
         }
+        point("decided, not told yet").await;
         let over = || NotDecided::Over(id.to_owned(), "over");
         let (approval, reserved) = self.0.approvals.settle(id, state, Some(&by), reason).ok_or_else(over)?;
         if state != State::Approved {
