@@ -41,6 +41,7 @@ impl Gate {
             "/healthz" => return plain(StatusCode::OK, "ok"),
             "/readyz" => return self.readiness(),
             "/mcp" | "/mcp/" => Route::All,
+            path if is_of_oauth(path) => return no_oauth(),
             // Whoever asks for what is there asks about all of it.
             path if registry::is_here(path) => Route::All,
             path => match path.strip_prefix("/mcp/").map(|name| name.trim_end_matches('/')) {
@@ -171,6 +172,23 @@ impl Gate {
             }
         }
     }
+}
+
+/// Where clients look that want to sign their user in: in metadata (RFC 8414, RFC 9728), else at the addresses of the specification of
+/// 2025-03-26 ("Fallbacks for Servers without Metadata Discovery").
+fn is_of_oauth(path: &str) -> bool {
+    matches!(path, "/register" | "/authorize" | "/token")
+        || path.starts_with("/.well-known/oauth-")
+        || path.starts_with("/.well-known/openid-configuration")
+}
+
+/// They show what an error of OAuth says (RFC 6749, section 5.2), and nothing else.
+fn no_oauth() -> Answer {
+    let text = serde_json::json!({
+        "error": "access_denied",
+        "error_description": "This gate does not sign users in: it wants the token of a grant in each request, as the header             `Authorization: Bearer <token>`. `portcullis grant add NAME` on the gate's machine makes one.",
+    });
+    json(StatusCode::NOT_FOUND, text.to_string())
 }
 
 fn accepts(headers: &HeaderMap, wanted: &str) -> bool {

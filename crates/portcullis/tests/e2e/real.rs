@@ -7,6 +7,7 @@ mod old_sse;
 mod quality;
 #[path = "task_everything.rs"]
 mod task_everything;
+mod unauthorized;
 #[path = "walks.rs"]
 mod walks;
 
