@@ -83,6 +83,27 @@ impl Problems {
         self.list.iter().any(|problem| problem.severity == Severity::Error)
     }
 
+    /// Takes out the warnings that say the same of different things, at least so many each, in groups. What is said of each is its
+    /// message up to what was found, and what to do about it.
+    pub fn take_alike(&mut self, at_least: usize) -> Vec<Vec<Problem>> {
+        let said = |problem: &Problem| {
+            let what = problem.message.split(", found ").next().unwrap_or_default().to_owned();
+            (problem.severity == Severity::Warning).then(|| (what, problem.hint.clone()))
+        };
+        let mut groups: Vec<Vec<Problem>> = Vec::new();
+        for problem in &self.list {
+            let Some(key) = said(problem) else { continue };
+            match groups.iter_mut().find(|group| group.first().and_then(said) == Some(key.clone())) {
+                Some(group) => group.push(problem.clone()),
+                None => groups.push(vec![problem.clone()]),
+            }
+        }
+        groups.retain(|group| group.len() >= at_least);
+        let taken: Vec<_> = groups.iter().filter_map(|group| group.first().and_then(said)).collect();
+        self.list.retain(|problem| said(problem).is_none_or(|key| !taken.contains(&key)));
+        groups
+    }
+
     /// In the order of the file.
     pub fn sorted(mut self) -> Self {
         self.list.sort_by_key(|problem| problem.span);

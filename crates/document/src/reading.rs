@@ -101,6 +101,15 @@ impl<'r> Value<'r> {
         }
     }
 
+    /// Whole digits, with quotes or without: a value whose unit was left out. `None` for anything else.
+    pub fn digits(&self) -> Option<&'r str> {
+        match &self.node.kind {
+            Kind::Text(text) | Kind::Number(text) => Some(text.as_str())
+                .filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())),
+            _ => None,
+        }
+    }
+
     /// Reads a number as its digits.
     pub fn number(&self) -> Option<&'r str> {
         match &self.node.kind {

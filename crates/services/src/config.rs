@@ -386,6 +386,11 @@ fn filled(value: &Value<'_>, folder: &Path) -> Option<String> {
 }
 
 fn time(value: &Value<'_>) -> Option<Duration> {
+    if let Some(digits) = value.digits() {
+        let hint = format!("write `{digits}s` for seconds, or `{digits}ms`");
+        value.error(format!("expected a duration with its unit, found {digits}"), Some(&hint));
+        return None;
+    }
     let found = value.text()?;
     let read = duration(found);
     if read.is_none() {

@@ -162,6 +162,11 @@ fn read_builtin(value: &Value<'_>, config: Option<Value<'_>>, folder: &Path) -> 
 }
 
 pub(crate) fn read_duration(value: &Value<'_>) -> Option<std::time::Duration> {
+    if let Some(digits) = value.digits() {
+        let hint = format!("write `{digits}s` for seconds; there are `ms`, `m`, `h` and `d`, too");
+        value.error(format!("expected a duration with its unit, found {digits}"), Some(&hint));
+        return None;
+    }
     let found = value.text()?;
     let read = duration(found);
     if read.is_none() {

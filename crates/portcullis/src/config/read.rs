@@ -174,6 +174,11 @@ fn refuse_later(fields: &mut Fields<'_>) {
 }
 
 fn read_listen(value: &Value<'_>) -> Option<String> {
+    if let Some(port) = value.digits() {
+        let hint = format!("write `127.0.0.1:{port}`");
+        value.error(format!("expected an address and port, found {port}"), Some(&hint));
+        return None;
+    }
     let text = value.text()?;
     if text.parse::<SocketAddr>().is_err() && !is_local_name(text) {
         value.error(format!("expected an address and port such as {LISTEN}, found `{text}`"), None);

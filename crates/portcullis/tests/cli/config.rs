@@ -15,6 +15,11 @@ fn one_fault_is_told_once() {
         ("limits: { sessions_per_grant: \"64\" }\n", "expected a number, found the text \"64\""),
         ("limits: { calls: 1.5 }\n", "expected a whole number above 0, found the number 1.5"),
         ("limits: { message: 100 }\n", "expected a size of at least 1KiB such as 16MiB, found `100`"),
+        ("listen: 7420\n", "expected an address and port, found 7420"),
+        ("listen: \"7420\"\n", "help: write `127.0.0.1:7420`"),
+        ("limits: { call: 300 }\n", "expected a duration with its unit, found 300"),
+        ("limits: { call: \"300\" }\n", "help: write `300s` for seconds"),
+        ("ledger: { retain: 90 }\n", "there are `ms`, `m`, `h` and `d`, too"),
         ("upstreams: { hosts: { builtin: ssh } }\n", "this built-in server is not part of this version"),
     ] {
         let said = refused(text);

@@ -1,7 +1,7 @@
 //! What tests, compares and translates policies.
 
 use crate::User;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const PAGE: &str = include_str!("../../../../docs/policy-tools.md");
 
@@ -298,4 +298,22 @@ fn what_is_kept_exactly_is_no_failure_and_what_cannot_be_read_is_one() {
     let said = user.run(&["policy", "convert", "ours.yaml"]).with_code(2);
     assert!(said.out.is_empty() && said.err.contains("found one of this language"), "{}", said.err);
     user.run(&["policy", "convert", "nowhere.yaml"]).with_code(2);
+}
+
+#[test]
+fn warnings_that_say_the_same_are_said_once() {
+    let user = User::new();
+    let tools: String = (0..9).map(|n| format!("  t{n}: {{}}\n")).collect();
+    user.write("p.yaml", &format!("version: \"1\"\ndefault: deny\ntools:\n{tools}  there: {{}}\n"));
+    user.write("list.json", r#"{"tools":[{"name":"there","inputSchema":{"type":"object"}}]}"#);
+    let said = user.run(&["policy", "check", "p.yaml", "--against", "list.json"]).with_code(0);
+    assert!(
+        said.err.contains("9 times: expected a tool of the server") && said.err.contains("t8 (line 12)"),
+        "{}",
+        said.err
+    );
+    assert!(said.err.lines().count() <= 3, "{}", said.err);
+    let said = user.run(&["policy", "check", "p.yaml", "--against", "list.json", "--json"]).with_code(0);
+    let all: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(all["warnings"].as_array().unwrap().len(), 9);
 }

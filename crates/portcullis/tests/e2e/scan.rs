@@ -270,6 +270,10 @@ fn a_report_needs_nothing_but_itself_and_what_was_found_goes_to_those_who_collec
     }
     let sarif = std::fs::read_to_string(house.folder.path().join("r.sarif")).unwrap();
     let sarif: Value = serde_json::from_str(&sarif).unwrap();
+    let driver = &sarif["runs"][0]["tool"]["driver"];
+    for link in [&driver["informationUri"], &driver["rules"][0]["helpUri"]] {
+        assert!(link.as_str().unwrap().starts_with("https://"), "{driver}");
+    }
     let results = sarif["runs"][0]["results"].as_array().unwrap();
     assert!(results.iter().any(|it| it["ruleId"] == "conceals" && it["level"] == "error"), "{sarif}");
     let rules = sarif["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap();

@@ -11,6 +11,22 @@ use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
 
+/// Warnings that say the same of so many things are said once.
+const ALIKE: usize = 3;
+
+/// Warnings that say the same, with the names and lines of what they are about.
+fn in_short(alike: &[Problem]) -> String {
+    let Some(Problem { message, hint, .. }) = alike.first() else { return String::new() };
+    let what = message.split(", found ").next().unwrap_or_default();
+    let hint = hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
+    let name = |problem: &Problem| {
+        let name = problem.path.rsplit('/').next().unwrap_or_default();
+        format!("{} (line {})", name.replace("~1", "/").replace("~0", "~"), problem.line)
+    };
+    let names: Vec<String> = alike.iter().map(name).collect();
+    format!("warning, {} times: {what}{hint}: {}", alike.len(), names.join(", "))
+}
+
 /// Says what is wrong with a file, also beside the tools of a server.
 pub(super) fn check(
     place: &PlaceArgs,
@@ -44,8 +60,12 @@ pub(super) fn check(
             })
         );
     } else {
-        for problems in found.iter().filter(|problems| !problems.is_empty()) {
-            aside_lines!("{}", rendered(problems).trim_end());
+        for problems in &mut found {
+            let alike = problems.take_alike(ALIKE);
+            if !problems.is_empty() {
+                aside_lines!("{}", rendered(problems).trim_end());
+            }
+            alike.iter().for_each(|group| aside_lines!("{}", in_short(group)));
         }
         if ok {
             say!("{}: ok", file.display());
