@@ -394,6 +394,7 @@ impl Approvals {
                     entry.approval.state = State::Used;
                     entry.version += 1;
                     let reserved = Reservation { places, ..std::mem::take(&mut entry.reserved) };
+                    self.changed.send_replace(());
                     return Standing::Approved { id, by, reserved };
                 }
                 State::Denied => return Standing::Refused { by, reason: entry.approval.reason.clone() },

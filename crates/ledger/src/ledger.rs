@@ -321,7 +321,7 @@ impl Ledger {
             } else {
                 rows
             };
-            tokio::time::sleep(took.max(SLICE)).await;
+            tokio::time::sleep((took * 2).max(SLICE)).await;
         }
         Ok(())
     }

@@ -173,16 +173,31 @@ pub(crate) fn open_writer(folder: &Path) -> Result<Connection, Failure> {
 pub(crate) fn keep_house(folder: &Path, writer: &Writer, mut check: Check, ended: &Receiver<()>) {
     let Ok(conn) = Connection::open(folder.join(FILE)) else { return };
     let _ = conn.pragma_update(None, "cache_size", CACHED);
-    // Gives the pages in the log. Busy or full: the writer's own turn comes, and reports what is wrong.
-    let fold =
-        || conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, u32>(1)).unwrap_or(0);
+    // Gives the pages in the log, and those of them that are not folded. Busy or full: the writer's own turn comes, and reports
+    // what is wrong.
+    let fold = || {
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u32>(1)?, row.get::<_, u32>(2)?));
+        let (log, folded) = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], read).unwrap_or_default();
+        (log, log.saturating_sub(folded))
+    };
     loop {
-        // Folded is up to where the oldest reader stands, and the writer is one.
-        if writer.look_after_files() && writer.pause(|| ()).is_some() && fold() >= LONG {
-            writer.pause(fold);
+        let (long, every) = if is_scarce(folder) { (LONG_WHERE_SCARCE, OFTEN) } else { (LONG, EVERY) };
+        // Folded is up to where the oldest reader stands, and the writer is one. What is written while this goes on is left over:
+        // each round takes less time than the one before and leaves less, and the writer stops for the last one alone.
+        if writer.look_after_files() && writer.pause(|| ()).is_some() {
+            let (log, mut left) = fold();
+            if log >= long {
+                for _ in 0..ROUNDS {
+                    if left <= FEW || writer.pause(|| ()).is_none() {
+                        break;
+                    }
+                    left = fold().1;
+                }
+                writer.pause(fold);
+            }
         }
         check.go_on(&conn);
-        if ended.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout) {
+        if ended.recv_timeout(every) != Err(RecvTimeoutError::Timeout) {
             return;
         }
     }
@@ -191,8 +206,23 @@ pub(crate) fn keep_house(folder: &Path, writer: &Writer, mut check: Check, ended
 /// Pages of the log from which on it is worth to stop the writer for the rest of it.
 const LONG: u32 = 2000;
 
+/// Rounds at most before that.
+const ROUNDS: u32 = 4;
+/// Pages that are folded in no time.
+const FEW: u32 = 50;
+
 /// How often the files are looked after.
 const EVERY: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// The same where there is little room: a log that fills the disk cannot be folded any more, because the file has no room to grow.
+const LONG_WHERE_SCARCE: u32 = 200;
+const OFTEN: std::time::Duration = std::time::Duration::from_millis(50);
+/// Bytes that are free on the disk below which room is scarce: some times what the log may come to.
+const SCARCE: u64 = 256 << 20;
+
+fn is_scarce(folder: &Path) -> bool {
+    rustix::fs::statvfs(folder).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < SCARCE)
+}
 
 /// Opens the file for reading only.
 pub(crate) fn open_reader(folder: &Path) -> Result<Connection, Failure> {

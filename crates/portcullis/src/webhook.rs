@@ -60,7 +60,12 @@ pub(crate) async fn tell_for_ever(running: Arc<Running>) {
 
 impl Webhook {
     async fn tell(&self, client: &HttpClient, approval: &Approval, link: Option<&str>) {
-        let kind = if approval.state == State::Waiting { "approval.waiting" } else { "approval.settled" };
+        let kind = match approval.state {
+            State::Waiting => "approval.waiting",
+            // Somebody was told already that it was approved.
+            State::Used => "approval.used",
+            State::Approved | State::Denied | State::Expired | State::Void => "approval.settled",
+        };
         let delivery = format!("{}.{}", approval.id, approval.state.as_str());
         let body =
             json!({ "type": kind, "delivery": delivery, "approval": approval, "link": link }).to_string();

@@ -10,6 +10,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::UnixStream;
@@ -121,6 +122,17 @@ impl Client {
 
 /// What is said where no gate runs on a data folder.
 pub(crate) fn not_running(data: &Path) -> String {
+    if let Err(error) = std::fs::read_dir(data)
+        && error.kind() == std::io::ErrorKind::PermissionDenied
+    {
+        let owner = std::fs::metadata(data).ok().map(|meta| format!(" It belongs to uid {}.", meta.uid()));
+        return format!(
+            "{} cannot be read by uid {}, so whether a gate runs on it cannot be told.{} Run this as the user that runs the gate",
+            data.display(),
+            rustix::process::getuid().as_raw(),
+            owner.unwrap_or_default()
+        );
+    }
     format!("no gate runs on {}; `portcullis up` starts it", data.display())
 }
 

@@ -77,3 +77,15 @@ fn an_empty_folder_is_no_failure() {
     let said = User::new().run(&["doctor"]).with_code(0);
     assert!(said.out.contains("`portcullis up` makes one"), "{}", said.out);
 }
+
+#[test]
+fn folders_that_are_not_there_are_named() {
+    let user = user(
+        "upstreams:\n  files: { command: sh, args: [-c, cat, ./no-such-folder] }\n  services: { builtin: services, config: services.yaml }\npolicies: { careful: careful.yaml }\n",
+    );
+    user.write("services.yaml", "services: { web: { command: sleep 1, cwd: no-web-here } }\n");
+    let said = user.run(&["doctor"]);
+    for words in ["./no-such-folder", "no-web-here of web"] {
+        assert!(said.out.contains(words), "{words}: {}", said.out);
+    }
+}

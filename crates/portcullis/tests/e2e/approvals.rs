@@ -602,5 +602,18 @@ async fn a_webhook_is_told_of_what_waits_and_of_what_became_of_it() {
         (&settled["type"], &settled["approval"]["state"]),
         (&json!("approval.settled"), &json!("denied"))
     );
+    // Approved and used are two things that happen.
+    let id = id_of(&session.call(2, "echo", pays("wages")).await);
+    next().await;
+    assert_eq!(house.run(&["approvals", "approve", &id]).0, 0);
+    assert_eq!(text(&session.call(3, "echo", pays("wages")).await), "pay wages");
+    let mut types: Vec<String> = Vec::new();
+    while types.last().is_none_or(|last| last != "approval.used used") {
+        let said: Value = serde_json::from_str(&next().await.1).unwrap();
+        let word = |value: &Value| value.as_str().unwrap().to_owned();
+        types.push(format!("{} {}", word(&said["type"]), word(&said["approval"]["state"])));
+    }
+    // Of what happens at once only the last is told.
+    assert!(types.len() == 1 || types[0] == "approval.settled approved", "{types:?}");
     drop(server);
 }

@@ -119,3 +119,21 @@ async fn a_signal_takes_only_what_tightens() {
     hang_up();
     crate::stream::until("the tighter policy", || async { denied("echo").await.then_some(()) }).await;
 }
+
+/// Somebody else on the machine is not told that no gate runs, which he cannot know.
+#[tokio::test]
+async fn who_may_not_look_into_the_folder_is_told_so() {
+    if !rustix::process::getuid().is_root() {
+        eprintln!("skipped: only root can become somebody else");
+        return;
+    }
+    let (house, _server) = House::fixture(crate::house::ALLOW_ALL, &[]);
+    // He may reach the configuration, and not the data.
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(house.folder.path(), open).unwrap();
+    let by = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    let output = house.command_by(&by, &["status"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("cannot be read by uid 65534") && said.contains("belongs to uid 0"), "{said}");
+    assert!(!said.contains("no gate runs"), "{said}");
+}

@@ -87,3 +87,24 @@ async fn looking_after_a_task_was_decided_with_the_call_that_made_it() {
         "2 decisions: 1 the same, 0 otherwise\n1 were no policy's: unknown tools, changed definitions, drops, looks at tasks and the like\n"
     );
 }
+
+/// What a person said is no judgement of the policy: the policy that left the call to one judges as it did.
+#[tokio::test]
+async fn what_a_person_decided_is_no_change_of_the_policy() {
+    let policy = "version: \"2\"\ndefault: deny\ntools:\n  echo: { hold_if: [{ conditions: [] }] }\n";
+    let (house, _server) = House::fixture(policy, &[]);
+    let session = house.session("/mcp/fix").await;
+    for (id, verb) in [(1, "deny"), (2, "approve")] {
+        let call = session.call(id, "echo", json!({ "message": verb }));
+        let decided = async {
+            let one = crate::approvals::one_that_waits(&house).await;
+            assert_eq!(house.run(&["approvals", verb, one["id"].as_str().unwrap()]).0, 0);
+        };
+        let (answer, ()) = tokio::join!(call, decided);
+        assert_eq!(answer["result"]["isError"].as_bool().unwrap_or(false), verb == "deny", "{answer}");
+    }
+    let (code, out, err) = house.run(&["policy", "replay", "policy.yaml", "--since", "1h", "--json"]);
+    assert_eq!(code, 0, "{err}");
+    let said: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&said["changed"], &said["same"]), (&json!(0), &said["calls"]), "{said}");
+}

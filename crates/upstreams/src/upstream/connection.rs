@@ -19,6 +19,8 @@ const STABLE: Duration = Duration::from_secs(60);
 const ATTEMPT: Duration = Duration::from_secs(120);
 /// How long a server may take to show that it is still there.
 const PROBE: Duration = Duration::from_secs(10);
+/// The same for a server whose calls have less time.
+const SHORTEST: Duration = Duration::from_secs(1);
 
 /// Connects, watches, and connects again, for as long as the upstream is there.
 pub(super) async fn stay_connected(upstream: Weak<Upstream>) {
@@ -129,9 +131,11 @@ pub(super) async fn probe(this: &Upstream, link: &Link) -> Result<(), Doubt> {
         Era::Old => (Housekeeping::Ping, "{}".to_owned()),
         Era::New => (Housekeeping::Discover, format!("{{\"_meta\":{}}}", own_meta("{}"))),
     };
-    match tokio::time::timeout(PROBE, ask(link, what, &params)).await {
+    // Where calls have little time, so has this.
+    let time = PROBE.min(this.spec.limits.call / 2).max(SHORTEST);
+    match tokio::time::timeout(time, ask(link, what, &params)).await {
         Err(_) => {
-            let why = format!("it did not answer {} within {} s", what.method(), PROBE.as_secs());
+            let why = format!("it did not answer {} within {} s", what.method(), time.as_secs_f64());
             Err(Doubt { why, is_late: true })
         }
         Ok(Ok(hello)) => this.lists.meet(&hello).await.map_err(|failed| doubt(failed.to_string())),

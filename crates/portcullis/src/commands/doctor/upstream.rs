@@ -3,7 +3,7 @@
 use super::check::Check;
 use crate::first_run::on_path;
 use crate::out::counted;
-use portcullis_upstreams::{How, Spec};
+use portcullis_upstreams::{CommandSpec, How, Spec};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -24,8 +24,17 @@ pub(super) fn reachable(spec: &Spec) -> Vec<Check> {
             let folder = command.cwd.as_deref().filter(|folder| !folder.is_dir());
             checks.extend(folder.map(|folder| {
                 let found = format!("its folder {} is not there", folder.display());
-                Check::fail(name, found, "make it, or change `cwd`")
+                Check::fail(name.clone(), found, "make it, or change `cwd`")
             }));
+            let missing: Vec<&str> = missing(command).collect();
+            if !missing.is_empty() {
+                let found = format!("what its arguments name is not there: {}", missing.join(", "));
+                checks.push(Check::warn(
+                    name,
+                    found,
+                    "make it, or change `args`; relative ones begin at `cwd`",
+                ));
+            }
             checks
         }
         How::Builtin(builtin) => {
@@ -37,6 +46,13 @@ pub(super) fn reachable(spec: &Spec) -> Vec<Check> {
                 },
             );
             vec![match read {
+                Ok(read) if read.definitions.values().any(|it| !it.cwd.is_dir()) => {
+                    let missing = read.definitions.values().filter(|it| !it.cwd.is_dir());
+                    let missing: Vec<String> =
+                        missing.map(|it| format!("{} of {}", it.cwd.display(), it.id)).collect();
+                    let found = format!("{file}: folders are not there: {}", missing.join(", "));
+                    Check::warn(name, found, "make them, or change `cwd`")
+                }
                 Ok(read) if read.warnings.is_empty() => {
                     let services = counted(read.definitions.len(), "service", "services");
                     Check::ok(name, format!("{file}: {services}"))
@@ -59,6 +75,13 @@ pub(super) fn reachable(spec: &Spec) -> Vec<Check> {
             }
         }
     }
+}
+
+/// Arguments that are paths, as `./work` is, of which nothing is there.
+fn missing(command: &CommandSpec) -> impl Iterator<Item = &str> {
+    let from = command.cwd.clone().unwrap_or_default();
+    let is_path = |word: &&str| ["/", "./", "../"].iter().any(|start| word.starts_with(start));
+    command.args.iter().map(String::as_str).filter(is_path).filter(move |word| !from.join(word).exists())
 }
 
 fn program(name: &str, program: &str) -> Check {

@@ -242,6 +242,8 @@ fn decided(outcome: &str, rule: &str) -> Option<Answer> {
     match (outcome, rule) {
         ("denied", "(hidden)") => Some(Answer::Hidden),
         ("denied", "(default deny)" | "(unclear address)") => Some(Answer::Denied),
+        // A person refused it: the policy left it to one.
+        ("denied", rule) if rule.contains("/hold_if") => Some(Answer::Held),
         ("denied", rule) if rule.starts_with('/') => Some(Answer::Denied),
         ("held", _) => Some(Answer::Held),
         // One that a person approved was held before.
