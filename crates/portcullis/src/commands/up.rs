@@ -41,6 +41,8 @@ async fn serve(prepared: Prepared, args: &UpArgs) -> Result<ExitCode, Failure> {
     let address = listener.local_addr().map_err(|error| Failure::usage(error.to_string()))?;
     let data = config.data.clone();
     let running = Running::start(config, Own { address: Some(address), ..own }).await?;
+    // Whoever comes as soon as it is ready is to find it.
+    let minted = first_grant::mint_where_none(&running, fresh).await;
     let socket_path = place::socket(&data)?;
     let socket = control::bind(&socket_path)?;
     lock.announce(&socket_path)?;
@@ -49,7 +51,7 @@ async fn serve(prepared: Prepared, args: &UpArgs) -> Result<ExitCode, Failure> {
     let controlling = tokio::spawn(control::serve(running.clone(), socket, stop.clone()));
     crate::watch::start(&running, stop.clone())?;
     aside!("ready http://{address}");
-    greet(&running, &address, fresh).await;
+    greet(&running, &address, minted);
     tokio::spawn(async {
         tokio::time::sleep(START).await;
         portcullis_runs::let_go_of_the_start();
@@ -130,9 +132,9 @@ impl Signals {
     }
 }
 
-/// Says how to use the gate. The first start mints the grant `me` and shows its token, once.
-async fn greet(running: &Arc<Running>, address: &SocketAddr, fresh: bool) {
-    match first_grant::mint_where_none(running, fresh).await {
+/// Says how to use the gate, and shows the token of the grant `me` where this start made it, once.
+fn greet(running: &Running, address: &SocketAddr, minted: Result<Option<String>, Failure>) {
+    match minted {
         Ok(Some(token)) => first_run::show_entries(&format!("http://{address}/mcp"), &token),
         Ok(None) => {}
         Err(failure) => aside_lines!("no grant could be made: {failure}\n`portcullis grant add` makes one"),

@@ -104,3 +104,16 @@ async fn a_server_that_is_starting_keeps_no_call_to_another_one_waiting() {
     let ((_, answer), ()) = tokio::join!(late, others);
     assert_eq!(text(&crate::house::messages(&answer)[0]), "late");
 }
+
+#[tokio::test]
+async fn who_comes_as_soon_as_the_gate_is_ready_finds_the_grant_that_its_first_start_makes() {
+    for _ in 0..5 {
+        let mut house = House::empty();
+        let write = |name: &str, text: &str| std::fs::write(house.folder.path().join(name), text).unwrap();
+        write("portcullis.yaml", "listen: 127.0.0.1:0\ndata: data\npolicies: { p: p.yaml }\n");
+        write("p.yaml", "version: \"2\"\ndefault: deny\n");
+        house.up();
+        let (code, _, err) = house.run(&["stdio"]);
+        assert_eq!(code, 0, "{err}");
+    }
+}
