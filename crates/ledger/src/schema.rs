@@ -27,6 +27,7 @@ const WAL_PAGES: u32 = 8_000;
 
 /// Bytes of the log beyond which it is cut when it begins anew: a reader that stood still, or a disk that was slow, let it grow.
 const LOG: u32 = 32 << 20;
+const LOG_WHERE_SCARCE: u32 = 1 << 20;
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS ledger (
@@ -143,7 +144,11 @@ pub(crate) fn open_writer(folder: &Path) -> Result<Connection, Failure> {
         conn.pragma_update(None, "synchronous", "NORMAL")?;
         conn.pragma_update(None, "cache_size", CACHED)?;
         conn.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
-        conn.pragma_update(None, "journal_size_limit", LOG)?;
+        conn.pragma_update(
+            None,
+            "journal_size_limit",
+            if is_scarce(folder) { LOG_WHERE_SCARCE } else { LOG },
+        )?;
         let version = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         if version <= VERSION {
             conn.execute_batch(TABLES)?;
