@@ -209,7 +209,7 @@ impl Admit {
     /// # Errors
     /// Where the request does not pass; that is recorded too.
     pub async fn judge(&self, ask: Ask<'_>, now_ms: i64) -> Result<(Permit, Ticket), Denied> {
-        if let Some(jump) = self.0.clock.look() {
+        if let Some(jump) = self.0.clock.look(now_ms) {
             self.0.counters.clock_was_set(jump);
         }
         let now = self.0.in_force.load_full();

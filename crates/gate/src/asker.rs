@@ -4,6 +4,7 @@ use crate::session::{Route, Session};
 use http::HeaderMap;
 use portcullis_admit::Principal;
 use portcullis_runs::Caller;
+use portcullis_upstreams::Rooms;
 use portcullis_wire::Era;
 use std::sync::Arc;
 
@@ -26,6 +27,8 @@ pub(crate) struct Asker {
     pub client_info: Arc<str>,
     /// Whether the client accepts an event stream.
     pub takes_events: bool,
+    /// Where what belongs to its grant waits.
+    pub rooms: Arc<Rooms>,
 }
 
 impl Asker {

@@ -76,6 +76,7 @@ impl Gate {
             return registry::answer(self, &principal, &head);
         }
         let mut asker = Asker {
+            rooms: self.rooms_of(principal.name()),
             principal,
             route,
             era: Era::Old,
@@ -87,22 +88,23 @@ impl Gate {
             capabilities: "{}".into(),
             client_info: "{}".into(),
         };
-        let room = self.rooms_of(asker.principal.name()).requests;
         let modern = asker.headers.get("mcp-protocol-version").is_some_and(|version| version == MODERN);
         match head.method {
-            Method::POST => match edge::read_body(&options, &room, &asker.headers, body).await {
-                Ok(body) => {
-                    // What the token stood for may have changed while the body was on its way.
-                    if !asker.is_stdio && self.admit().in_force_now() != in_force {
-                        match edge::authenticate(self, &head.uri, &asker.headers) {
-                            Ok(grant) => asker.principal.grant = grant,
-                            Err(answer) => return answer,
+            Method::POST => {
+                match edge::read_body(&options, &asker.rooms.requests, &asker.headers, body).await {
+                    Ok(body) => {
+                        // What the token stood for may have changed while the body was on its way.
+                        if !asker.is_stdio && self.admit().in_force_now() != in_force {
+                            match edge::authenticate(self, &head.uri, &asker.headers) {
+                                Ok(grant) => asker.principal.grant = grant,
+                                Err(answer) => return answer,
+                            }
                         }
+                        self.post(asker, body).await
                     }
-                    self.post(asker, body).await
+                    Err(answer) => answer,
                 }
-                Err(answer) => answer,
-            },
+            }
             Method::GET if !modern => old::get(self, asker).await,
             Method::DELETE if !modern => old::delete(self, &asker).await,
             _ => {

@@ -69,7 +69,7 @@ pub(crate) async fn forward(gate: &Arc<Gate>, asker: &Arc<Asker>, message: Envel
         return rpc_error(StatusCode::OK, Some(&id), INVALID_PARAMS, why);
     }
     let progress = message.meta().progress_token.map(str::to_owned);
-    let (out, inlet) = outlet(asker.takes_events, gate.rooms_of(asker.principal.name()).answers);
+    let (out, inlet) = outlet(asker.takes_events, &asker.rooms);
     // The retry of a parked call wakes it; it was judged when it was opened.
     let out = match asker.era {
         Era::Old => out,

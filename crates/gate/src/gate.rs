@@ -76,7 +76,7 @@ pub struct Gate {
     pub(crate) sessions: Sessions,
     pub(crate) pool: Pool,
     pub(crate) tasks: Tasks,
-    rooms: Mutex<HashMap<String, Rooms>>,
+    rooms: Mutex<HashMap<String, Arc<Rooms>>>,
     pub(crate) parked: Mutex<HashMap<String, crate::mrtr::Parked>>,
     pub(crate) listeners: crate::streams::Listeners,
     options: ArcSwap<Options>,
@@ -113,7 +113,7 @@ impl Gate {
     }
 
     /// Where what belongs to a grant's clients waits: what they sent, and what they have not read yet.
-    pub(crate) fn rooms_of(&self, grant: &str) -> Rooms {
+    pub(crate) fn rooms_of(&self, grant: &str) -> Arc<Rooms> {
         let mut all = self.rooms.lock();
         match all.get(grant) {
             Some(rooms) => rooms.clone(),

@@ -43,7 +43,7 @@ pub(crate) async fn initialize(gate: &Arc<Gate>, mut asker: Asker, message: &Env
         client: asker.client_info.clone(),
         client_name: asker.principal.client.clone(),
         capabilities: asker.capabilities.clone(),
-        room: gate.rooms_of(asker.principal.name()).answers,
+        room: asker.rooms.answers.clone(),
     };
     let opened = gate.sessions.open(new, gate.next_caller(), &gate.options().sessions);
     let (session, ended) = match opened {

@@ -83,7 +83,7 @@ async fn one(
     let response = result_response(id, &list.write(page, next.as_deref(), &replaced));
     // In the shape that this server answers in.
     if asker.takes_events && link.is_some_and(|link| link.answers_in_events()) {
-        let (stream, queue) = queue(&gate.rooms_of(asker.principal.name()).answers);
+        let (stream, queue) = queue(&asker.rooms.answers);
         stream.send_last(saying(response).encoded());
         return events(queue);
     }

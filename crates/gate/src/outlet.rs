@@ -4,11 +4,12 @@ use crate::answer::{Answer, empty, events, json};
 use bytes::Bytes;
 use http::StatusCode;
 use portcullis_admit::Release;
-use portcullis_upstreams::{Receiver, Room, Sender, queue};
+use portcullis_upstreams::{Receiver, Room, Rooms, Sender, queue};
 use portcullis_wire::{Envelope, Era, Event, INTERNAL_ERROR, encode_event, error_response};
 use serde_json::Value;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -21,7 +22,7 @@ pub(crate) struct Outlet {
     stream: Option<Sender>,
     takes_events: bool,
     /// Where the client's answers have their place until it has read them.
-    room: Room,
+    rooms: Arc<Rooms>,
 }
 
 #[derive(Debug)]
@@ -34,10 +35,10 @@ enum Head {
 #[derive(Debug)]
 pub(crate) struct Inlet(oneshot::Receiver<Head>);
 
-/// Makes both ends. `takes_events`: whether the client accepts a stream at all; `room`: that of its grant.
-pub(crate) fn outlet(takes_events: bool, room: Room) -> (Outlet, Inlet) {
+/// Makes both ends. `takes_events`: whether the client accepts a stream at all; `rooms`: those of its grant.
+pub(crate) fn outlet(takes_events: bool, rooms: &Arc<Rooms>) -> (Outlet, Inlet) {
     let (head, inlet) = oneshot::channel();
-    (Outlet { head: Some(head), stream: None, takes_events, room }, Inlet(inlet))
+    (Outlet { head: Some(head), stream: None, takes_events, rooms: rooms.clone() }, Inlet(inlet))
 }
 
 impl Inlet {
@@ -122,7 +123,7 @@ impl Outlet {
         if self.takes_events
             && let Some(head) = self.head.take()
         {
-            let (sender, queue) = queue(&self.room);
+            let (sender, queue) = queue(&self.rooms.answers);
             let _ = head.send(Head::Stream(queue));
             self.stream = Some(sender);
         }
@@ -139,7 +140,7 @@ impl Outlet {
 
     /// Sends the answer and ends.
     pub(crate) fn finish(mut self, status: StatusCode, event: Outgoing) {
-        let event = Self::held(&self.room, event);
+        let event = Self::held(&self.rooms.answers, event);
         match (self.head.take(), &self.stream) {
             (Some(head), _) => drop(head.send(Head::Whole(status, event.0.data))),
             (None, Some(stream)) => stream.send_last(event.encoded()),
@@ -150,6 +151,9 @@ impl Outlet {
     /// The answer in its place. Where there is none left for it, because others have not been read, the client gets that for an
     /// answer: the call itself is over.
     fn held(room: &Room, event: Outgoing) -> Outgoing {
+        if !room.counts(&event.0.data) {
+            return event;
+        }
         let Event { data, .. } = event.0;
         match room.hold(data.clone()) {
             Ok(data) => Outgoing(Event { data, ..event.0 }),

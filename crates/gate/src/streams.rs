@@ -267,7 +267,7 @@ pub(crate) async fn listen(gate: &Arc<Gate>, asker: &Asker, message: &Envelope) 
     if filter.contains_key("taskIds") && !declares_tasks(&asker.capabilities) {
         return undeclared(&id);
     }
-    let (stream, queue) = queue(&gate.rooms_of(asker.principal.name()).answers);
+    let (stream, queue) = queue(&asker.rooms.answers);
     let uris: Vec<String> = filter
         .get("resourceSubscriptions")
         .and_then(Value::as_array)

@@ -23,51 +23,45 @@ pub fn stamp(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| format!("{time:.3}"))
 }
 
-/// A moment: by the clock, and by what has passed since the machine started, also while it slept.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Moment {
-    /// Milliseconds since 1970.
-    pub wall: i64,
-    /// Milliseconds since the start of the machine; `None` for a moment of an earlier process.
-    passed: Option<i64>,
-}
-
-impl Moment {
-    fn now() -> Self {
-        let passed = clock_gettime(ClockId::Boottime);
-        let passed = passed.tv_sec.saturating_mul(1000).saturating_add(passed.tv_nsec / 1_000_000);
-        Self { wall: now_ms(), passed: Some(passed) }
-    }
+/// What has passed since the machine started, also while it slept, in milliseconds.
+fn passed() -> i64 {
+    let passed = clock_gettime(ClockId::Boottime);
+    passed.tv_sec.saturating_mul(1000).saturating_add(passed.tv_nsec / 1_000_000)
 }
 
 /// The times of rows.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
-    /// When the last row was written.
-    pub last: Moment,
+    /// The time of the last row, in milliseconds since 1970.
+    last: i64,
+    /// A moment of this process: by the clock, and by what had passed since the machine started.
+    anchor: (i64, i64),
 }
 
 impl Clock {
     /// Goes on after a row of that time, in milliseconds since 1970; 0 for none.
-    pub(crate) fn after(wall: i64) -> Self {
-        Self { last: Moment { wall, passed: None } }
+    pub(crate) fn after(last: i64) -> Self {
+        Self { last, anchor: (now_ms(), passed()) }
     }
 
     /// The time for the next rows, and whether the clock was set since the last one.
-    pub(crate) fn read(&self) -> (Moment, Option<Jump>) {
-        self.read_at(Moment::now())
+    pub(crate) fn read(&mut self) -> (i64, Option<Jump>) {
+        self.read_at(now_ms(), passed)
     }
 
-    fn read_at(&self, now: Moment) -> (Moment, Option<Jump>) {
-        let back = self.last.wall.saturating_sub(now.wall);
-        let ahead = match (now.passed, self.last.passed) {
-            (Some(now_passed), Some(passed)) => now.wall - self.last.wall - (now_passed - passed),
-            _ => 0,
-        };
-        if back >= SET || ahead >= SET {
-            return (now, Some(Jump { from: self.last.wall, to: now.wall }));
+    /// Another clock is asked only where this one says that more than a moment has passed: on many machines each look at one takes
+    /// a call of the system.
+    fn read_at(&mut self, now: i64, passed: impl FnOnce() -> i64) -> (i64, Option<Jump>) {
+        let step = now.saturating_sub(self.last);
+        if step.abs() < SET {
+            self.last = now.max(self.last);
+            return (self.last, None);
         }
-        (Moment { wall: now.wall.max(self.last.wall), ..now }, None)
+        let passed = passed();
+        let ahead = (now - self.anchor.0) - (passed - self.anchor.1);
+        let jump = (step < 0 || ahead >= SET).then_some(Jump { from: self.last, to: now });
+        (self.last, self.anchor) = (now, (now, passed));
+        (now, jump)
     }
 }
 
@@ -94,19 +88,15 @@ pub struct ClockWatch(Mutex<Clock>);
 
 impl Default for ClockWatch {
     fn default() -> Self {
-        Self(Mutex::new(Clock { last: Moment::now() }))
+        Self(Mutex::new(Clock::after(now_ms())))
     }
 }
 
 impl ClockWatch {
-    /// How it was set since the last look, where it was.
+    /// How it was set since the last look, where it was. `now` is what it says, in milliseconds since 1970.
     #[must_use]
-    pub fn look(&self) -> Option<Jump> {
-        let mut clock = self.0.lock();
-        let now = Moment::now();
-        let (_, jump) = clock.read_at(now);
-        clock.last = now;
-        jump
+    pub fn look(&self, now: i64) -> Option<Jump> {
+        self.0.lock().read_at(now, passed).1
     }
 }
 
@@ -128,24 +118,23 @@ mod tests {
 
     #[test]
     fn times_go_on_unless_the_clock_was_set() {
-        let at = |wall, passed| Moment { wall, passed };
         let year = 365 * 86_400_000;
-        for (last, now, time, jumps) in [
+        for (last, anchor, now, passed, time, jumps) in [
             // It goes on, a little behind, a little ahead.
-            (at(1_000, Some(0)), at(2_000, Some(1_000)), 2_000, false),
-            (at(50_000, Some(0)), at(40_000, Some(1_000)), 50_000, false),
-            (at(1_000, Some(0)), at(50_000, Some(1_000)), 50_000, false),
-            // The gate was asleep with its machine, or not there.
-            (at(1_000, Some(0)), at(year, Some(year)), year, false),
-            (at(1_000, None), at(year, Some(5)), year, false),
+            (1_000, (1_000, 0), 2_000, 1_000, 2_000, false),
+            (50_000, (50_000, 0), 40_000, 1_000, 50_000, false),
+            (1_000, (1_000, 0), 50_000, 1_000, 50_000, false),
+            // Nobody asked anything for a while, the machine slept, or there was no gate.
+            (1_000, (1_000, 0), year, year, year, false),
+            (1_000, (year, 5), year, 5, year, false),
             // It was set.
-            (at(1_000, Some(0)), at(year, Some(1_000)), year, true),
-            (at(year, Some(0)), at(1_000, Some(1_000)), 1_000, true),
-            (at(year, None), at(1_000, Some(1_000)), 1_000, true),
+            (1_000, (1_000, 0), year, 1_000, year, true),
+            (year, (year, 0), 1_000, 1_000, 1_000, true),
+            (year, (1_000, 5), 1_000, 5, 1_000, true),
         ] {
-            let (read, jump) = Clock { last }.read_at(now);
-            assert_eq!((read.wall, jump.is_some()), (time, jumps), "{last:?} {now:?}");
-            assert_eq!(jump.is_some_and(Jump::is_back), jumps && now.wall < last.wall);
+            let (read, jump) = Clock { last, anchor }.read_at(now, || passed);
+            assert_eq!((read, jump.is_some()), (time, jumps), "{last} {now}");
+            assert_eq!(jump.is_some_and(Jump::is_back), jumps && now < last);
         }
     }
 }

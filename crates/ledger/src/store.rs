@@ -134,11 +134,11 @@ impl Store {
             self.disk = disk;
         }
         self.begin()?;
+        let before = self.clock;
         let (now, jump) = self.clock.read();
         let insert =
             self.conn.prepare_cached("INSERT INTO ledger (n, time, text, hash) VALUES (?1, ?2, ?3, ?4)")?;
-        let mut open =
-            Open { conn: &self.conn, insert, head: self.head, now: now.wall, time: stamp(now.wall) };
+        let mut open = Open { conn: &self.conn, insert, head: self.head, now, time: stamp(now) };
         let done = jump.map_or(Ok(()), |jump| open.note(&jump)).and_then(|()| {
             let first = open.head.rows + 1;
             body(&mut open)?;
@@ -148,10 +148,10 @@ impl Store {
         match done {
             Ok((first, head)) => {
                 self.head = head;
-                self.clock.last = now;
                 Ok(first)
             }
             Err(undone) => {
+                self.clock = before;
                 self.let_go();
                 // SQLite has rolled back by itself after some errors.
                 if !self.conn.is_autocommit() {

@@ -243,6 +243,12 @@ impl Room {
         Ok(place.fill(all.freeze()))
     }
 
+    /// Whether a message is large enough to be counted.
+    #[must_use]
+    pub fn counts(&self, message: &Bytes) -> bool {
+        message.len() > SMALL
+    }
+
     /// The same bytes, which have their place here until nobody has a part of them any more.
     ///
     /// # Errors

@@ -69,7 +69,7 @@ impl Call {
             outlet.finish(StatusCode::OK, saying(text));
         }
         self.asker = Arc::new(Asker { session: None, takes_events: false, ..(*self.asker).clone() });
-        let (outlet, answer) = outlet(false, self.gate.rooms_of(self.asker.principal.name()).answers);
+        let (outlet, answer) = outlet(false, &self.asker.rooms);
         self.outlet = Some(outlet);
         self.as_task = Some(AsTask { task, answer });
         // A task that the server makes of it is the gate's to wait for.

@@ -62,7 +62,7 @@ pub(crate) async fn answer(
             json(StatusCode::OK, result_response(&id, &result))
         }
         "tasks/result" => {
-            let (out, inlet) = outlet(asker.takes_events, gate.rooms_of(asker.principal.name()).answers);
+            let (out, inlet) = outlet(asker.takes_events, &asker.rooms);
             inlet.answer_of(Box::pin(give_result(gate.clone(), asker.clone(), task, id, out))).await
         }
         _ => rpc_error(StatusCode::OK, Some(&id), METHOD_NOT_FOUND, &format!("Method not found: {method}")),
